@@ -1,0 +1,36 @@
+"""Diverging colour maps: negative one hue, positive another, nothing at zero."""
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from simvis_core.errors import SimvisError
+
+# Stops from -1 to +1, after ColorBrewer's colour-blind-safe diverging schemes (RdBu, PuOr, PRGn, BrBG).
+STOPS: dict[str, tuple[tuple[int, int, int], ...]] = {
+    "blue-red": ((5, 48, 140), (67, 120, 215), (247, 247, 247), (240, 80, 50), (165, 0, 30)),
+    "purple-orange": ((60, 10, 110), (140, 110, 190), (247, 247, 247), (245, 150, 30), (150, 70, 0)),
+    "purple-green": ((85, 10, 100), (160, 110, 175), (247, 247, 247), (70, 175, 80), (0, 85, 30)),
+    "teal-brown": ((0, 80, 75), (60, 165, 155), (247, 247, 247), (205, 145, 60), (110, 60, 5)),
+}
+DEFAULT = "blue-red"
+
+
+def lookup_table(name: str) -> UInt8[np.ndarray, "256 3"]:
+    """256 colours from -scale to +scale; the middle is near white. Raises SimvisError for an unknown name."""
+    if name not in STOPS:
+        raise SimvisError(f"colour map '{name}'", f"one of {', '.join(STOPS)}", "choose one of these names")
+    stops = np.array(STOPS[name], dtype=np.float64)
+    at = np.linspace(0, len(stops) - 1, 256)
+    channels = [np.interp(at, np.arange(len(stops)), stops[:, channel]) for channel in range(3)]
+    return np.round(np.stack(channels, axis=1)).astype(np.uint8)
+
+
+def paint(values: Float[np.ndarray, "h w"], scale: float, name: str, opacity: float) -> UInt8[np.ndarray, "h w 4"]:
+    """Values coloured on -scale..+scale; the colour grows opaque with the value's size, so zero shows the picture.
+
+    Values beyond the scale take its end colour. A scale of 0 (an all-zero map) paints nothing.
+    """
+    share = np.clip(values / scale, -1, 1) if scale > 0 else np.zeros_like(values)
+    index = np.round((share + 1) * 127.5).astype(np.uint8)
+    alpha = np.round(np.sqrt(np.abs(share)) * opacity * 255).astype(np.uint8)
+    return np.concatenate([lookup_table(name)[index], alpha[..., None]], axis=-1)

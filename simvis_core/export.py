@@ -1,0 +1,73 @@
+"""Writing an explanation to disk: every file is there whole or not at all."""
+
+import io
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from simvis_core.errors import SimvisError
+
+
+def write_folder(folder: str | Path, files: Mapping[str, bytes]) -> list[Path]:
+    """Writes each file under a temporary name and renames it; gives the paths in order.
+
+    Raises SimvisError where the folder cannot be made or written.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return [write_whole(folder / name, content) for name, content in files.items()]
+    except OSError as error:
+        raise SimvisError(
+            f"'{folder}', which cannot be written ({error.strerror})",
+            "a folder that can",
+            "name another folder or free some room",
+        ) from error
+
+
+def write_whole(path: Path, content: bytes) -> Path:
+    """Writes a file so that a reader, or a crash, never meets half of it."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.chmod(temporary, 0o644)  # mkstemp gives 0600; an export is meant to be read
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    return path
+
+
+def zipped(files: Mapping[str, bytes]) -> bytes:
+    """The same files as one zip archive."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def png(image: Image.Image) -> bytes:
+    """The picture as PNG bytes."""
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def npz(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """The arrays as a compressed NPZ."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def manifest_json(manifest: Mapping[str, object]) -> bytes:
+    """The manifest as indented JSON."""
+    return (json.dumps(manifest, indent=2, allow_nan=False) + "\n").encode()

@@ -1,0 +1,131 @@
+"""Heads split at one input into a linear map plus a bias, with the verdict of how exact that is."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+Verdict = Literal["exact", "exact at this input", "black box"]
+VERDICTS: tuple[Verdict, ...] = ("exact", "exact at this input", "black box")
+Linear = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class HeadSplit:
+    """``head(x) == linear(x) + bias`` at the input it was made for; ``linear`` adds over the parts of x.
+
+    For a "black box" the two are meaningless and must not be used.
+    """
+
+    linear: Linear
+    bias: Float[Tensor, " D"]
+    verdict: Verdict
+
+
+def split_head(head: nn.Module | None, pooled: Float[Tensor, " F"]) -> HeadSplit:
+    """The split of a head at the whole picture's pooled vector.
+
+    No head: the identity. An affine head (FC, BatchNorm in eval mode, dropout, any chain of them) needs no
+    unfolding, f(x) = (f(x) - f(0)) + f(0), and is "exact"; that it *is* affine is tested on probe vectors,
+    never assumed. LayerNorm and activations are frozen at ``pooled`` ("exact at this input"). The result is
+    checked against ``head(pooled)``; what does not add up is a "black box".
+    """
+    if head is None:
+        return HeadSplit(lambda parts: parts, torch.zeros_like(pooled), "exact")
+    split = _split(head, pooled)
+    if split.verdict != "black box" and not _close(split.linear(pooled[None])[0] + split.bias, head(pooled[None])[0]):
+        return _black_box(split.bias)
+    return split
+
+
+def _split(module: nn.Module, x: Tensor) -> HeadSplit:
+    if isinstance(module, nn.Sequential):
+        return _split_chain(module, x)
+    if type(module) in FROZEN:
+        return FROZEN[type(module)](module, x)
+    if is_affine(module, x):
+        return _split_affine(module, x)
+    return _black_box(module(x[None])[0])
+
+
+def _split_chain(chain: nn.Sequential, x: Tensor) -> HeadSplit:
+    linear: Linear = lambda parts: parts
+    bias, verdict = torch.zeros_like(x), VERDICTS[0]
+    for module in chain:
+        link = _split(module, x)
+        linear, bias = _compose(linear, link.linear), link.linear(bias[None])[0] + link.bias
+        verdict = max(verdict, link.verdict, key=VERDICTS.index)
+        x = module(x[None])[0]
+    return HeadSplit(linear, bias, verdict)
+
+
+def _compose(first: Linear, second: Linear) -> Linear:
+    return lambda parts: second(first(parts))
+
+
+def is_affine(module: nn.Module, x: Float[Tensor, " F"]) -> bool:
+    """Whether f(u + v) - f(u) - f(v) + f(0) vanishes on probe vectors of x's length.
+
+    The probes are fixed random directions of both signs and several sizes, so a kink (ReLU), a saturation or a
+    normalisation shows with certainty for practical purposes.
+    """
+    generator = torch.Generator().manual_seed(0)
+    scale = torch.tensor([[0.01], [1.0], [30.0], [1.0]], dtype=torch.float64)
+    u, v = (
+        (torch.randn(4, x.numel(), generator=generator, dtype=torch.float64) * scale).to(x.dtype).to(x.device)
+        for _ in range(2)
+    )
+    both, first, second, zero = module(u + v), module(u), module(v), module(torch.zeros_like(u))
+    size = max(part.abs().max().item() for part in (both - zero, first - zero, second - zero, zero))
+    return bool((both - first - second + zero).abs().max().item() <= _tolerance(x) * max(size, 1e-30))
+
+
+def _split_affine(module: nn.Module, x: Tensor) -> HeadSplit:
+    bias = module(torch.zeros_like(x)[None])[0]
+    return HeadSplit(lambda parts: module(parts) - bias, bias, "exact")
+
+
+def _split_layer_norm(norm: nn.Module, x: Tensor) -> HeadSplit:
+    """Centring is linear already, so only the deviation is frozen; the bias is the affine offset alone."""
+    assert isinstance(norm, nn.LayerNorm)
+    if norm.normalized_shape != (x.numel(),):
+        return _black_box(x)
+    scale = (x.var(correction=0) + norm.eps).rsqrt()
+    scale = scale if norm.weight is None else scale * norm.weight
+    bias = torch.zeros_like(x) if norm.bias is None else norm.bias.detach()
+    return HeadSplit(lambda parts: (parts - parts.mean(-1, keepdim=True)) * scale, bias, "exact at this input")
+
+
+def _split_activation(activation: nn.Module, x: Tensor) -> HeadSplit:
+    """Every entry keeps the slope y / x it has at this input (a mask of 0 and 1 for ReLU)."""
+    y = activation(x[None])[0]
+    slope = torch.where(x == 0, 0, y / torch.where(x == 0, 1, x))
+    return HeadSplit(lambda parts: parts * slope, torch.zeros_like(y), "exact at this input")
+
+
+def _black_box(bias: Tensor) -> HeadSplit:
+    return HeadSplit(lambda parts: parts, bias, "black box")
+
+
+def _tolerance(x: Tensor) -> float:
+    return {torch.float64: 1e-9, torch.float32: 1e-4}.get(x.dtype, 3e-2)
+
+
+def _close(one: Tensor, other: Tensor) -> bool:
+    return bool((one - other).norm() <= _tolerance(one) * max(other.norm().item(), 1e-30))
+
+
+FROZEN: dict[type[nn.Module], Callable[[nn.Module, Tensor], HeadSplit]] = {
+    nn.LayerNorm: _split_layer_norm,
+    nn.ReLU: _split_activation,
+    nn.ReLU6: _split_activation,
+    nn.LeakyReLU: _split_activation,
+    nn.PReLU: _split_activation,
+    nn.GELU: _split_activation,
+    nn.SiLU: _split_activation,
+    nn.Tanh: _split_activation,
+    nn.Hardswish: _split_activation,
+}

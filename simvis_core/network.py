@@ -1,0 +1,199 @@
+"""An embedding network: backbone, pooling, head and preprocessing, seen as one thing that can be decomposed."""
+
+import copy
+import hashlib
+from functools import cached_property
+
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor, nn
+
+from simvis_core.decomposition import Decomposition
+from simvis_core.errors import SimvisError
+from simvis_core.heads import VERDICTS, HeadSplit, Verdict, split_head
+from simvis_core.images import Framing, Preprocess, View
+from simvis_core.poolings import POOLINGS, Pooling
+
+# A sum of float32 parts differs from the direct result by rounding only; more than this is another network.
+_RELATIVE_ERROR = {torch.float64: 1e-9, torch.float32: 1e-4}
+
+
+class EmbeddingNetwork:
+    """``backbone -> pooling -> head -> unit vector``, with the split of that vector over grid cells.
+
+    ``backbone`` maps pixels (B, 3, h, w) to features (B, C, H, W); ``head`` (or None) maps pooled vectors (B, F) to
+    embeddings (B, D). Both are put into eval mode here. ``pooling`` is a `Pooling` or its name; ``trained_pooling``
+    is the one the head was trained with: any other is a what-if.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        pooling: str | Pooling = "avg",
+        head: nn.Module | None = None,
+        preprocess: Preprocess | None = None,
+        *,
+        name: str = "your network",
+        trained_pooling: str | Pooling | None = None,
+    ) -> None:
+        self.backbone = backbone.eval()
+        self.pooling = Pooling.parse(pooling)
+        self.head = head if head is None else head.eval()
+        self.preprocess = preprocess or Preprocess()
+        self.name = name
+        self.trained_pooling = Pooling.parse(trained_pooling or pooling)
+
+    def with_pooling(self, pooling: str | Pooling) -> "EmbeddingNetwork":
+        """The same backbone and head under another pooling (``"max"``, ``"gem:4"``, ...); no weights are copied.
+
+        Raises SimvisError for an unknown name or exponent.
+        """
+        other = copy.copy(self)
+        other.pooling = Pooling.parse(pooling)
+        other.__dict__.pop("verdict", None)  # the fingerprint stays: same weights, same preprocessing
+        return other
+
+    def view(self, image: Image.Image, short_side: int | None = None, framing: Framing = "whole") -> View:
+        """What this network sees of a picture; see `Preprocess.view`."""
+        return self.preprocess.view(image, short_side, framing)
+
+    @torch.inference_mode()
+    def features(self, pixels: Float[Tensor, "B 3 h w"]) -> Float[Tensor, "B C H W"]:
+        """The last feature maps, in the backbone's own dtype and on its device.
+
+        Raises SimvisError where the backbone does not give a finite (B, C, H, W) tensor.
+        """
+        weight = next(self.backbone.parameters(), pixels)
+        features = self.backbone(pixels.to(weight))
+        if features.ndim != 4:
+            raise SimvisError(
+                f"features of shape {tuple(features.shape)} from the backbone of {self.name}",
+                "(B, C, H, W)",
+                "give a backbone that ends before its pooling",
+            )
+        if not bool(torch.isfinite(features).all()):
+            raise SimvisError(
+                f"features with NaN or infinity from {self.name}", "finite numbers", "check the weights and the picture"
+            )
+        return features
+
+    @torch.inference_mode()
+    def embed(self, pixels: Float[Tensor, "B 3 h w"]) -> Float[Tensor, "B D"]:
+        """Unit embeddings of a batch of views of one size.
+
+        Raises SimvisError for a zero embedding, whose direction is undefined.
+        """
+        return self._unit(self._project(self.pooling.pool(self.features(pixels))))
+
+    def decompose(self, pixels: Float[Tensor, "3 h w"]) -> Decomposition:
+        """The embedding of one view as a sum over its cells plus a bias; one forward pass."""
+        return self.decompose_features(self.features(pixels[None])[0])
+
+    @torch.inference_mode()
+    def decompose_features(self, features: Float[Tensor, "C H W"]) -> Decomposition:
+        """The same from features already computed: no forward pass, so poolings can be changed freely.
+
+        Raises SimvisError for a zero embedding, a head that does not fit the pooling, or a black-box head.
+        """
+        pooled = self.pooling.pool(features[None])
+        direct = self._project(pooled)[0]
+        norm = self._norm(direct[None])[0]
+        split = split_head(self.head, pooled[0])
+        if split.verdict == "black box":
+            raise self._black_box()
+        decomposition = self._cells(features, split, norm)
+        if not _same(decomposition.embedding, direct / norm):
+            raise self._black_box()
+        return decomposition
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """How exact the split is: found by splitting a probe picture and comparing the sum with the embedding.
+
+        "exact", "exact at this input" (statistics or masks of the head frozen at the picture), or "black box".
+        """
+        h, w = self.preprocess.fixed_size or (self.preprocess.short_side,) * 2
+        probe = torch.randn(3, h, w, generator=torch.Generator().manual_seed(0))
+        features = self.features(probe[None])[0]
+        split = split_head(self.head, self.pooling.pool(features[None])[0])
+        direct = self._project(self.pooling.pool(features[None]))
+        if split.verdict == "black box":
+            return VERDICTS[2]
+        cells = self._cells(features, split, self._norm(direct)[0])
+        return split.verdict if _same(cells.embedding, self._unit(direct)[0]) else VERDICTS[2]
+
+    @property
+    def poolings(self) -> tuple[str, ...]:
+        """Names of the poolings whose width the head takes (all of them without a head)."""
+        return tuple(name for name in POOLINGS if self._fits(name))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of weights, architecture and preprocessing: equal for networks that give equal features and heads."""
+        digest = hashlib.sha256(repr((self.preprocess, self.backbone, self.head)).encode())
+        for module in (self.backbone, self.head):
+            for key, tensor in module.state_dict().items() if module is not None else ():
+                digest.update(key.encode())
+                digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()
+
+    def _fits(self, pooling: str) -> bool:
+        if not _input_widths(self.head):
+            return True
+        h, w = self.preprocess.fixed_size or (self.preprocess.short_side,) * 2
+        grid = (h // self.preprocess.stride, w // self.preprocess.stride)
+        widths = [POOLINGS[name].width(1, *grid) for name in (pooling, self.trained_pooling.name)]
+        return widths[0] == widths[1]
+
+    def _cells(self, features: Tensor, split: HeadSplit, norm: Tensor) -> Decomposition:
+        parts = self.pooling.parts(features)
+        cells = split.linear(parts.flatten(0, 1)).unflatten(0, parts.shape[:2])
+        return Decomposition((cells / norm).contiguous(), split.bias / norm)
+
+    def _project(self, pooled: Tensor) -> Tensor:
+        if self.head is None:
+            return pooled
+        try:
+            return self.head(pooled)
+        except RuntimeError as error:
+            raise SimvisError(
+                f"{pooled.shape[1]} pooled features for the head of {self.name}",
+                _describe(self.head),
+                f"choose the pooling it was trained with ({self.trained_pooling}) or a view of the trained size",
+            ) from error
+
+    def _norm(self, raw: Tensor) -> Tensor:
+        norm = raw.norm(dim=-1, keepdim=True)
+        if not bool((norm > 0).all()):
+            raise SimvisError(
+                f"an embedding of zero length from {self.name}",
+                "a direction to compare",
+                "choose another picture or pooling: the network finds nothing in this one",
+            )
+        return norm
+
+    def _unit(self, raw: Tensor) -> Tensor:
+        return raw / self._norm(raw)
+
+    def _black_box(self) -> SimvisError:
+        return SimvisError(
+            f"{self.name}, whose embedding is no sum over cells (a black box)",
+            "a pooling and a head that can be split",
+            "choose another pooling, or a network whose head is linear, LayerNorm or an activation",
+        )
+
+
+def _input_widths(head: nn.Module | None) -> list[int]:
+    names = ("in_features", "num_features")
+    modules = [] if head is None else list(head.modules())
+    return [getattr(module, name) for module in modules for name in names if hasattr(module, name)]
+
+
+def _describe(head: nn.Module) -> str:
+    widths = _input_widths(head)
+    return f"{widths[0]} features" if widths else f"what {type(head).__name__} takes"
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    return bool((one - other).norm() <= _RELATIVE_ERROR.get(one.dtype, 3e-2))

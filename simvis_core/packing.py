@@ -1,0 +1,42 @@
+"""A pair's numbers in one compact file, for a viewer that looks them up without asking again."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from simvis_core.figures import common_scale
+from simvis_core.pairs import PairExplanation
+
+STEPS = 32767
+
+
+@dataclass(frozen=True)
+class PackedNumbers:
+    """``content``, little-endian: map_a, map_b as float32; joint map, patch cosines as int16 steps of their scale.
+
+    A value is ``step * scale / 32767``, off by at most scale / 65534. ``scale_*`` are the largest absolute values.
+    """
+
+    content: bytes
+    scale_map: float
+    scale_share: float
+    scale_cosine: float
+
+
+def packed_numbers(pair: PairExplanation) -> PackedNumbers:
+    """The two maps, the table of all pairs of cells, and the patch cosines."""
+    scales = [_largest(table) for table in (pair.joint_map, pair.patch_cosines)]
+    content = b"".join(map.cpu().numpy().astype("<f4").tobytes() for map in (pair.map_a, pair.map_b)) + b"".join(
+        _steps(table, scale) for table, scale in zip((pair.joint_map, pair.patch_cosines), scales, strict=True)
+    )
+    return PackedNumbers(content, common_scale(pair.map_a, pair.map_b), *scales)
+
+
+def _largest(table: Tensor) -> float:
+    return float(table.abs().max())
+
+
+def _steps(table: Tensor, scale: float) -> bytes:
+    values = table.double().cpu().numpy()
+    return np.round(values / scale * STEPS if scale > 0 else values * 0).astype("<i2").tobytes()

@@ -1,0 +1,301 @@
+"""Why two pictures are similar: the score of a pair and everything it splits into."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from PIL import Image
+from torch import Tensor
+
+from simvis_core import colours, export
+from simvis_core.decomposition import Decomposition, feature_contributions, only_features, top_features
+from simvis_core.errors import SimvisError
+from simvis_core.figures import common_scale, overlay
+from simvis_core.images import Framing, View, cell_at, weights_at, weights_in
+from simvis_core.network import EmbeddingNetwork
+from simvis_core.poolings import Pooling
+
+Side = Literal["a", "b"]
+SIDES: tuple[Side, Side] = ("a", "b")
+OTHER: dict[Side, Side] = {"a": "b", "b": "a"}
+
+
+@dataclass(frozen=True, eq=False)
+class PairExplanation:
+    """A pair of pictures under one network. All maps are signed and in units of the score (the cosine)."""
+
+    network: EmbeddingNetwork
+    view_a: View
+    view_b: View
+    features_a: Float[Tensor, "C H1 W1"]
+    features_b: Float[Tensor, "C H2 W2"]
+    a: Decomposition
+    b: Decomposition
+
+    @cached_property
+    def score(self) -> float:
+        """The cosine of the two embeddings, -1 to 1."""
+        return _dot(self.a.embedding, self.b.embedding)
+
+    @cached_property
+    def map_a(self) -> Float[Tensor, "H W"]:
+        """Each cell of a's signed share of the score; ``sum + bias part of a == score``."""
+        return self.a.similarity_map(self.b.embedding)
+
+    @cached_property
+    def map_b(self) -> Float[Tensor, "H W"]:
+        """Each cell of b's signed share of the score; ``sum + bias part of b == score``."""
+        return self.b.similarity_map(self.a.embedding)
+
+    @cached_property
+    def joint_map(self) -> Float[Tensor, "H W H2 W2"]:
+        """Each pair of cells' signed share: ``a.cells[p] @ b.cells[q]`` (Zhu 2021). Sums to the ledger's cells_cells.
+
+        Raises SimvisError where a and b have embeddings of unequal length.
+        """
+        return torch.tensordot(self.a.cells, self.b.cells, dims=([2], [2]))
+
+    @cached_property
+    def patch_cosines(self) -> Float[Tensor, "H W H2 W2"]:
+        """The cosine of each pair of cells' features before pooling, -1 to 1; 0 where a cell's features are all 0.
+
+        What patch-similarity viewers show. It says how alike two places look to the network, not what they carry.
+        """
+        a, b = (torch.nn.functional.normalize(f, dim=0) for f in (self.features_a, self.features_b))
+        return torch.tensordot(a, b, dims=([0], [0]))
+
+    @cached_property
+    def ledger(self) -> dict[str, float]:
+        """The score as four parts that sum to it; "cells_bias" is a's cells with b's bias (Zhu 2021)."""
+        a, b = self.a.cells.sum((0, 1)), self.b.cells.sum((0, 1))
+        return {
+            "cells_cells": _dot(a, b),
+            "cells_bias": _dot(a, self.b.bias),
+            "bias_cells": _dot(self.a.bias, b),
+            "bias_bias": _dot(self.a.bias, self.b.bias),
+        }
+
+    @cached_property
+    def contributions(self) -> Float[Tensor, " D"]:
+        """Each feature dimension's signed part of the score; they sum to it."""
+        return feature_contributions(self.a.embedding, self.b.embedding)
+
+    @property
+    def verdict(self) -> str:
+        """The network's verdict: how exact the split of its embedding is."""
+        return self.network.verdict
+
+    def side(self, side: Side) -> tuple[View, Decomposition, Float[Tensor, "H W"]]:
+        """View, decomposition and map of one picture. Raises SimvisError for a side that is neither a nor b."""
+        if side == "a":
+            return self.view_a, self.a, self.map_a
+        if side == "b":
+            return self.view_b, self.b, self.map_b
+        raise SimvisError(f"side '{side}'", "'a' or 'b'", "name one of the two pictures")
+
+    def bias_part(self, side: Side) -> float:
+        """The part of the score that is in no cell of this side's map: its bias times the other's embedding."""
+        own, other = self.side(side)[1], self._other(side)[1]
+        return _dot(own.bias, other.embedding)
+
+    def point_map(self, side: Side, x: float, y: float) -> Float[Tensor, "H W"]:
+        """Where in the other picture the point (x, y) of this side's view counts, in score units (Zhu 2021).
+
+        (x, y) are view pixels, whole numbers at pixel centres. Raises SimvisError for a point outside the view.
+        """
+        view, own, _ = self.side(side)
+        query = own.region_query(weights_at(x, y, view.size, own.grid))
+        return self._other(side)[1].similarity_map(query)
+
+    def point_share(self, side: Side, x: float, y: float) -> float:
+        """What the point carries of the score, in score units: its point map's sum plus its part of the bias."""
+        view, own, map = self.side(side)
+        return float((weights_at(x, y, view.size, own.grid).to(map) * map).sum())
+
+    def region_map(self, side: Side, mask: Bool[Tensor, "h w"]) -> Float[Tensor, "H W"]:
+        """Where in the other picture a region of this side's view counts; ``mask`` is over the view's pixels.
+
+        Adds over disjoint regions. Raises SimvisError for a mask of another size.
+        """
+        view, own, _ = self.side(side)
+        if tuple(mask.shape) != view.size:
+            raise SimvisError(f"a mask of {tuple(mask.shape)}", f"the view's size {view.size}", "draw it over the view")
+        return self._other(side)[1].similarity_map(own.region_query(weights_in(mask, own.grid)))
+
+    def contribution_curve(self) -> Float[Tensor, " D"]:
+        """Cumulative share of the score held by the first k features, largest first; ends at 1.
+
+        Raises SimvisError for a score of 0, of which nothing is a share.
+        """
+        if self.score == 0:
+            raise SimvisError("a score of 0", "a score that parts can be a share of", "read `contributions` instead")
+        return self.ranked_contributions().cumsum(0) / self.score
+
+    def ranked_contributions(self) -> Float[Tensor, " D"]:
+        """The contributions, largest first."""
+        return self.contributions.sort(descending=True).values
+
+    def top_map(self, side: Side, k: int) -> Float[Tensor, "H W"]:
+        """The map of only the k features that contribute most; with k = D the full map."""
+        own, other = self.side(side)[1], self._other(side)[1]
+        return own.similarity_map(only_features(other.embedding, top_features(self.contributions, k)))
+
+    def feature_map(self, side: Side, feature: int) -> Float[Tensor, "H W"]:
+        """Where one feature dimension fires: each cell's signed part of that feature's contribution.
+
+        Raises SimvisError for an index outside 0..D-1.
+        """
+        length = self.contributions.numel()
+        if not 0 <= feature < length:
+            raise SimvisError(f"feature {feature}", f"0 to {length - 1}", "choose one in that range")
+        own, other = self.side(side)[1], self._other(side)[1]
+        return own.cells[:, :, feature] * other.embedding[feature]
+
+    def with_pooling(self, pooling: str | Pooling) -> "PairExplanation":
+        """The same pair under another pooling; the features are reused, nothing is run through the backbone."""
+        network = self.network.with_pooling(pooling)
+        return explain_features(network, self.view_a, self.view_b, self.features_a, self.features_b)
+
+    def files(
+        self,
+        point: tuple[Side, float, float] | None = None,
+        colour_map: str = colours.DEFAULT,
+        opacity: float = 0.75,
+        facts: Mapping[str, object] | None = None,
+    ) -> dict[str, bytes]:
+        """The export: PNG overlays at the pictures' own resolution, maps.npz, manifest.json.
+
+        With a point (side, x, y in view pixels) its map on the other picture comes along. ``facts`` are added to the
+        manifest.
+        """
+        arrays = {
+            "map_a": self.map_a,
+            "map_b": self.map_b,
+            "joint_map": self.joint_map,
+            "contributions": self.contributions,
+        }
+        scale = common_scale(self.map_a, self.map_b)
+        look = (colour_map, opacity)
+        pictures = {f"overlay_{s}.png": overlay(*self.side(s)[::2], scale, *look) for s in SIDES}
+        if point is not None:
+            map, other = self.point_map(*point), OTHER[point[0]]
+            arrays["point_map"] = map
+            pictures[f"point_on_{other}.png"] = overlay(self.side(other)[0], map, common_scale(map), *look)
+        manifest = self._manifest() | self._point_facts(point) | {"scale": scale, **dict(facts or {})}
+        return {name: export.png(picture) for name, picture in pictures.items()} | {
+            "maps.npz": export.npz({name: _array(tensor) for name, tensor in arrays.items()}),
+            "manifest.json": export.manifest_json(manifest),
+        }
+
+    def save(
+        self,
+        folder: str | Path,
+        point: tuple[Side, float, float] | None = None,
+        colour_map: str = colours.DEFAULT,
+        opacity: float = 0.75,
+        facts: Mapping[str, object] | None = None,
+    ) -> list[Path]:
+        """Writes the export into a folder, each file whole or not at all; gives the paths. See `files`."""
+        return export.write_folder(folder, self.files(point, colour_map, opacity, facts))
+
+    def _other(self, side: Side) -> tuple[View, Decomposition, Tensor]:
+        return self.side(OTHER[side])
+
+    def _manifest(self) -> dict[str, object]:
+        return {
+            "score": self.score,
+            "ledger": self.ledger,
+            "bias_part": {side: self.bias_part(side) for side in SIDES},
+            "verdict": self.verdict,
+            "network": {
+                "name": self.network.name,
+                "fingerprint": self.network.fingerprint,
+                "pooling": str(self.network.pooling),
+                "trained_pooling": str(self.network.trained_pooling),
+                "dtype": str(self.features_a.dtype).removeprefix("torch."),
+            },
+            "pictures": {side: _picture_facts(*self.side(side)[:2]) for side in SIDES},
+            "versions": {package: version(package) for package in ("torch", "numpy", "pillow")},
+        }
+
+    def _point_facts(self, point: tuple[Side, float, float] | None) -> dict[str, object]:
+        if point is None:
+            return {}
+        side, x, y = point
+        view, own, _ = self.side(side)
+        cell = cell_at(x, y, view.size, own.grid)
+        return {"point": {"side": side, "x": x, "y": y, "cell": list(cell), "share": self.point_share(side, x, y)}}
+
+
+def explain_pair(
+    network: EmbeddingNetwork,
+    image_a: Image.Image,
+    image_b: Image.Image,
+    short_side: int | None = None,
+    framing: Framing = "whole",
+) -> PairExplanation:
+    """Why the network finds the two pictures as similar as it does; one forward pass a picture.
+
+    Raises SimvisError for a picture, a size or a framing it cannot take, a zero embedding, and a black box.
+    """
+    view_a, view_b = (network.view(image, short_side, framing) for image in (image_a, image_b))
+    features = [network.features(view.pixels[None])[0] for view in (view_a, view_b)]
+    return explain_features(network, view_a, view_b, *features)
+
+
+def explain_features(
+    network: EmbeddingNetwork,
+    view_a: View,
+    view_b: View,
+    features_a: Float[Tensor, "C H1 W1"],
+    features_b: Float[Tensor, "C H2 W2"],
+) -> PairExplanation:
+    """The same from features already computed: no forward pass.
+
+    Raises SimvisError as `explain_pair` does, and where `flatten` meets two different grids.
+    """
+    a, b = (network.decompose_features(features) for features in (features_a, features_b))
+    if a.embedding.shape != b.embedding.shape:
+        raise SimvisError(
+            f"grids of {a.grid} and {b.grid} cells under '{network.pooling}', which compares position by position",
+            "two grids alike",
+            "choose the square view, or another pooling",
+        )
+    return PairExplanation(network, view_a, view_b, features_a, features_b, a, b)
+
+
+def half_share(map: Float[Tensor, "H W"], score: float) -> float | None:
+    """How concentrated a map is: the smallest share of cells, 0 to 1, that carries half of the score.
+
+    None where no number of cells does (a score of 0 or less, or one that mostly comes from the bias).
+    """
+    running = map.flatten().double().sort(descending=True).values.cumsum(0)
+    reached = torch.nonzero(running >= score / 2)
+    if score <= 0 or not len(reached):
+        return None
+    return (int(reached[0]) + 1) / map.numel()
+
+
+def _dot(one: Tensor, other: Tensor) -> float:
+    return float(one.cpu().double() @ other.cpu().double())
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    return tensor.cpu().numpy()
+
+
+def _picture_facts(view: View, decomposition: Decomposition) -> dict[str, object]:
+    return {
+        "size": [view.image.height, view.image.width],
+        "sha256_of_rgb": hashlib.sha256(view.image.tobytes()).hexdigest(),
+        "view_size": list(view.size),
+        "view_box": list(view.box),
+        "grid": list(decomposition.grid),
+    }

@@ -1,0 +1,43 @@
+"""The web page: a frame for tabs, and the tabs."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from ui import compare, samples
+from ui.api import add_api
+from ui.links import LinkedPictures
+from ui.session import Session
+
+CSS = (Path(__file__).parent / "page.css").read_text()
+TITLE = "SimVis: why do these two pictures match?"
+INTRO = """<h1>Why do these two pictures match?</h1>
+<p>Drop two pictures. Red places carry the network's similarity score, blue ones speak against it; all places together, and
+the bias, add up to it. Point at a place to see what it matches in the other picture; click or tap to pin it.</p>"""
+
+
+def build_app(session: Session, link_folder: Path) -> gr.Blocks:
+    """The whole app, ready to launch with `CSS`. The first sample pair is explained beforehand, so it opens at once."""
+    pictures = LinkedPictures(link_folder)
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 86400)) as app:
+        gr.HTML(INTRO, elem_id="intro")
+        with gr.Tabs():
+            for name, build in TABS.items():
+                with gr.Tab(name):
+                    build(session, pictures)
+        with gr.Accordion("Credits of all sample pictures", open=False) as credits_list:
+            shown = gr.HTML()
+        credits_list.expand(samples.credits_html, None, shown, api_visibility="private")
+        add_api(session)
+    return app
+
+
+def warm_up(session: Session) -> None:
+    """Explains the first sample pair, so that the first visitor waits for nothing."""
+    first = samples.pairs()[0]
+    session.explain(samples.PICTURES / first["a"], samples.PICTURES / first["b"], compare.Settings())
+
+
+TABS: dict[str, Callable[[Session, LinkedPictures], Any]] = {"Compare": compare.build}

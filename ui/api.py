@@ -1,0 +1,96 @@
+"""API twins of the page's clicks: the same numbers as JSON."""
+
+from typing import Any
+
+import gradio as gr
+
+from simvis_core import PairExplanation, SimvisError
+from simvis_core.images import cell_at
+from ui.components import PictureDrop
+from ui.session import Session, Settings
+
+
+def add_api(session: Session) -> None:
+    """Adds /explain_pair and /explain_point to the app that is being built."""
+
+    def explain_pair(
+        image_a: str, image_b: str, backbone: str, pooling: str, view_size: float, framing: str
+    ) -> dict[str, Any]:
+        """Why two pictures are similar: score, maps, ledger and verdict.
+
+        image_a, image_b: picture files. backbone: a name that `app.py models` lists. pooling: avg, max, gem, gem:4,
+        avgmax, catavgmax or flatten. view_size: short side of the views in pixels. framing: whole, square or crop.
+        Maps are rows of cells, signed, in units of the score; map_a plus bias_part.a sums to the score.
+        """
+        return pair_json(_explain(session, image_a, image_b, backbone, pooling, view_size, framing))
+
+    def explain_point(
+        image_a: str,
+        image_b: str,
+        backbone: str,
+        pooling: str,
+        side: str,
+        x: float,
+        y: float,
+        view_size: float,
+        framing: str,
+    ) -> dict[str, Any]:
+        """Where a point of one picture counts in the other, and what it carries of the score.
+
+        side: a or b. x, y: pixels of that picture's view, whole numbers at pixel centres. A click on a cell of the page
+        is the point at the cell's centre.
+        """
+        pair = _explain(session, image_a, image_b, backbone, pooling, view_size, framing)
+        try:
+            return point_json(pair, side, x, y)
+        except SimvisError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
+    with gr.Row(visible=False):
+        pictures = [PictureDrop(type="filepath", label=name) for name in ("image_a", "image_b")]
+        choices = [gr.Textbox("efficientnet_lite0", label="backbone"), gr.Textbox("avg", label="pooling")]
+        point = [gr.Textbox("a", label="side"), gr.Number(0, label="x"), gr.Number(0, label="y")]
+        view = [gr.Number(224, label="view_size"), gr.Textbox("whole", label="framing")]
+        answer = gr.JSON()
+        ask = gr.Button()
+    ask.click(explain_pair, [*pictures, *choices, *view], answer, api_name="explain_pair")
+    ask.click(explain_point, [*pictures, *choices, *point, *view], answer, api_name="explain_point")
+
+
+def pair_json(pair: PairExplanation) -> dict[str, Any]:
+    """Everything of a pair that fits JSON."""
+    return {
+        "score": pair.score,
+        "map_a": pair.map_a.tolist(),
+        "map_b": pair.map_b.tolist(),
+        "ledger": pair.ledger,
+        "bias_part": {"a": pair.bias_part("a"), "b": pair.bias_part("b")},
+        "verdict": pair.verdict,
+        "grids": {"a": list(pair.a.grid), "b": list(pair.b.grid)},
+        "view_sizes": {"a": list(pair.view_a.size), "b": list(pair.view_b.size)},
+        "backbone": pair.network.name,
+        "pooling": str(pair.network.pooling),
+    }
+
+
+def point_json(pair: PairExplanation, side: Any, x: float, y: float) -> dict[str, Any]:
+    """A point's map on the other picture, its share in units of the score, and the cell it lies in."""
+    view, own, _ = pair.side(side)
+    map = pair.point_map(side, x, y)
+    return {
+        "map": map.tolist(),
+        "share": pair.point_share(side, x, y),
+        "score": pair.score,
+        "cell": list(cell_at(x, y, view.size, own.grid)),
+    }
+
+
+def _explain(
+    session: Session, image_a: str, image_b: str, backbone: str, pooling: str, view_size: float, framing: Any
+) -> PairExplanation:
+    if not image_a or not image_b:
+        raise gr.Error(str(SimvisError("one picture", "two", "send image_a and image_b")), print_exception=False)
+    try:
+        return session.explain(image_a, image_b, Settings(backbone, pooling, int(view_size), framing))
+    except SimvisError as error:
+        raise gr.Error(str(error), print_exception=False) from error

@@ -1,0 +1,194 @@
+"""The page's own components: the picture drop, the pair viewer and the rows of maps."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio import processing_utils
+from gradio.data_classes import FileData, GradioModel, ImageData
+
+from simvis_core import PairExplanation, SimvisError, View
+from simvis_core.colours import STOPS
+from simvis_core.packing import packed_numbers
+
+HERE = Path(__file__).parent
+
+
+def _script(name: str) -> str:
+    """A component's script behind the drawing they share."""
+    drawing = (HERE / "maps.js").read_text().replace("/*STOPS*/ {}", json.dumps(STOPS))
+    return drawing + (HERE / name).read_text()
+
+from gradio.events import Dependency
+
+class PictureDrop(gr.Image):  # type: ignore[misc]
+    """A drop zone that hands on the uploaded file as it came: `open_picture` decides what can be read."""
+
+    is_template = True
+
+    def preprocess(self, payload: ImageData | None) -> str | None:
+        """The path of the uploaded file, undecoded; None for an empty zone."""
+        if payload is None:
+            return None
+        if payload.path is None:
+            error = SimvisError("a picture as text in the request", "an uploaded file", "upload the picture")
+            raise gr.Error(str(error), print_exception=False)
+        return str(payload.path)
+    from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
+    from gradio.blocks import Block
+    if TYPE_CHECKING:
+        from gradio.components import Timer
+        from gradio.components.base import Component
+
+
+class PairData(GradioModel):  # type: ignore[misc]
+    """What the viewer gets; the heavy numbers travel as one cached file."""
+
+    key: str
+    score: float
+    grid_a: list[int]
+    grid_b: list[int]
+    aspect_a: float
+    aspect_b: float
+    scale_map: float
+    scale_share: float
+    scale_cosine: float
+    a: FileData
+    b: FileData
+    numbers: FileData
+    pin: dict[str, Any] | None = None
+    mode: str = "share"
+
+
+class PairViewer(gr.HTML):  # type: ignore[misc]
+    """Both pictures with their maps; hovering and pinning happen in the browser.
+
+    As an output it takes ``(explanation, key, pin, mode)`` or None; as an input it gives the pin and mode, checked.
+    """
+
+    data_model = PairData
+
+    def __init__(self, value: Any = None, **options: Any) -> None:
+        super().__init__(
+            value=value,
+            html_template=(HERE / "pair_viewer.html").read_text(),
+            css_template=(HERE / "pair_viewer.css").read_text(),
+            js_on_load=_script("pair_viewer.js"),
+            apply_default_css=False,
+            **options,
+        )
+
+    def preprocess(self, payload: PairData | None) -> dict[str, Any]:
+        """``{"key", "pin", "mode"}``: the pair it belongs to, the pinned cell (None or side, row, col), share or cosine.
+
+        What the browser sends is not trusted: a pin that is no cell of the grid counts as none.
+        """
+        if payload is None:
+            return {"key": "", "pin": None, "mode": "share"}
+        mode = payload.mode if payload.mode in ("share", "cosine") else "share"
+        grids = {"a": payload.grid_a, "b": payload.grid_b}
+        return {"key": payload.key, "pin": checked_pin(payload.pin, grids), "mode": mode}
+
+    def postprocess(self, value: tuple[PairExplanation, str, Any, str] | None) -> PairData | None:
+        """The page's data for a pair; a pin outside its grids is dropped."""
+        if value is None:
+            return None
+        pair, key, pin, mode = value
+        numbers = packed_numbers(pair)
+        path = processing_utils.save_bytes_to_cache(numbers.content, "numbers.bin", self.GRADIO_CACHE)
+        return PairData(
+            key=key,
+            score=pair.score,
+            grid_a=list(pair.a.grid),
+            grid_b=list(pair.b.grid),
+            aspect_a=pair.view_a.aspect,
+            aspect_b=pair.view_b.aspect,
+            scale_map=numbers.scale_map,
+            scale_share=numbers.scale_share,
+            scale_cosine=numbers.scale_cosine,
+            a=picture_file(self, pair.view_a),
+            b=picture_file(self, pair.view_b),
+            numbers=FileData(path=path),
+            pin=checked_pin(pin, {"a": pair.a.grid, "b": pair.b.grid}),
+            mode=mode,
+        )
+    from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
+    from gradio.blocks import Block
+    if TYPE_CHECKING:
+        from gradio.components import Timer
+        from gradio.components.base import Component
+
+
+class MapRowsData(GradioModel):  # type: ignore[misc]
+    """Rows of maps over the same two pictures, on one scale."""
+
+    a: FileData
+    b: FileData
+    grid_a: list[int]
+    grid_b: list[int]
+    aspect_a: float
+    aspect_b: float
+    scale: float
+    rows: list[dict[str, Any]]
+
+
+class MapRows(gr.HTML):  # type: ignore[misc]
+    """The pair's pictures under several maps. Takes ``(explanation, rows, scale)`` or None.
+
+    A row is ``{"title", "note", "a": [...], "b": [...]}`` with each map's cells row by row.
+    """
+
+    data_model = MapRowsData
+
+    def __init__(self, value: Any = None, **options: Any) -> None:
+        super().__init__(
+            value=value,
+            html_template=(HERE / "map_rows.html").read_text(),
+            css_template=(HERE / "map_rows.css").read_text(),
+            js_on_load=_script("map_rows.js"),
+            apply_default_css=False,
+            **options,
+        )
+
+    def preprocess(self, payload: Any) -> None:
+        """Nothing: the rows are for looking at."""
+
+    def postprocess(self, value: tuple[PairExplanation, list[dict[str, Any]], float] | None) -> MapRowsData | None:
+        """The page's data for the rows."""
+        if value is None:
+            return None
+        pair, rows, scale = value
+        return MapRowsData(
+            a=picture_file(self, pair.view_a),
+            b=picture_file(self, pair.view_b),
+            grid_a=list(pair.a.grid),
+            grid_b=list(pair.b.grid),
+            aspect_a=pair.view_a.aspect,
+            aspect_b=pair.view_b.aspect,
+            scale=scale,
+            rows=rows,
+        )
+    from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
+    from gradio.blocks import Block
+    if TYPE_CHECKING:
+        from gradio.components import Timer
+        from gradio.components.base import Component
+
+
+def picture_file(component: gr.HTML, view: View) -> FileData:
+    """The view's part of the picture as a cached JPEG, named by its content: the same picture is stored once."""
+    return FileData(
+        path=processing_utils.save_pil_to_cache(view.picture(), component.GRADIO_CACHE, name="view", format="jpeg")
+    )
+
+
+def checked_pin(pin: Any, grids: dict[str, Any]) -> dict[str, Any] | None:
+    """The pin if it names a cell of the pair's grids, else None."""
+    if not isinstance(pin, dict) or pin.get("side") not in ("a", "b"):
+        return None
+    row, column = pin.get("row"), pin.get("col")
+    rows, columns = grids[pin["side"]]
+    if not (type(row) is int and type(column) is int and 0 <= row < rows and 0 <= column < columns):
+        return None
+    return {"side": pin["side"], "row": row, "col": column}

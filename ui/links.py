@@ -1,0 +1,81 @@
+"""Links that bring back pictures, settings and the pin in another browser."""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from PIL import Image
+
+from simvis_core import SimvisError
+from simvis_core.export import write_folder
+from ui import samples
+from ui.session import content_hash
+
+LIMIT = 2 * 2**30  # bytes of pictures kept for links; the ones unused for longest go first
+_STORED = re.compile(r"[0-9a-f]{64}\.[a-z]{3,4}")
+_PIN = re.compile(r"([ab])\.(\d{1,4})\.(\d{1,4})")
+_SUFFIX = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "BMP": "bmp", "TIFF": "tiff"}
+
+
+class LinkedPictures:
+    """The folder of pictures that links name by their content; sample pictures are named by their own file."""
+
+    def __init__(self, folder: Path, limit: int = LIMIT) -> None:
+        self.folder, self.limit = folder, limit
+
+    def keep(self, file: str | Path) -> str:
+        """The name a link gives the picture; an uploaded one is copied, whole or not at all.
+
+        Raises SimvisError where the folder cannot be written.
+        """
+        digest = content_hash(file)
+        sample = samples.credit(digest)
+        if sample:
+            return f"sample/{sample['file']}"
+        name = f"{digest}.{_suffix(file)}"
+        if not (self.folder / name).is_file():
+            write_folder(self.folder, {name: Path(file).read_bytes()})
+            self._forget_oldest()
+        return name
+
+    def find(self, name: str) -> str:
+        """The file of a link's picture. Raises SimvisError for a name that is none, or one no longer kept."""
+        sample = samples.path(name.removeprefix("sample/")) if name.startswith("sample/") else None
+        path = sample or (self.folder / name if _STORED.fullmatch(name) else None)
+        if path is None or not path.is_file():
+            raise SimvisError(
+                "a link to a picture that this server does not keep", "a link made here", "upload the picture again"
+            )
+        if not sample:
+            os.utime(path)
+        return str(path)
+
+    def _forget_oldest(self) -> None:
+        files = sorted((file.stat().st_mtime, file.stat().st_size, file) for file in self.folder.glob("*.*"))
+        total = sum(size for _, size, _ in files)
+        for _, size, file in files:
+            if total <= self.limit:
+                return
+            file.unlink(missing_ok=True)
+            total -= size
+
+
+def query(picture_a: str, picture_b: str, settings: dict[str, Any], pin: dict[str, Any] | None) -> str:
+    """The query part of a link."""
+    parts = {"a": picture_a, "b": picture_b} | {key: str(value) for key, value in settings.items()}
+    if pin:
+        parts["pin"] = f"{pin['side']}.{pin['row']}.{pin['col']}"
+    return urlencode(parts, safe="/:.")
+
+
+def pin_of(text: str) -> dict[str, Any] | None:
+    """The pin that a link names; None where there is none or it cannot be read."""
+    found = _PIN.fullmatch(text)
+    return {"side": found[1], "row": int(found[2]), "col": int(found[3])} if found else None
+
+
+def _suffix(file: str | Path) -> str:
+    with Image.open(file) as image:
+        return _SUFFIX.get(image.format or "", "png")

@@ -1,0 +1,142 @@
+// The pair viewer: hovering, pinning and drawing need no request; a pin is stored in the value and told to Python.
+const $ = (selector, root = element) => root.querySelector(selector);
+const root = $(".pair"), status = $('[role="status"]'), bar = $(".bar");
+const stage = { a: $('[data-side="a"]'), b: $('[data-side="b"]') }, other = { a: "b", b: "a" };
+let data = null, pinned = null, current = null, frame = 0, generation = 0, mode = "share";
+
+async function load() {
+  const value = props.value, mine = ++generation;
+  root.dataset.ready = "0";
+  root.classList.toggle("empty", !value);
+  pinned = current = null;
+  if (!value) { data = null; for (const s of "ab") { clear($("canvas", stage[s])); mark(s, null, []); } say(); return; }
+  const [buffer] = await Promise.all([fetch(value.numbers.url).then((r) => r.arrayBuffer()), picture("a", value), picture("b", value)]);
+  if (mine !== generation) return; // a newer pair arrived meanwhile
+  data = unpack(value, buffer);
+  mode = value.mode || "share";
+  for (const input of element.querySelectorAll('input[type="radio"]')) input.checked = input.value === mode;
+  pinned = value.pin || null;
+  draw(pinned); say();
+  root.dataset.ready = "1";
+}
+
+function picture(side, value) {
+  const image = $("img", stage[side]), file = value[side];
+  stage[side].style.aspectRatio = value["aspect_" + side];
+  stage[side].closest("figure").style.setProperty("--aspect", value["aspect_" + side]);
+  if (image.src === file.url) return null;
+  return new Promise((done) => { image.onload = image.onerror = done; image.src = file.url; });
+}
+
+function unpack(value, buffer) {
+  const [H, W] = value.grid_a, [R, C] = value.grid_b, n = H * W, m = R * C;
+  return {
+    score: value.score, grid: { a: [H, W], b: [R, C] }, n, m,
+    scale: { map: value.scale_map, share: value.scale_share, cosine: value.scale_cosine },
+    map: { a: new Float32Array(buffer, 0, n), b: new Float32Array(buffer, 4 * n, m) },
+    share: new Int16Array(buffer, 4 * (n + m), n * m), cosine: new Int16Array(buffer, 4 * (n + m) + 2 * n * m, n * m),
+  };
+}
+
+// One cell's row or column of the table of all pairs, in score units or as a cosine.
+function row(point) {
+  const step = data.scale[mode] / 32767, values = data[mode], cell = point.row * data.grid[point.side][1] + point.col;
+  return point.side === "a" ? (j) => values[cell * data.m + j] * step : (i) => values[i * data.m + cell] * step;
+}
+
+function draw(point) {
+  if (!data) return;
+  current = point;
+  if (!point) {
+    for (const s of "ab") { paint($("canvas", stage[s]), ...data.grid[s], (i) => data.map[s][i], data.scale.map); mark(s, null, []); }
+    paintBar(bar, data.scale.map, "share of the score, per cell");
+  } else {
+    const far = other[point.side], value = row(point);
+    clear($("canvas", stage[point.side]));
+    paint($("canvas", stage[far]), ...data.grid[far], value, data.scale[mode]);
+    mark(point.side, point, []); mark(far, null, best(value, far));
+    const name = point.side.toUpperCase();
+    paintBar(bar, data.scale[mode], mode === "share" ? `share of the score, with the cell of ${name}` : `cosine with the cell of ${name}`);
+  }
+  root.dataset.point = point ? `${point.side}:${point.row},${point.col}` : "";
+  $(".readout").textContent = point && point !== pinned ? `Here: ${sentence(point)}` : "";
+  window.simvisDraws = (window.simvisDraws || 0) + 1;
+}
+
+function best(value, side, count = 3) {
+  const cells = Array.from({ length: side === "a" ? data.n : data.m }, (_, i) => i).sort((p, q) => value(q) - value(p));
+  return cells.slice(0, count).filter((i) => value(i) > 0).map((i) => ({ row: Math.floor(i / data.grid[side][1]), col: i % data.grid[side][1], value: value(i) }));
+}
+
+// The first box outlines the point itself, the other three its best matches.
+function mark(side, point, matches) {
+  const [H, W] = data ? data.grid[side] : [1, 1];
+  stage[side].querySelectorAll(".cell").forEach((box, i) => place(box, i ? matches[i - 1] : point, H, W));
+}
+
+function place(box, cell, H, W) {
+  box.hidden = !cell;
+  if (cell) Object.assign(box.style, { left: `${(100 * cell.col) / W}%`, top: `${(100 * cell.row) / H}%`, width: `${100 / W}%`, height: `${100 / H}%` });
+}
+
+function sentence(point) {
+  const carried = data.map[point.side][point.row * data.grid[point.side][1] + point.col];
+  const percent = data.score ? `, ${((100 * carried) / data.score).toFixed(1)} %` : "";
+  const far = other[point.side], matches = best(row(point), far).map((m) => `${m.row},${m.col} (${number(m.value)})`);
+  const unit = mode === "share" ? "by share" : "by cosine";
+  const list = matches.length ? `Best matches in ${far.toUpperCase()}, ${unit}: ${matches.join(", ")}.` : `No cell of ${far.toUpperCase()} matches.`;
+  return `cell ${point.row},${point.col} of ${point.side.toUpperCase()} carries ${number(carried)} of ${number(data.score)}${percent}. ${list}`;
+}
+
+function say(moving) {
+  root.classList.toggle("pinned", !!pinned);
+  if (moving) status.textContent = sentence(moving);
+  else if (pinned) status.textContent = `Pinned: ${sentence(pinned)}`;
+  else status.textContent = data ? "No point is pinned. Point at a place in either picture; click, tap or press Enter to pin it." : "";
+}
+
+function pin(point) {
+  pinned = point;
+  draw(point); say();
+  props.value = { ...props.value, pin: point, mode };
+  trigger("pin", {});
+}
+
+function at(side, event) {
+  const box = stage[side].getBoundingClientRect(), [H, W] = data.grid[side];
+  const inside = (share, cells) => Math.min(cells - 1, Math.max(0, Math.floor(share * cells)));
+  return { side, row: inside((event.clientY - box.top) / box.height, H), col: inside((event.clientX - box.left) / box.width, W) };
+}
+
+function later(point) { cancelAnimationFrame(frame); frame = requestAnimationFrame(() => draw(point)); }
+
+const MOVES = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+function moved(point, [down, right]) {
+  const [H, W] = data.grid[point.side], held = (at, cells) => Math.min(cells - 1, Math.max(0, at));
+  return { ...point, row: held(point.row + down, H), col: held(point.col + right, W) };
+}
+
+function key(side, event) {
+  if (!data) return;
+  const start = current && current.side === side ? current : { side, row: data.grid[side][0] >> 1, col: data.grid[side][1] >> 1 };
+  if (event.key in MOVES) { const point = moved(start, MOVES[event.key]); draw(point); say(point); }
+  else if (event.key === "Enter" || event.key === " ") pin(start);
+  else if (event.key === "Escape") pin(null);
+  else return;
+  event.preventDefault();
+}
+
+for (const side of "ab") {
+  stage[side].addEventListener("pointermove", (event) => { if (data && event.pointerType === "mouse") later(at(side, event)); });
+  stage[side].addEventListener("pointerleave", () => { if (data) later(pinned); });
+  stage[side].addEventListener("click", (event) => { if (data) pin(at(side, event)); });
+  stage[side].addEventListener("keydown", (event) => key(side, event));
+}
+for (const button of element.querySelectorAll("button[data-move]"))
+  button.addEventListener("click", () => { if (data && pinned) pin(moved(pinned, MOVES[button.dataset.move])); });
+$("button.clear").addEventListener("click", () => pin(null));
+for (const input of element.querySelectorAll('input[type="radio"]'))
+  input.addEventListener("change", () => { mode = input.value; if (props.value) props.value = { ...props.value, mode }; draw(pinned); say(); });
+document.addEventListener("simvis-look", () => draw(current));
+watch("value", load);
+load();

@@ -1,0 +1,66 @@
+"""The sample pictures: pairs to begin with, and each picture's credit."""
+
+import html
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageOps
+
+FOLDER = Path(__file__).parent.parent / "sample_data"
+PICTURES = FOLDER / "pictures"
+
+
+@cache
+def pairs() -> list[dict[str, str]]:
+    """The ready-made pairs: name, a, b, difficulty, note; a and b are names inside `PICTURES`."""
+    return json.loads((FOLDER / "pairs.json").read_text())
+
+
+@cache
+def credits_list() -> list[dict[str, Any]]:
+    """One credit a picture: file, title, author, licence, source, sha256."""
+    return json.loads((FOLDER / "credits.json").read_text())
+
+
+@cache
+def _credits_by_content() -> dict[str, dict[str, Any]]:
+    return {entry["sha256"]: entry for entry in credits_list()}
+
+
+def credit(content_hash: str) -> dict[str, Any] | None:
+    """The credit of the sample picture with this content; None for any other picture."""
+    return _credits_by_content().get(content_hash)
+
+
+def path(name: str) -> Path | None:
+    """The file of a sample picture; None for a name that is not one."""
+    return PICTURES / name if any(entry["file"] == name for entry in credits_list()) else None
+
+
+def credit_line(entry: dict[str, Any]) -> str:
+    """Title, author, licence and source as safe HTML."""
+    text = f"{entry['title']}: {entry['author']}, {entry['licence']}"
+    source = entry["source"]
+    if source.startswith("https://"):
+        return f'{html.escape(text)} (<a href="{html.escape(source)}" rel="noopener" target="_blank">source</a>)'
+    return html.escape(f"{text} ({source})")
+
+
+def credits_html() -> str:
+    """All credits as a list."""
+    return "<ul>" + "".join(f"<li>{credit_line(entry)}</li>" for entry in credits_list()) + "</ul>"
+
+
+def thumbnails(height: int = 110) -> list[tuple[Image.Image, str]]:
+    """Each pair side by side in one small picture, with its name."""
+    return [(_side_by_side(pair, height), f"{pair['name']} ({pair['difficulty']})") for pair in pairs()]
+
+
+def _side_by_side(pair: dict[str, str], height: int) -> Image.Image:
+    both = Image.new("RGB", (2 * height + 4, height), "white")
+    for number, side in enumerate("ab"):
+        with Image.open(PICTURES / pair[side]) as image:
+            both.paste(ImageOps.fit(image.convert("RGB"), (height, height)), (number * (height + 4), 0))
+    return both
