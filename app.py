@@ -26,9 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def serve(options: argparse.Namespace) -> None:
     """Starts the web app and waits."""
-    import gradio as gr
-
-    from ui import CSS, build_app, warm_up
+    from ui import CSS, THEME, build_app, warm_up
     from ui.session import Session
 
     session = Session(options.device)
@@ -39,7 +37,7 @@ def serve(options: argparse.Namespace) -> None:
         server_port=options.port,
         share=options.share,
         css=CSS,
-        theme=gr.themes.Soft(),
+        theme=THEME,
         max_file_size="10mb",
         ssr_mode=False,
         run_history=False,

@@ -20,10 +20,10 @@ def common_scale(*maps: Float[Tensor, "_ _"]) -> float:
 
 
 def overlay(
-    view: View, map: Float[Tensor, "H W"], scale: float, colours: str = DEFAULT, opacity: float = 0.75
+    view: View, map: Float[Tensor, "H W"], scale: float, colours: str = DEFAULT, opacity: float = 0.85
 ) -> Image.Image:
     """The map over the whole original picture at its own resolution, coloured after enlarging."""
-    rgba = paint(view.on_original(map).cpu().numpy().astype(np.float64), scale, colours, opacity)
+    rgba = paint(view.on_original(map.cpu().double()).numpy(), scale, colours, opacity)
     return Image.alpha_composite(view.image.convert("RGBA"), Image.fromarray(rgba)).convert("RGB")
 
 
@@ -37,7 +37,7 @@ def contribution_figure(curves: Mapping[str, tuple[Float[Tensor, " D"], float]],
     figure = go.Figure()
     for name, (ranked, score) in curves.items():
         curve = ranked.double().cumsum(0).cpu().numpy() / (score / 100 if shares else 1)
-        _add_curve(figure, name, curve, marked, "%" if shares else "")
+        _add_curve(figure, name, curve, marked, " %" if shares else "")
     title = "share of the score (%)" if shares else "score so far (the score is 0: no share exists)"
     figure.update_layout(
         xaxis={"title": "number of features, strongest first", "type": "log", "dtick": 1, "fixedrange": True},
@@ -51,21 +51,13 @@ def _add_curve(figure: go.Figure, name: str, curve: np.ndarray, marked: int, uni
     count = np.arange(1, len(curve) + 1)
     kept = np.unique(np.round(np.geomspace(1, len(curve), 400)).astype(int)) - 1  # what a screen can show
     hover = f"first %{{x}} features: %{{y:.3g}}{unit}<extra>{name}</extra>"
-    colour = _LINES[sum(trace.mode == "lines" for trace in figure.data) % len(_LINES)]
-    figure.add_scatter(
-        x=count[kept], y=curve[kept], mode="lines", name=name, hovertemplate=hover, line={"color": colour, "width": 2.5}
-    )
+    colour = _LINES[len(figure.data) // 2 % len(_LINES)]
     at = min(marked, len(curve)) - 1
-    figure.add_scatter(
-        x=[at + 1],
-        y=[curve[at]],
-        mode="markers+text",
-        text=[f"{name}: top {at + 1} = {curve[at]:.3g}{unit}" if len(name) < 14 else f"{curve[at]:.3g}{unit}"],
-        textposition="top left",
-        marker={"size": 10, "color": colour},
-        showlegend=False,
-        hovertemplate=hover,
-    )
+    label = f"{name}: top {at + 1} carry {curve[at]:.3g}{unit}"
+    line = {"color": colour, "width": 2.5}
+    figure.add_scatter(x=count[kept], y=curve[kept], mode="lines", name=label, hovertemplate=hover, line=line)
+    marker = {"size": 11, "color": colour}
+    figure.add_scatter(x=[at + 1], y=[curve[at]], mode="markers", marker=marker, showlegend=False, hovertemplate=hover)
 
 
 _LINES = ("#2f6fdf", "#d9541e", "#1a936f", "#8e44ad")
@@ -74,6 +66,6 @@ _LAYOUT = {
     "plot_bgcolor": "rgba(0,0,0,0)",
     "margin": {"l": 56, "r": 16, "t": 16, "b": 48},
     "height": 320,
-    "legend": {"orientation": "h", "y": 1.12},
+    "legend": {"x": 1, "xanchor": "right", "y": 0.02, "yanchor": "bottom", "bgcolor": "rgba(0,0,0,0)"},
     "font": {"size": 13},
 }

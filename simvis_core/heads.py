@@ -36,7 +36,7 @@ def split_head(head: nn.Module | None, pooled: Float[Tensor, " F"]) -> HeadSplit
     if head is None:
         return HeadSplit(lambda parts: parts, torch.zeros_like(pooled), "exact")
     split = _split(head, pooled)
-    if split.verdict != "black box" and not _close(split.linear(pooled[None])[0] + split.bias, head(pooled[None])[0]):
+    if split.verdict != "black box" and not _close(split.linear(pooled[None])[0] + split.bias, _run(head, pooled)):
         return _black_box(split.bias)
     return split
 
@@ -48,7 +48,7 @@ def _split(module: nn.Module, x: Tensor) -> HeadSplit:
         return FROZEN[type(module)](module, x)
     if is_affine(module, x):
         return _split_affine(module, x)
-    return _black_box(module(x[None])[0])
+    return _black_box(_run(module, x))
 
 
 def _split_chain(chain: nn.Sequential, x: Tensor) -> HeadSplit:
@@ -58,7 +58,7 @@ def _split_chain(chain: nn.Sequential, x: Tensor) -> HeadSplit:
         link = _split(module, x)
         linear, bias = _compose(linear, link.linear), link.linear(bias[None])[0] + link.bias
         verdict = max(verdict, link.verdict, key=VERDICTS.index)
-        x = module(x[None])[0]
+        x = _run(module, x)
     return HeadSplit(linear, bias, verdict)
 
 
@@ -101,9 +101,15 @@ def _split_layer_norm(norm: nn.Module, x: Tensor) -> HeadSplit:
 
 def _split_activation(activation: nn.Module, x: Tensor) -> HeadSplit:
     """Every entry keeps the slope y / x it has at this input (a mask of 0 and 1 for ReLU)."""
-    y = activation(x[None])[0]
+    y = _run(activation, x)
     slope = torch.where(x == 0, 0, y / torch.where(x == 0, 1, x))
     return HeadSplit(lambda parts: parts * slope, torch.zeros_like(y), "exact at this input")
+
+
+def _run(module: nn.Module, x: Tensor) -> Tensor:
+    """The module at one vector; on a copy, since activations with ``inplace=True`` write over their input."""
+    output: Tensor = module(x[None].clone())
+    return output[0]
 
 
 def _black_box(bias: Tensor) -> HeadSplit:

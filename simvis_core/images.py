@@ -88,7 +88,7 @@ class Preprocess:
         """
         image = upright_rgb(image)
         box = _centre_box(image) if framing == "crop" else (0.0, 0.0, float(image.width), float(image.height))
-        height, width = self._size(image, short_side or self.short_side, framing)
+        height, width = self._size(image, self.short_side if short_side is None else short_side, framing)
         sized = image.resize((width, height), Image.Resampling[self.resampling.upper()], box=box)
         return View(image, self._pixels(sized), box)
 

@@ -66,9 +66,9 @@ class EmbeddingNetwork:
         """
         weight = next(self.backbone.parameters(), pixels)
         features = self.backbone(pixels.to(weight))
-        if features.ndim != 4:
+        if not isinstance(features, Tensor) or features.ndim != 4:
             raise SimvisError(
-                f"features of shape {tuple(features.shape)} from the backbone of {self.name}",
+                f"{_shape(features)} from the backbone of {self.name}",
                 "(B, C, H, W)",
                 "give a backbone that ends before its pooling",
             )
@@ -82,7 +82,7 @@ class EmbeddingNetwork:
     def embed(self, pixels: Float[Tensor, "B 3 h w"]) -> Float[Tensor, "B D"]:
         """Unit embeddings of a batch of views of one size.
 
-        Raises SimvisError for a zero embedding, whose direction is undefined.
+        Raises SimvisError for an embedding of zero or infinite length, whose direction is undefined.
         """
         return self._unit(self._project(self.pooling.pool(self.features(pixels))))
 
@@ -108,6 +108,7 @@ class EmbeddingNetwork:
         return decomposition
 
     @cached_property
+    @torch.inference_mode()
     def verdict(self) -> Verdict:
         """How exact the split is: found by splitting a probe picture and comparing the sum with the embedding.
 
@@ -155,7 +156,7 @@ class EmbeddingNetwork:
         if self.head is None:
             return pooled
         try:
-            return self.head(pooled)
+            return self.head(pooled.clone())  # a first layer with inplace=True would write over the features
         except RuntimeError as error:
             raise SimvisError(
                 f"{pooled.shape[1]} pooled features for the head of {self.name}",
@@ -165,11 +166,12 @@ class EmbeddingNetwork:
 
     def _norm(self, raw: Tensor) -> Tensor:
         norm = raw.norm(dim=-1, keepdim=True)
-        if not bool((norm > 0).all()):
+        broken = norm[~((norm > 0) & norm.isfinite())]
+        if len(broken):
             raise SimvisError(
-                f"an embedding of zero length from {self.name}",
+                f"an embedding of length {broken[0].item():g} from {self.name}",
                 "a direction to compare",
-                "choose another picture or pooling: the network finds nothing in this one",
+                "choose another picture or pooling",
             )
         return norm
 
@@ -185,9 +187,16 @@ class EmbeddingNetwork:
 
 
 def _input_widths(head: nn.Module | None) -> list[int]:
-    names = ("in_features", "num_features")
+    names = ("in_features", "num_features", "normalized_shape")
     modules = [] if head is None else list(head.modules())
-    return [getattr(module, name) for module in modules for name in names if hasattr(module, name)]
+    widths = [getattr(module, name) for module in modules for name in names if hasattr(module, name)]
+    return [width[-1] if isinstance(width, tuple) else width for width in widths]
+
+
+def _shape(features: object) -> str:
+    return (
+        f"features of shape {tuple(features.shape)}" if isinstance(features, Tensor) else f"a {type(features).__name__}"
+    )
 
 
 def _describe(head: nn.Module) -> str:

@@ -27,7 +27,9 @@ class PackedNumbers:
 def packed_numbers(pair: PairExplanation) -> PackedNumbers:
     """The two maps, the table of all pairs of cells, and the patch cosines."""
     scales = [_largest(table) for table in (pair.joint_map, pair.patch_cosines)]
-    content = b"".join(map.cpu().numpy().astype("<f4").tobytes() for map in (pair.map_a, pair.map_b)) + b"".join(
+    content = b"".join(
+        map.cpu().float().numpy().astype("<f4").tobytes() for map in (pair.map_a, pair.map_b)
+    ) + b"".join(
         _steps(table, scale) for table, scale in zip((pair.joint_map, pair.patch_cosines), scales, strict=True)
     )
     return PackedNumbers(content, common_scale(pair.map_a, pair.map_b), *scales)

@@ -56,10 +56,7 @@ class PairExplanation:
 
     @cached_property
     def joint_map(self) -> Float[Tensor, "H W H2 W2"]:
-        """Each pair of cells' signed share: ``a.cells[p] @ b.cells[q]`` (Zhu 2021). Sums to the ledger's cells_cells.
-
-        Raises SimvisError where a and b have embeddings of unequal length.
-        """
+        """Each pair of cells' signed share, ``a.cells[p] @ b.cells[q]`` (Zhu 2021); sums to the ledger's cells_cells."""
         return torch.tensordot(self.a.cells, self.b.cells, dims=([2], [2]))
 
     @cached_property
@@ -167,7 +164,7 @@ class PairExplanation:
         self,
         point: tuple[Side, float, float] | None = None,
         colour_map: str = colours.DEFAULT,
-        opacity: float = 0.75,
+        opacity: float = 0.85,
         facts: Mapping[str, object] | None = None,
     ) -> dict[str, bytes]:
         """The export: PNG overlays at the pictures' own resolution, maps.npz, manifest.json.
@@ -199,7 +196,7 @@ class PairExplanation:
         folder: str | Path,
         point: tuple[Side, float, float] | None = None,
         colour_map: str = colours.DEFAULT,
-        opacity: float = 0.75,
+        opacity: float = 0.85,
         facts: Mapping[str, object] | None = None,
     ) -> list[Path]:
         """Writes the export into a folder, each file whole or not at all; gives the paths. See `files`."""
@@ -262,7 +259,7 @@ def explain_features(
     Raises SimvisError as `explain_pair` does, and where `flatten` meets two different grids.
     """
     a, b = (network.decompose_features(features) for features in (features_a, features_b))
-    if a.embedding.shape != b.embedding.shape:
+    if a.grid != b.grid and network.pooling.positional:
         raise SimvisError(
             f"grids of {a.grid} and {b.grid} cells under '{network.pooling}', which compares position by position",
             "two grids alike",
@@ -288,7 +285,7 @@ def _dot(one: Tensor, other: Tensor) -> float:
 
 
 def _array(tensor: Tensor) -> np.ndarray:
-    return tensor.cpu().numpy()
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).cpu().numpy()  # numpy has no bfloat16
 
 
 def _picture_facts(view: View, decomposition: Decomposition) -> dict[str, object]:

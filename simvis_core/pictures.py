@@ -28,7 +28,7 @@ _UNREADABLE = (
     TypeError,
     OverflowError,
     MemoryError,
-    NotImplementedError,
+    RuntimeError,  # libavif
     struct.error,
     zlib.error,
     Image.DecompressionBombError,
@@ -71,7 +71,7 @@ def upright_rgb(image: Image.Image) -> Image.Image:
     """
     _check_size(image)
     image = ImageOps.exif_transpose(image)
-    if image.mode == "RGB":
+    if image.mode == "RGB" and "transparency" not in image.info:
         return image
     if image.mode.startswith("I"):
         return _from_integers(image).convert("RGB")
@@ -87,9 +87,9 @@ def _read(source: str | Path | bytes | BinaryIO) -> bytes:
         try:
             with open(source, "rb") as file:
                 data = file.read(MAX_BYTES + 1)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: a NUL or a lone surrogate in the name
             raise SimvisError(
-                f"'{source}', which cannot be opened ({error.strerror})",
+                f"{str(source)!r}, which cannot be opened ({getattr(error, 'strerror', None) or error})",
                 "a picture file",
                 "check the name and the permission to read it",
             ) from error

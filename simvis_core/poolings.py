@@ -68,6 +68,11 @@ class Pooling:
         _check_room(features, self.width(*features.shape))
         return POOLINGS[self.name].parts(features, self.exponent)
 
+    @property
+    def positional(self) -> bool:
+        """Whether a pooled entry belongs to one place of the grid, so that only equal grids can be compared."""
+        return self.width(1, 1, 2) != self.width(1, 1, 1)
+
     def width(self, channels: int, rows: int, columns: int) -> int:
         """Length F of the pooled vector."""
         return POOLINGS[self.name].width(channels, rows, columns)

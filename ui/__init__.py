@@ -14,8 +14,9 @@ from ui.session import Session
 CSS = (Path(__file__).parent / "page.css").read_text()
 TITLE = "SimVis: why do these two pictures match?"
 INTRO = """<h1>Why do these two pictures match?</h1>
-<p>Drop two pictures. Red places carry the network's similarity score, blue ones speak against it; all places together, and
-the bias, add up to it. Point at a place to see what it matches in the other picture; click or tap to pin it.</p>"""
+<p>Drop two pictures. Red places carry the network's similarity score, blue ones speak against it; all places together,
+and the bias, add up to it. Point at a place to see what it matches in the other picture; click or tap to pin it.</p>"""
+THEME = gr.themes.Soft(font=["system-ui", "Segoe UI", "Roboto", "sans-serif"], font_mono=["ui-monospace", "monospace"])
 
 
 def build_app(session: Session, link_folder: Path) -> gr.Blocks:

@@ -5,6 +5,7 @@ from typing import Any
 
 import gradio as gr
 from gradio import processing_utils
+from gradio.utils import get_upload_folder
 
 import model_zoo
 from simvis_core import POOLINGS, PairExplanation, Pooling, SimvisError
@@ -85,18 +86,19 @@ def _layout() -> Widgets:
             examples = gr.Gallery(
                 samples.thumbnails(),
                 elem_id="examples",
-                columns=3,
-                height=300,
+                columns=2,
+                height=420,
                 allow_preview=False,
                 interactive=False,
                 show_label=False,
-                object_fit="contain",
+                object_fit="cover",
                 buttons=[],
             )
         with gr.Column(scale=7, min_width=320):
-            notice = gr.HTML(elem_id="notice")
-            score = gr.HTML(elem_id="score")
-            ledger = gr.HTML(elem_id="ledger")
+            with gr.Column(elem_classes="tight"):
+                notice = gr.HTML(elem_id="notice")
+                score = gr.HTML(elem_id="score")
+                ledger = gr.HTML(elem_id="ledger")
             viewer = PairViewer(elem_id="pair_viewer")
             credits_line = gr.HTML(elem_id="credits")
             share = _share()
@@ -137,7 +139,7 @@ def _settings() -> tuple[list[Any], list[Any], list[Any]]:
         short_side = gr.Radio(SIZES, value=224, label="View size (larger views give finer maps, slower)")
         framing = gr.Radio(list(FRAMES.items()), value="whole", label="View")
         colours = gr.Dropdown(list(STOPS), value=DEFAULT, label="Colours (negative to positive)", elem_id="colours")
-        opacity = gr.Slider(0.1, 1, 0.75, step=0.05, label="Opacity", elem_id="opacity")
+        opacity = gr.Slider(0.1, 1, 0.85, step=0.05, label="Opacity", elem_id="opacity")
     with gr.Accordion("About this network", open=False):
         card = gr.Markdown(_card_text(default))
     return [backbone, pooling, exponent, short_side, framing], [colours, opacity], [network_notice, card]
@@ -342,7 +344,7 @@ class Handlers:
         *asked, colours, opacity, viewer = values
         pair = self._asked_pair(asked)
         files = pair.files(_pinned_point(pair, viewer["pin"]), colours, opacity)
-        path = processing_utils.save_bytes_to_cache(zipped(files), "simvis.zip", PairViewer.GRADIO_CACHE)
+        path = processing_utils.save_bytes_to_cache(zipped(files), "simvis.zip", get_upload_folder())
         return gr.update(value=path, visible=True)
 
     def _asked_pair(self, asked: list[Any]) -> PairExplanation:
@@ -414,9 +416,10 @@ def _pinned_point(pair: PairExplanation, pin: Any) -> tuple[Side, float, float] 
 
 
 def _credits(hashes: list[str]) -> str:
+    """What to look at in a ready-made pair, then the credits of sample pictures."""
     found = [(side, samples.credit(digest)) for side, digest in zip("AB", hashes, strict=True)]
     lines = (CREDITS.format(side=side, credit=samples.credit_line(entry)) for side, entry in found if entry)
-    return "".join(lines)
+    return "".join([*(f"<p>{samples.html.escape(note)}</p>" for note in [samples.note(*hashes)] if note), *lines])
 
 
 def _sentence(text: str) -> str:

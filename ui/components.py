@@ -9,7 +9,7 @@ from gradio import processing_utils
 from gradio.data_classes import FileData, GradioModel, ImageData
 
 from simvis_core import PairExplanation, SimvisError, View
-from simvis_core.colours import STOPS
+from simvis_core.colours import FADE, STOPS
 from simvis_core.packing import packed_numbers
 
 HERE = Path(__file__).parent
@@ -17,7 +17,8 @@ HERE = Path(__file__).parent
 
 def _script(name: str) -> str:
     """A component's script behind the drawing they share."""
-    drawing = (HERE / "maps.js").read_text().replace("/*STOPS*/ {}", json.dumps(STOPS))
+    drawing = (HERE / "maps.js").read_text()
+    drawing = drawing.replace("/*STOPS*/ {}", json.dumps(STOPS)).replace("/*FADE*/ 1", str(FADE))
     return drawing + (HERE / name).read_text()
 
 
@@ -74,7 +75,7 @@ class PairViewer(gr.HTML):  # type: ignore[misc]
         )
 
     def preprocess(self, payload: PairData | None) -> dict[str, Any]:
-        """``{"key", "pin", "mode"}``: the pair it belongs to, the pinned cell (None or side, row, col), share or cosine.
+        """``{"key", "pin", "mode"}``: the pair it belongs to, the pinned cell or None, share or cosine.
 
         What the browser sends is not trusted: a pin that is no cell of the grid counts as none.
         """

@@ -1,5 +1,5 @@
-// Drawing a signed map over a picture, shared by the page's components. COLOUR_STOPS is filled in by Python.
-const COLOUR_STOPS = /*STOPS*/ {};
+// Drawing a signed map over a picture, shared by the page's components. The two constants are filled in by Python.
+const COLOUR_STOPS = /*STOPS*/ {}, FADE = /*FADE*/ 1;
 
 function lookupTable(name) {
   const stops = COLOUR_STOPS[name] || Object.values(COLOUR_STOPS)[0], table = new Uint8ClampedArray(768);
@@ -11,7 +11,7 @@ function lookupTable(name) {
 }
 
 // The look (colour map, opacity) is one for the page; its widgets announce a change as "simvis-look".
-const look = () => window.simvisLook || { colours: Object.keys(COLOUR_STOPS)[0], opacity: 0.75 };
+const look = () => window.simvisLook || { colours: Object.keys(COLOUR_STOPS)[0], opacity: 0.85 };
 const tables = {};
 const table = () => (tables[look().colours] ||= lookupTable(look().colours));
 
@@ -48,7 +48,7 @@ function paint(canvas, rows, columns, value, scale) {
       const share = scale > 0 ? Math.max(-1, Math.min(1, (upper * (1 - v) + lower * v) / scale)) : 0;
       const colour = 3 * Math.round((share + 1) * 127.5);
       data[at] = colours[colour]; data[at + 1] = colours[colour + 1]; data[at + 2] = colours[colour + 2];
-      data[at + 3] = Math.sqrt(Math.abs(share)) * opacity;
+      data[at + 3] = Math.abs(share) ** FADE * opacity;
     }
   }
   context.putImageData(image, 0, 0);

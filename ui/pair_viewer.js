@@ -2,12 +2,13 @@
 const $ = (selector, root = element) => root.querySelector(selector);
 const root = $(".pair"), status = $('[role="status"]'), bar = $(".bar");
 const stage = { a: $('[data-side="a"]'), b: $('[data-side="b"]') }, other = { a: "b", b: "a" };
-let data = null, pinned = null, current = null, frame = 0, generation = 0, mode = "share";
+let data = null, pinned = null, current = null, frame = 0, generation = 0, mode = "share", key = "";
 
 async function load() {
-  const value = props.value, mine = ++generation;
+  const value = props.value, mine = ++generation, held = value && value.key === key ? pinned : undefined;
   root.dataset.ready = "0";
   root.classList.toggle("empty", !value);
+  key = value ? value.key : "";
   pinned = current = null;
   if (!value) { data = null; for (const s of "ab") { clear($("canvas", stage[s])); mark(s, null, []); } say(); return; }
   const [buffer] = await Promise.all([fetch(value.numbers.url).then((r) => r.arrayBuffer()), picture("a", value), picture("b", value)]);
@@ -15,7 +16,9 @@ async function load() {
   data = unpack(value, buffer);
   mode = value.mode || "share";
   for (const input of element.querySelectorAll('input[type="radio"]')) input.checked = input.value === mode;
-  pinned = value.pin || null;
+  // For the pair already on screen the browser knows best: a pin may have come while the answer was on its way.
+  pinned = held === undefined ? value.pin || null : held;
+  if (pinned !== (value.pin || null)) props.value = { ...value, pin: pinned };
   draw(pinned); say();
   root.dataset.ready = "1";
 }
@@ -44,6 +47,15 @@ function row(point) {
   return point.side === "a" ? (j) => values[cell * data.m + j] * step : (i) => values[i * data.m + cell] * step;
 }
 
+// A point's own largest value sets its scale, but never less than a quarter of the whole table's: a point that carries
+// little must not look as if it carried much. Cosines keep one scale.
+function scaleOf(value, count) {
+  if (mode === "cosine") return data.scale.cosine;
+  let largest = data.scale.share / 4;
+  for (let i = 0; i < count; i++) largest = Math.max(largest, Math.abs(value(i)));
+  return largest;
+}
+
 function draw(point) {
   if (!data) return;
   current = point;
@@ -51,12 +63,12 @@ function draw(point) {
     for (const s of "ab") { paint($("canvas", stage[s]), ...data.grid[s], (i) => data.map[s][i], data.scale.map); mark(s, null, []); }
     paintBar(bar, data.scale.map, "share of the score, per cell");
   } else {
-    const far = other[point.side], value = row(point);
+    const far = other[point.side], value = row(point), scale = scaleOf(value, far === "a" ? data.n : data.m);
     clear($("canvas", stage[point.side]));
-    paint($("canvas", stage[far]), ...data.grid[far], value, data.scale[mode]);
+    paint($("canvas", stage[far]), ...data.grid[far], value, scale);
     mark(point.side, point, []); mark(far, null, best(value, far));
     const name = point.side.toUpperCase();
-    paintBar(bar, data.scale[mode], mode === "share" ? `share of the score, with the cell of ${name}` : `cosine with the cell of ${name}`);
+    paintBar(bar, scale, mode === "share" ? `share of the score, with the cell of ${name}` : `cosine with the cell of ${name}`);
   }
   root.dataset.point = point ? `${point.side}:${point.row},${point.col}` : "";
   $(".readout").textContent = point && point !== pinned ? `Here: ${sentence(point)}` : "";
@@ -96,6 +108,7 @@ function say(moving) {
 }
 
 function pin(point) {
+  cancelAnimationFrame(frame); // a preview still waiting to be drawn is older than the pin
   pinned = point;
   draw(point); say();
   props.value = { ...props.value, pin: point, mode };
@@ -128,7 +141,7 @@ function key(side, event) {
 
 for (const side of "ab") {
   stage[side].addEventListener("pointermove", (event) => { if (data && event.pointerType === "mouse") later(at(side, event)); });
-  stage[side].addEventListener("pointerleave", () => { if (data) later(pinned); });
+  stage[side].addEventListener("pointerleave", (event) => { if (data && event.pointerType === "mouse") later(pinned); });
   stage[side].addEventListener("click", (event) => { if (data) pin(at(side, event)); });
   stage[side].addEventListener("keydown", (event) => key(side, event));
 }

@@ -34,6 +34,12 @@ def credit(content_hash: str) -> dict[str, Any] | None:
     return _credits_by_content().get(content_hash)
 
 
+def note(hash_a: str, hash_b: str) -> str:
+    """What to look at in the ready-made pair of these two contents; empty for any other pair."""
+    files = [entry["file"] if entry else None for entry in (credit(hash_a), credit(hash_b))]
+    return next((pair["note"] for pair in pairs() if [pair["a"], pair["b"]] == files), "")
+
+
 def path(name: str) -> Path | None:
     """The file of a sample picture; None for a name that is not one."""
     return PICTURES / name if any(entry["file"] == name for entry in credits_list()) else None

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 import model_zoo
 from simvis_core import EmbeddingNetwork, PairExplanation, Pooling, SimvisError, View, explain_features, open_picture
 from simvis_core.images import Framing
@@ -69,13 +71,10 @@ class Session:
 
     def _see(self, network: EmbeddingNetwork, file: str | Path, settings: Settings, name: str) -> Seen:
         key = (network.fingerprint, settings.short_side, settings.framing, content_hash(file))
-        try:
-            return self._seen.get(key, lambda: self._run(network, file, settings))
-        except SimvisError as error:
-            raise SimvisError(f"{error.got} as picture {name}", error.wanted, error.cure) from error
+        return self._seen.get(key, lambda: self._run(network, _opened(file, name), settings))
 
-    def _run(self, network: EmbeddingNetwork, file: str | Path, settings: Settings) -> Seen:
-        view = network.view(open_picture(file), settings.short_side, settings.framing)
+    def _run(self, network: EmbeddingNetwork, image: Image.Image, settings: Settings) -> Seen:
+        view = network.view(image, settings.short_side, settings.framing)
         with self._turn:
             self.forward_passes += 1
             return Seen(view, network.features(view.pixels[None])[0])
@@ -86,6 +85,13 @@ class Session:
             if module is not None:
                 module.to(self.device)
         return network
+
+
+def _opened(file: str | Path, name: str) -> Image.Image:
+    try:
+        return open_picture(file)
+    except SimvisError as error:
+        raise SimvisError(f"{error.got} as picture {name}", error.wanted, error.cure) from error
 
 
 def content_hash(file: str | Path) -> str:

@@ -1,0 +1,76 @@
+"""Retakes the README's pictures from the running app; needs Debian's chromium."""
+
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+HERE = Path(__file__).parent
+PORT = 7899
+ADDRESS = f"http://127.0.0.1:{PORT}"
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+
+
+def main() -> None:
+    """Starts the app, takes each picture, stops the app."""
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    app = subprocess.Popen([sys.executable, HERE.parent / "app.py", "--port", str(PORT)], env=environment)
+    try:
+        _wait()
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+            _desktop(browser)
+            _phone(browser)
+    finally:
+        app.terminate()
+
+
+def _wait() -> None:
+    for _ in range(120):
+        try:
+            urllib.request.urlopen(ADDRESS, timeout=5)
+        except OSError:
+            time.sleep(1)
+        else:
+            return
+    raise TimeoutError(f"the app does not answer at {ADDRESS}")
+
+
+def _opened(browser: Browser, address: str, **options: object) -> Page:
+    page = browser.new_context(**options).new_page()
+    page.goto(address)
+    page.wait_for_selector('#pair_viewer [data-ready="1"]')
+    page.wait_for_timeout(3000)
+    return page
+
+
+def _desktop(browser: Browser) -> None:
+    page = _opened(browser, ADDRESS, viewport={"width": 1360, "height": 900})
+    page.screenshot(path=HERE / "compare.jpg", type="jpeg", quality=88)
+    page.click('#pair_viewer [data-side="a"]', position={"x": 205, "y": 95})
+    page.mouse.move(5, 5)
+    page.wait_for_timeout(800)
+    page.screenshot(path=HERE / "pinned.jpg", type="jpeg", quality=88)
+    page.locator("#topk_plot").scroll_into_view_if_needed()
+    panel = page.locator(".block:has(> button):has(#pooling_panel)").last
+    page.set_viewport_size({"width": 1360, "height": 2400})
+    page.wait_for_timeout(1500)
+    panel.screenshot(path=HERE / "poolings.jpg", type="jpeg", quality=88)
+
+
+def _phone(browser: Browser) -> None:
+    phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+    page = _opened(browser, f"{ADDRESS}/?__theme=dark", **phone)
+    page.locator("#score").scroll_into_view_if_needed()
+    page.tap('#pair_viewer [data-side="a"]', position={"x": 180, "y": 90})
+    page.wait_for_timeout(800)
+    page.screenshot(path=HERE / "phone.jpg", type="jpeg", quality=88)
+
+
+if __name__ == "__main__":
+    main()
