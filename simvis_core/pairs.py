@@ -56,7 +56,7 @@ class PairExplanation:
 
     @cached_property
     def joint_map(self) -> Float[Tensor, "H W H2 W2"]:
-        """Each pair of cells' signed share, ``a.cells[p] @ b.cells[q]`` (Zhu 2021); sums to the ledger's cells_cells."""
+        """Each pair of cells' signed share, ``a.cells[p] @ b.cells[q]`` (Zhu 2021); sums to the ledger's first."""
         return torch.tensordot(self.a.cells, self.b.cells, dims=([2], [2]))
 
     @cached_property

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
-from gradio import processing_utils
-from gradio.utils import get_upload_folder
 
 import model_zoo
 from simvis_core import POOLINGS, PairExplanation, Pooling, SimvisError
@@ -15,12 +13,14 @@ from simvis_core.images import FRAMINGS
 from simvis_core.pairs import Side
 from ui import links, panels, samples, words
 from ui.components import MapRows, PairViewer, PictureDrop, checked_pin
+from ui.files import kept
 from ui.links import LinkedPictures
 from ui.session import Session, Settings, content_hash
 
 SIZES = [("quick: short side 224", 224), ("fine: 384", 384), ("finest: 512", 512)]
 FRAMES = dict(zip(("whole picture", "square, squeezed", "square, centre crop"), FRAMINGS, strict=True))
 EXPONENT = 3.0
+OPACITY = 0.85
 TOP_K = 10
 CREDITS = "Sample picture {side}: {credit}. "
 LOOK_JS = """(colours, opacity) => { window.simvisLook = {colours, opacity};
@@ -139,7 +139,7 @@ def _settings() -> tuple[list[Any], list[Any], list[Any]]:
         short_side = gr.Radio(SIZES, value=224, label="View size (larger views give finer maps, slower)")
         framing = gr.Radio(list(FRAMES.items()), value="whole", label="View")
         colours = gr.Dropdown(list(STOPS), value=DEFAULT, label="Colours (negative to positive)", elem_id="colours")
-        opacity = gr.Slider(0.1, 1, 0.85, step=0.05, label="Opacity", elem_id="opacity")
+        opacity = gr.Slider(0.1, 1, OPACITY, step=0.05, label="Opacity", elem_id="opacity")
     with gr.Accordion("About this network", open=False):
         card = gr.Markdown(_card_text(default))
     return [backbone, pooling, exponent, short_side, framing], [colours, opacity], [network_notice, card]
@@ -192,7 +192,7 @@ def _share() -> list[Any]:
 def _wire(widgets: Widgets, session: Session, pictures: LinkedPictures) -> None:
     """Binds events; pictures and settings ask for a whole comparison, the rest only for its own panel."""
     handlers = Handlers(session, pictures)
-    notice, score = widgets.head[:2]
+    score = widgets.head[1]
     backbone, pooling, exponent, short_side, framing = widgets.settings
     compare = {
         "fn": handlers.compare,
@@ -201,18 +201,23 @@ def _wire(widgets: Widgets, session: Session, pictures: LinkedPictures) -> None:
         "show_progress": "minimal",
         "show_progress_on": score,
         "trigger_mode": "always_last",
+        # One at a time, in the order asked: an answer to older settings must not arrive last.
+        "concurrency_limit": 1,
+        "concurrency_id": "compare",
         "api_visibility": "private",
     }
-    changes = [widgets.image_a.upload, widgets.image_b.upload, widgets.image_a.clear, widgets.image_b.clear]
-    changes += [widgets.image_a.input, widgets.image_b.input, pooling.input, exponent.release]
+    changes = [widgets.image_a.change, widgets.image_b.change, pooling.input, exponent.input]
     gr.on([*changes, short_side.input, framing.input], **compare)
     pooling.change(lambda name: gr.update(visible=name == "gem"), pooling, exponent, **_PRIVATE)
     chosen = backbone.input(
-        handlers.choose_network, [backbone, pooling], [backbone, pooling, *widgets.network], **_PRIVATE
+        handlers.choose_network,
+        [backbone, pooling],
+        [backbone, pooling, *widgets.network],
+        show_progress_on=[backbone],
+        api_visibility="private",
     )
     chosen.then(**compare)
-    shown = widgets.examples.select(handlers.show_example, None, [widgets.image_a, widgets.image_b], **_PRIVATE)
-    shown.then(**compare)
+    widgets.examples.select(handlers.show_example, None, [widgets.image_a, widgets.image_b], **_PRIVATE)
     _wire_panels(widgets, handlers)
     _wire_share(widgets, handlers)
     gr.on([control.change for control in widgets.look], None, widgets.look, None, js=LOOK_JS)
@@ -220,7 +225,7 @@ def _wire(widgets: Widgets, session: Session, pictures: LinkedPictures) -> None:
     opened = blocks.load(
         handlers.open_page,
         None,
-        [notice, widgets.image_a, widgets.image_b, *widgets.settings, *widgets.look, widgets.link_pin],
+        [*widgets.asked, *widgets.look, widgets.link_pin, *widgets.network],
         **_PRIVATE,
     )
     opened.success(**compare)
@@ -230,7 +235,7 @@ def _wire(widgets: Widgets, session: Session, pictures: LinkedPictures) -> None:
 
 def _wire_panels(widgets: Widgets, handlers: "Handlers") -> None:
     _, k, rows, features, fires = widgets.topk
-    quick = {**_PRIVATE, "trigger_mode": "always_last"}
+    quick = {"show_progress": "minimal", "api_visibility": "private", "trigger_mode": "always_last"}
     k.input(handlers.top_k, [*widgets.asked, k], rows, **quick)
     features.input(handlers.feature, [*widgets.asked, features], fires, **quick)
 
@@ -316,15 +321,22 @@ class Handlers:
         return [str(samples.PICTURES / pair[side]) for side in "ab"]
 
     def open_page(self, request: gr.Request) -> list[Any]:
-        """What a link names, or nothing changed where the page is opened without one."""
+        """What a link names, or nothing changed where the page is opened without one.
+
+        A link that cannot be followed leaves the page as it opens, with a sentence that says why.
+        """
         asked = dict(request.query_params)
         if "a" not in asked or "b" not in asked:
-            return [gr.skip()] * 11
+            return [gr.skip()] * 12
         try:
             images = [self.pictures.find(asked[side]) for side in "ab"]
-            return ["", *images, *_linked_settings(asked), links.pin_of(asked.get("pin", ""))]
+            settings = _linked_settings(asked)
+            self.session.network(settings[0])
         except SimvisError as error:
-            return [_sentence(str(error)), None, None, *[gr.skip()] * 8]
+            gr.Warning(str(error), duration=None)
+            return [gr.skip()] * 12
+        backbone, pooling, *network = self.choose_network(*settings[:2])
+        return [*images, backbone, pooling, *settings[2:], links.pin_of(asked.get("pin", "")), *network]
 
     def link(self, *values: Any) -> list[Any]:
         """The query of a link to what is shown; both pictures are kept for it."""
@@ -344,7 +356,7 @@ class Handlers:
         *asked, colours, opacity, viewer = values
         pair = self._asked_pair(asked)
         files = pair.files(_pinned_point(pair, viewer["pin"]), colours, opacity)
-        path = processing_utils.save_bytes_to_cache(zipped(files), "simvis.zip", get_upload_folder())
+        path = kept(zipped(files), "simvis.zip")
         return gr.update(value=path, visible=True)
 
     def _asked_pair(self, asked: list[Any]) -> PairExplanation:
@@ -379,27 +391,35 @@ _EMPTY = ["", "", "", None, None, gr.skip(), None, gr.update(choices=[], value=N
 
 
 def _linked_settings(asked: dict[str, str]) -> list[Any]:
-    """Settings of a link; one that is missing or unknown keeps the page's own."""
-    known = {
-        "backbone": (str, model_zoo.names()),
-        "pooling": (str, tuple(POOLINGS)),
-        "exponent": (float, None),
-        "short_side": (int, tuple(size for _, size in SIZES)),
-        "framing": (str, FRAMINGS),
-        "colours": (str, tuple(STOPS)),
-        "opacity": (float, None),
-    }
-    return [_linked(asked.get(name, ""), kind, choices) for name, (kind, choices) in known.items()]
+    """Settings of a link, in the order of `_SETTING_NAMES`; one that is left out has the page's default.
+
+    Raises SimvisError for a value that the page does not offer.
+    """
+    return [_linked(name, asked[name]) if name in asked else _LINKED[name][1][0] for name in _SETTING_NAMES]
 
 
-def _linked(text: str, kind: Any, choices: tuple[Any, ...] | None) -> Any:
+def _linked(name: str, text: str) -> Any:
+    kind, offered = _LINKED[name]
     try:
         value = kind(text)
     except ValueError:
-        return gr.skip()
-    if choices is None:
-        return value if 0 < value <= 20 else gr.skip()
-    return value if value in choices else gr.skip()
+        value = None
+    inside = len(offered) == RANGE and kind is float and value is not None and offered[1] <= value <= offered[2]
+    if value not in offered and not inside:
+        raise SimvisError(f"a link whose {name} is '{text}'", "one that this page offers", "choose it by hand")
+    return value
+
+
+RANGE = 3  # a number's default, least and most
+_LINKED: dict[str, tuple[Any, tuple[Any, ...]]] = {
+    "backbone": (str, model_zoo.names()),
+    "pooling": (str, tuple(POOLINGS)),
+    "exponent": (float, (EXPONENT, 1.0, 20.0)),
+    "short_side": (int, (224, 384, 512)),
+    "framing": (str, FRAMINGS),
+    "colours": (str, tuple(STOPS)),
+    "opacity": (float, (OPACITY, 0.1, 1.0)),
+}
 
 
 def _pinned_point(pair: PairExplanation, pin: Any) -> tuple[Side, float, float] | None:

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio import processing_utils
 from gradio.data_classes import FileData, GradioModel, ImageData
 
-from simvis_core import PairExplanation, SimvisError, View
+from simvis_core import PairExplanation, SimvisError
 from simvis_core.colours import FADE, STOPS
 from simvis_core.packing import packed_numbers
+from ui.files import kept, picture_file
 
 HERE = Path(__file__).parent
 
@@ -91,7 +91,6 @@ class PairViewer(gr.HTML):  # type: ignore[misc]
             return None
         pair, key, pin, mode = value
         numbers = packed_numbers(pair)
-        path = processing_utils.save_bytes_to_cache(numbers.content, "numbers.bin", self.GRADIO_CACHE)
         return PairData(
             key=key,
             score=pair.score,
@@ -102,9 +101,9 @@ class PairViewer(gr.HTML):  # type: ignore[misc]
             scale_map=numbers.scale_map,
             scale_share=numbers.scale_share,
             scale_cosine=numbers.scale_cosine,
-            a=picture_file(self, pair.view_a),
-            b=picture_file(self, pair.view_b),
-            numbers=FileData(path=path),
+            a=picture_file(pair.view_a),
+            b=picture_file(pair.view_b),
+            numbers=FileData(path=kept(numbers.content, "numbers.bin")),
             pin=checked_pin(pin, {"a": pair.a.grid, "b": pair.b.grid}),
             mode=mode,
         )
@@ -150,8 +149,8 @@ class MapRows(gr.HTML):  # type: ignore[misc]
             return None
         pair, rows, scale = value
         return MapRowsData(
-            a=picture_file(self, pair.view_a),
-            b=picture_file(self, pair.view_b),
+            a=picture_file(pair.view_a),
+            b=picture_file(pair.view_b),
             grid_a=list(pair.a.grid),
             grid_b=list(pair.b.grid),
             aspect_a=pair.view_a.aspect,
@@ -159,13 +158,6 @@ class MapRows(gr.HTML):  # type: ignore[misc]
             scale=scale,
             rows=rows,
         )
-
-
-def picture_file(component: gr.HTML, view: View) -> FileData:
-    """The view's part of the picture as a cached JPEG, named by its content: the same picture is stored once."""
-    return FileData(
-        path=processing_utils.save_pil_to_cache(view.picture(), component.GRADIO_CACHE, name="view", format="jpeg")
-    )
 
 
 def checked_pin(pin: Any, grids: dict[str, Any]) -> dict[str, Any] | None:

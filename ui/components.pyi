@@ -97,7 +97,6 @@ class PairViewer(gr.HTML):  # type: ignore[misc]
             return None
         pair, key, pin, mode = value
         numbers = packed_numbers(pair)
-        path = processing_utils.save_bytes_to_cache(numbers.content, "numbers.bin", self.GRADIO_CACHE)
         return PairData(
             key=key,
             score=pair.score,
@@ -108,9 +107,9 @@ class PairViewer(gr.HTML):  # type: ignore[misc]
             scale_map=numbers.scale_map,
             scale_share=numbers.scale_share,
             scale_cosine=numbers.scale_cosine,
-            a=picture_file(self, pair.view_a),
-            b=picture_file(self, pair.view_b),
-            numbers=FileData(path=path),
+            a=picture_file(pair.view_a),
+            b=picture_file(pair.view_b),
+            numbers=FileData(path=kept(numbers.content, "numbers.bin")),
             pin=checked_pin(pin, {"a": pair.a.grid, "b": pair.b.grid}),
             mode=mode,
         )
@@ -161,8 +160,8 @@ class MapRows(gr.HTML):  # type: ignore[misc]
             return None
         pair, rows, scale = value
         return MapRowsData(
-            a=picture_file(self, pair.view_a),
-            b=picture_file(self, pair.view_b),
+            a=picture_file(pair.view_a),
+            b=picture_file(pair.view_b),
             grid_a=list(pair.a.grid),
             grid_b=list(pair.b.grid),
             aspect_a=pair.view_a.aspect,

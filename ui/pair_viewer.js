@@ -2,22 +2,22 @@
 const $ = (selector, root = element) => root.querySelector(selector);
 const root = $(".pair"), status = $('[role="status"]'), bar = $(".bar");
 const stage = { a: $('[data-side="a"]'), b: $('[data-side="b"]') }, other = { a: "b", b: "a" };
-let data = null, pinned = null, current = null, frame = 0, generation = 0, mode = "share", key = "";
+let data = null, pinned = null, current = null, frame = 0, generation = 0, mode = "share", shown = "";
 
 async function load() {
-  const value = props.value, mine = ++generation, held = value && value.key === key ? pinned : undefined;
+  const value = props.value, mine = ++generation;
   root.dataset.ready = "0";
   root.classList.toggle("empty", !value);
-  key = value ? value.key : "";
-  pinned = current = null;
+  // For the pair already on screen the browser knows best: a pin may have come while the answer was on its way.
+  if (!value || value.key !== shown) pinned = (value && value.pin) || null;
+  shown = value ? value.key : "";
+  current = null;
   if (!value) { data = null; for (const s of "ab") { clear($("canvas", stage[s])); mark(s, null, []); } say(); return; }
   const [buffer] = await Promise.all([fetch(value.numbers.url).then((r) => r.arrayBuffer()), picture("a", value), picture("b", value)]);
   if (mine !== generation) return; // a newer pair arrived meanwhile
   data = unpack(value, buffer);
   mode = value.mode || "share";
   for (const input of element.querySelectorAll('input[type="radio"]')) input.checked = input.value === mode;
-  // For the pair already on screen the browser knows best: a pin may have come while the answer was on its way.
-  pinned = held === undefined ? value.pin || null : held;
   if (pinned !== (value.pin || null)) props.value = { ...value, pin: pinned };
   draw(pinned); say();
   root.dataset.ready = "1";

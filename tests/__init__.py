@@ -1,0 +1,1 @@
+"""The checks, in the same rooms as the code."""

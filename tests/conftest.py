@@ -1,0 +1,53 @@
+"""What every test run needs: shapes checked by beartype, one thread, repeatable examples, tiny networks."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import settings
+from jaxtyping import install_import_hook
+from PIL import Image
+from torch import nn
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from tests import typechecker
+
+# Before the first import of simvis_core, and in tests only.
+install_import_hook("simvis_core", f"{typechecker.__name__}.beartype_like_mypy")
+
+from simvis_core import EmbeddingNetwork, Preprocess  # noqa: E402
+
+settings.register_profile("simvis", deadline=None, derandomize=True, database=None, max_examples=25)
+settings.load_profile("simvis")
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def tiny_preprocess():
+    """Views of 16 pixels on the short side, cells of 8."""
+    return Preprocess(mean=(0.5, 0.4, 0.3), std=(0.2, 0.25, 0.3), short_side=16, stride=8)
+
+
+@pytest.fixture(scope="session")
+def tiny_backbone():
+    """Three layers, 6 channels, stride 8, batch norm with statistics of its own; half of its values are 0."""
+    torch.manual_seed(3)
+    bn = nn.BatchNorm2d(4)
+    nn.init.uniform_(bn.running_mean, -0.2, 0.2)
+    nn.init.uniform_(bn.running_var, 0.5, 2)
+    return nn.Sequential(nn.Conv2d(3, 4, 4, 4), bn, nn.ReLU(), nn.Conv2d(4, 6, 2, 2), nn.ReLU()).eval()
+
+
+@pytest.fixture
+def tiny_network(tiny_backbone, tiny_preprocess):
+    """avg pooling and a head with a bias: exact."""
+    torch.manual_seed(4)
+    return EmbeddingNetwork(tiny_backbone, "avg", nn.Linear(6, 5), tiny_preprocess, name="tiny")
+
+
+@pytest.fixture(scope="session")
+def two_pictures():
+    """A landscape and a portrait photograph's worth of noise, 40 x 25 and 20 x 33 pixels (width x height)."""
+    torch.manual_seed(5)
+    return tuple(Image.effect_noise(size, 90).convert("RGB") for size in ((40, 25), (20, 33)))

@@ -1,0 +1,241 @@
+"""The papers' formulas, slow and plain: python loops over float64 numbers, nothing of the code under test.
+
+Stylianou 2019 = "Visualizing Deep Similarity Networks"; Zhu 2021 = "Visual Explanation for Deep Metric Learning".
+Feature maps are arrays (C, H, W); maps are (H, W); cells are visited as (row, column).
+"""
+
+import math
+
+import numpy as np
+import torch
+
+
+def cells_of(features):
+    """(row, column) of every cell, row by row."""
+    _, rows, columns = features.shape
+    return [(row, column) for row in range(rows) for column in range(columns)]
+
+
+def dot(one, other):
+    return math.fsum(float(x) * float(y) for x, y in zip(one, other, strict=True))
+
+
+def length(vector):
+    return math.sqrt(dot(vector, vector))
+
+
+# Poolings
+
+
+def avg_pool(features, _exponent=None):
+    cells = cells_of(features)
+    return np.array([math.fsum(channel[cell] for cell in cells) / len(cells) for channel in features])
+
+
+def max_pool(features, _exponent=None):
+    return np.array([max(channel[cell] for cell in cells_of(features)) for channel in features])
+
+
+def gem_pool(features, exponent):
+    """Generalised mean of the positive part (Radenovic 2018)."""
+    cells = cells_of(features)
+    means = [math.fsum(max(channel[cell], 0.0) ** exponent for cell in cells) / len(cells) for channel in features]
+    return np.array([mean ** (1 / exponent) for mean in means])
+
+
+def avgmax_pool(features, _exponent=None):
+    return np.array([(a + m) / 2 for a, m in zip(avg_pool(features), max_pool(features), strict=True)])
+
+
+def catavgmax_pool(features, _exponent=None):
+    return np.array([*avg_pool(features), *max_pool(features)])
+
+
+def flatten_pool(features, _exponent=None):
+    return np.array([channel[cell] for channel in features for cell in cells_of(features)])
+
+
+POOLS = {
+    "avg": avg_pool,
+    "max": max_pool,
+    "gem": gem_pool,
+    "avgmax": avgmax_pool,
+    "catavgmax": catavgmax_pool,
+    "flatten": flatten_pool,
+}
+
+
+def max_surrogate(features):
+    """Stylianou 2019, eq. 4-5: what is not a channel's maximum becomes 0, tied maxima are divided by their number."""
+    surrogate = np.zeros(features.shape)
+    for c, channel in enumerate(features):
+        tied = [cell for cell in cells_of(features) if channel[cell] == max(channel[p] for p in cells_of(features))]
+        for cell in tied:
+            surrogate[c][cell] = channel[cell] / len(tied)
+    return surrogate
+
+
+def gem_share(features, exponent):
+    """x^p / (n g^(p-1)) for every cell and channel; 0 in a channel without a positive value."""
+    pooled, share = gem_pool(features, exponent), np.zeros(features.shape)
+    for c, channel in enumerate(features):
+        for cell in cells_of(features):
+            if pooled[c] > 0:
+                share[c][cell] = max(channel[cell], 0.0) ** exponent / (
+                    len(cells_of(features)) * pooled[c] ** (exponent - 1)
+                )
+    return share
+
+
+# Similarity maps of Stylianou 2019
+
+
+def stylianou_avg_map(query, reference):
+    """Eq. 2-3: A_q(p) . x_r / (n Z)."""
+    x_q, x_r = avg_pool(query), avg_pool(reference)
+    scale = length(x_q) * length(x_r) * len(cells_of(query))
+    return _map_of(query, lambda cell: dot(query[:, cell[0], cell[1]], x_r) / scale)
+
+
+def stylianou_max_map(query, reference):
+    """Eq. 6: a^_q(p) . x_r / Z; no 1/n."""
+    x_q, x_r, surrogate = max_pool(query), max_pool(reference), max_surrogate(query)
+    return _map_of(query, lambda cell: dot(surrogate[:, cell[0], cell[1]], x_r) / (length(x_q) * length(x_r)))
+
+
+def gem_map(query, reference, exponent):
+    x_q, x_r, share = gem_pool(query, exponent), gem_pool(reference, exponent), gem_share(query, exponent)
+    return _map_of(query, lambda cell: dot(share[:, cell[0], cell[1]], x_r) / (length(x_q) * length(x_r)))
+
+
+def _map_of(features, value):
+    result = np.zeros(features.shape[1:])
+    for cell in cells_of(features):
+        result[cell] = value(cell)
+    return result
+
+
+# Activation decomposition of Zhu 2021: x = sum over p of E(p), plus b
+
+
+def gap_parts(features):
+    n = len(cells_of(features))
+    return {cell: np.array([channel[cell] / n for channel in features]) for cell in cells_of(features)}
+
+
+def gmp_parts(features):
+    surrogate = max_surrogate(features)
+    return {cell: np.array([channel[cell] for channel in surrogate]) for cell in cells_of(features)}
+
+
+def flat_parts(features):
+    """Each cell as the flat vector with every other cell's entries 0."""
+    parts = {}
+    for cell in cells_of(features):
+        own = np.zeros(features.shape)
+        for c, channel in enumerate(features):
+            own[c][cell] = channel[cell]
+        parts[cell] = np.array([number for channel in own for row in channel for number in row])
+    return parts
+
+
+def through_fc(weight, vector):
+    return np.array([dot(row, vector) for row in weight])
+
+
+def through_bn(gamma, var, eps, vector):
+    return np.array([g / math.sqrt(v + eps) * x for g, v, x in zip(gamma, var, vector, strict=True)])
+
+
+def bn_offset(beta, gamma, mean, var, eps):
+    return np.array([b - g * m / math.sqrt(v + eps) for b, g, m, v in zip(beta, gamma, mean, var, strict=True)])
+
+
+def zhu_joint_map(parts_q, parts_r, bias_q, bias_r):
+    """D(p, u) = E_q(p) . E_r(u) / Z as a table {(p, u): number}, and Z."""
+    z = length(sum(parts_q.values()) + bias_q) * length(sum(parts_r.values()) + bias_r)
+    return {(p, u): dot(e_p, e_u) / z for p, e_p in parts_q.items() for u, e_u in parts_r.items()}, z
+
+
+def zhu_ledger(parts_q, parts_r, bias_q, bias_r):
+    """The score's four terms: cells-cells, cells-bias, bias-cells, bias-bias."""
+    joint, z = zhu_joint_map(parts_q, parts_r, bias_q, bias_r)
+    return (
+        math.fsum(joint.values()),
+        math.fsum(dot(e, bias_r) for e in parts_q.values()) / z,
+        math.fsum(dot(bias_q, e) for e in parts_r.values()) / z,
+        dot(bias_q, bias_r) / z,
+    )
+
+
+# Grad-CAM for a pair, before its ReLU (Zhu 2021), by autograd
+
+
+def grad_cam(features_q, features_r, embed, normalised):
+    """w_c = mean over cells of d target / d A_q; map = sum over c of w_c A_q. ``embed`` maps (C,H,W) to a vector."""
+    query = torch.tensor(features_q, requires_grad=True)
+    e_q, e_r = embed(query), embed(torch.tensor(features_r)).detach()
+    target = (e_q @ e_r) / (e_q.norm() * e_r.norm()) if normalised else e_q @ e_r
+    (gradient,) = torch.autograd.grad(target, query)
+    weights = [avg_pool(gradient[c : c + 1].numpy())[0] for c in range(len(features_q))]
+    return _map_of(features_q, lambda cell: dot(weights, features_q[:, cell[0], cell[1]]))
+
+
+# Pixels and cells
+
+
+def bilinear_at(map, y, x):
+    """The map at (y, x) in cells, cell (0, 0) covering 0..1: linear between centres, held beyond the outer ones."""
+    return math.fsum(weight * float(map[cell]) for cell, weight in bilinear_weights(map.shape, y, x).items())
+
+
+def bilinear_weights(grid, y, x):
+    """The at most four cells around the place and their weights."""
+    weights = {}
+    for row, down in _two_nearest(y, grid[0]):
+        for column, across in _two_nearest(x, grid[1]):
+            weights[row, column] = weights.get((row, column), 0.0) + down * across
+    return weights
+
+
+def _two_nearest(at, cells):
+    before = math.floor(at - 0.5)
+    after_share = at - 0.5 - before
+    held = lambda cell: min(max(cell, 0), cells - 1)
+    return [(held(before), 1 - after_share), (held(before + 1), after_share)]
+
+
+def bilinear(map, size):
+    """The map at size (h, w), half-pixel centres."""
+    (rows, columns), (h, w) = map.shape, size
+    return np.array(
+        [[bilinear_at(map, (i + 0.5) * rows / h, (j + 0.5) * columns / w) for j in range(w)] for i in range(h)]
+    )
+
+
+def covered_share(mask, grid):
+    """Share of each cell's area that lies under True pixels of the mask."""
+    (h, w), (rows, columns) = mask.shape, grid
+    shares = np.zeros(grid)
+    for row in range(rows):
+        for column in range(columns):
+            for i in range(h):
+                for j in range(w):
+                    down = _overlap(i, i + 1, row * h / rows, (row + 1) * h / rows)
+                    across = _overlap(j, j + 1, column * w / columns, (column + 1) * w / columns)
+                    shares[row, column] += mask[i][j] * down * across * rows * columns / (h * w)
+    return shares
+
+
+def _overlap(start, stop, other_start, other_stop):
+    return max(0.0, min(stop, other_stop) - max(start, other_start))
+
+
+# Features of the embedding
+
+
+def contribution_curve(e_q, e_r):
+    """Stylianou 2019, fig. 3: c_k = e_q,k e_r,k sorted, cumulated, over s."""
+    contributions = sorted((float(x) * float(y) for x, y in zip(e_q, e_r, strict=True)), reverse=True)
+    score = math.fsum(contributions)
+    return [math.fsum(contributions[: k + 1]) / score for k in range(len(contributions))]
