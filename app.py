@@ -25,26 +25,30 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def serve(options: argparse.Namespace) -> None:
-    """Starts the web app and waits."""
+    """Starts the web app and waits. Raises SimvisError for an address that cannot be served on."""
     from ui import CSS, THEME, build_app, warm_up
     from ui.session import Session
 
     session = Session(options.device)
     warm_up(session)
     app = build_app(session, options.links)
-    app.queue(max_size=64, default_concurrency_limit=4).launch(
-        server_name=options.host,
-        server_port=options.port,
-        share=options.share,
-        css=CSS,
-        theme=THEME,
-        max_file_size="10mb",
-        ssr_mode=False,
-        run_history=False,
-        enable_monitoring=False,
-        state_session_capacity=200,
-        footer_links=["api", "gradio", "settings"],
-    )
+    try:
+        app.queue(max_size=64, default_concurrency_limit=4).launch(
+            server_name=options.host,
+            server_port=options.port,
+            share=options.share,
+            css=CSS,
+            theme=THEME,
+            max_file_size="10mb",
+            ssr_mode=False,
+            run_history=False,
+            enable_monitoring=False,
+            state_session_capacity=200,
+            footer_links=["api", "gradio", "settings"],
+        )
+    except (OSError, OverflowError) as error:
+        address = f"{options.host}, port {options.port or 'from 7860 on'}"
+        raise SimvisError(f"{address}, where no page can be served", "a free port", "choose another --port") from error
 
 
 def explain(options: argparse.Namespace) -> None:

@@ -10,15 +10,16 @@ from simvis_core import open_picture
 FOLDER = Path(__file__).parent.parent / "sample_data"
 
 
-def first_pair() -> list[Path]:
+def first_pair() -> tuple[Path, Path]:
     """The files of the first ready-made pair."""
     pair = json.loads((FOLDER / "pairs.json").read_text())[0]
-    return [FOLDER / "pictures" / pair[side] for side in "ab"]
+    return FOLDER / "pictures" / pair["a"], FOLDER / "pictures" / pair["b"]
 
 
-def first_images() -> list[Image.Image]:
+def first_images() -> tuple[Image.Image, Image.Image]:
     """The same, opened."""
-    return [open_picture(file) for file in first_pair()]
+    a, b = first_pair()
+    return open_picture(a), open_picture(b)
 
 
 def distinct_pairs(count: int) -> list[list[Path]]:

@@ -1,13 +1,9 @@
-"""Markdown tables, and the line that says where they were measured."""
+"""Tables and how their numbers are written."""
 
-import os
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
-from pathlib import Path
 
-import torch
+from benchmarks.timing import Race
 
 
 @dataclass(frozen=True)
@@ -26,37 +22,19 @@ class Table:
         return "\n\n".join([f"### {self.title}", table, *self.notes])
 
 
-def machine() -> dict[str, str]:
-    """What the numbers depend on."""
-    return {
-        "processor": f"{_processor()}, {os.cpu_count()} cores",
-        "threads": str(torch.get_num_threads()),
-        "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "unset"),
-        "load": " ".join(f"{load:.1f}" for load in os.getloadavg()),
-        "versions": f"Python {platform.python_version()}, "
-        + ", ".join(f"{package} {version(package)}" for package in ("torch", "numpy", "pillow", "gradio")),
-    }
+def ratio(race: Race, job: str, base: str) -> str:
+    """How many times base's time a job takes, with the standard error: 1.084 ± 0.006, 23.1 ± 0.2."""
+    value, error = race.ratio(job, base), race.error(job, base)
+    digits = 3 if value < 10 else 1 if value < 100 else 0
+    return f"{value:.{digits}f} ± {value * error:.{digits}f}"
 
 
-def machine_line(facts: dict[str, str]) -> str:
-    """The facts in one line."""
-    return "; ".join(f"{name}: {fact}" for name, fact in facts.items())
+def number(value: float) -> str:
+    """Milliseconds, mebibytes or times, to what can be trusted: 0.42, 24.3, 871."""
+    digits = 2 if value < 10 else 1 if value < 100 else 0
+    return f"{value:.{digits}f}"
 
 
-def times(value: float) -> str:
-    """A ratio: 1.084 x, 23 x."""
-    return f"{value:.3f} ×" if value < 10 else f"{value:.0f} ×"
-
-
-def milliseconds(value: float) -> str:
-    """Three digits, with the unit in the column's name."""
-    return f"{value:.2f}" if value < 10 else f"{value:.1f}"
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+def percent(value: float) -> str:
+    """A share."""
+    return f"{value:.1%}"

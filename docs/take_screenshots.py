@@ -19,7 +19,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 def main() -> None:
     """Starts the app, takes each picture, stops the app."""
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}
-    app = subprocess.Popen([sys.executable, HERE.parent / "app.py", "--port", str(PORT)], env=environment)
+    app = subprocess.Popen([sys.executable, HERE.parent / "app.py", "--port", str(PORT)], env=environment)  # noqa: S603
     try:
         _wait()
         with sync_playwright() as playwright:

@@ -7,18 +7,22 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from simvis_core.heads import Verdict
+
 
 @dataclass(frozen=True, eq=False)
 class Decomposition:
     """An embedding as the sum it is: ``embedding = cells.sum((0, 1)) + bias`` with norm 1.
 
     ``cells[r, c]`` is the signed part of the embedding that grid cell (row r, column c) brings in;
-    ``bias`` is the part that no cell brings in (the head's offset; zeros for a network without one).
+    ``bias`` is the part that no cell brings in (the head's offset; zeros for a network without one). ``verdict`` says
+    whether the split is the network's own ("exact") or holds for this one picture ("exact at this input").
     Source: Zhu 2021, section "Activation decomposition"; Stylianou 2019, eq. 2-6.
     """
 
     cells: Float[Tensor, "H W D"]
     bias: Float[Tensor, " D"]
+    verdict: Verdict = "exact"
 
     @cached_property
     def embedding(self) -> Float[Tensor, " D"]:

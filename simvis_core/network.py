@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from simvis_core.decomposition import Decomposition
 from simvis_core.errors import SimvisError
-from simvis_core.heads import VERDICTS, HeadSplit, Verdict, split_head
+from simvis_core.heads import Verdict, split_head
 from simvis_core.images import Framing, Preprocess, View
 from simvis_core.poolings import POOLINGS, Pooling
 
@@ -43,6 +43,7 @@ class EmbeddingNetwork:
         self.preprocess = preprocess or Preprocess()
         self.name = name
         self.trained_pooling = Pooling.parse(trained_pooling or pooling)
+        self._probe: list[Tensor] = []  # the features of a probe picture, shared with every other pooling
 
     def with_pooling(self, pooling: str | Pooling) -> "EmbeddingNetwork":
         """The same backbone and head under another pooling (``"max"``, ``"gem:4"``, ...); no weights are copied.
@@ -51,7 +52,6 @@ class EmbeddingNetwork:
         """
         other = copy.copy(self)
         other.pooling = Pooling.parse(pooling)
-        other.__dict__.pop("verdict", None)  # the fingerprint stays: same weights, same preprocessing
         return other
 
     def view(self, image: Image.Image, short_side: int | None = None, framing: Framing = "whole") -> View:
@@ -96,33 +96,43 @@ class EmbeddingNetwork:
 
         Raises SimvisError for a zero embedding, a head that does not fit the pooling, or a black-box head.
         """
-        pooled = self.pooling.pool(features[None])
-        direct = self._project(pooled)[0]
-        norm = self._norm(direct[None])[0]
-        split = split_head(self.head, pooled[0])
-        if split.verdict == "black box":
-            raise self._black_box()
-        decomposition = self._cells(features, split, norm)
-        if not _same(decomposition.embedding, direct / norm):
-            raise self._black_box()
+        decomposition = self._split(features)
+        if decomposition is None:
+            raise SimvisError(
+                f"{self.name}, whose embedding is no sum over cells (a black box)",
+                "a pooling and a head that can be split",
+                "choose another pooling, or a network whose head is linear, LayerNorm or an activation",
+            )
         return decomposition
 
-    @cached_property
+    def _split(self, features: Tensor) -> Decomposition | None:
+        """The decomposition; None for a head that cannot be split, or parts that do not add up to the embedding."""
+        pooled = self.pooling.pool(features[None])
+        direct = self._project(pooled)
+        norm = self._norm(direct)[0]
+        split = split_head(self.head, pooled[0])
+        if split.verdict == "black box":
+            return None
+        parts = self.pooling.parts(features)
+        cells = split.linear(parts.flatten(0, 1)).unflatten(0, parts.shape[:2])
+        decomposition = Decomposition((cells / norm).contiguous(), split.bias / norm, split.verdict)
+        return decomposition if _same(decomposition.embedding, direct[0] / norm) else None
+
+    @property
     @torch.inference_mode()
     def verdict(self) -> Verdict:
         """How exact the split is: found by splitting a probe picture and comparing the sum with the embedding.
 
         "exact", "exact at this input" (statistics or masks of the head frozen at the picture), or "black box".
+        The probe runs the backbone once in the network's life. An explanation needs none: its own verdict is found at
+        its own pictures.
         """
-        h, w = self.preprocess.fixed_size or (self.preprocess.short_side,) * 2
-        probe = torch.randn(3, h, w, generator=torch.Generator().manual_seed(0))
-        features = self.features(probe[None])[0]
-        split = split_head(self.head, self.pooling.pool(features[None])[0])
-        direct = self._project(self.pooling.pool(features[None]))
-        if split.verdict == "black box":
-            return VERDICTS[2]
-        cells = self._cells(features, split, self._norm(direct)[0])
-        return split.verdict if _same(cells.embedding, self._unit(direct)[0]) else VERDICTS[2]
+        if not self._probe:
+            h, w = self.preprocess.fixed_size or (self.preprocess.short_side,) * 2
+            probe = torch.randn(1, 3, h, w, generator=torch.Generator().manual_seed(0))
+            self._probe.append(self.features(probe)[0])
+        decomposition = self._split(self._probe[0])
+        return "black box" if decomposition is None else decomposition.verdict
 
     @property
     def poolings(self) -> tuple[str, ...]:
@@ -146,11 +156,6 @@ class EmbeddingNetwork:
         grid = (h // self.preprocess.stride, w // self.preprocess.stride)
         widths = [POOLINGS[name].width(1, *grid) for name in (pooling, self.trained_pooling.name)]
         return widths[0] == widths[1]
-
-    def _cells(self, features: Tensor, split: HeadSplit, norm: Tensor) -> Decomposition:
-        parts = self.pooling.parts(features)
-        cells = split.linear(parts.flatten(0, 1)).unflatten(0, parts.shape[:2])
-        return Decomposition((cells / norm).contiguous(), split.bias / norm)
 
     def _project(self, pooled: Tensor) -> Tensor:
         if self.head is None:
@@ -177,13 +182,6 @@ class EmbeddingNetwork:
 
     def _unit(self, raw: Tensor) -> Tensor:
         return raw / self._norm(raw)
-
-    def _black_box(self) -> SimvisError:
-        return SimvisError(
-            f"{self.name}, whose embedding is no sum over cells (a black box)",
-            "a pooling and a head that can be split",
-            "choose another pooling, or a network whose head is linear, LayerNorm or an activation",
-        )
 
 
 def _input_widths(head: nn.Module | None) -> list[int]:

@@ -18,6 +18,7 @@ from simvis_core import colours, export
 from simvis_core.decomposition import Decomposition, feature_contributions, only_features, top_features
 from simvis_core.errors import SimvisError
 from simvis_core.figures import common_scale, overlay
+from simvis_core.heads import VERDICTS, Verdict
 from simvis_core.images import Framing, View, cell_at, weights_at, weights_in
 from simvis_core.network import EmbeddingNetwork
 from simvis_core.poolings import Pooling
@@ -85,9 +86,9 @@ class PairExplanation:
         return feature_contributions(self.a.embedding, self.b.embedding)
 
     @property
-    def verdict(self) -> str:
-        """The network's verdict: how exact the split of its embedding is."""
-        return self.network.verdict
+    def verdict(self) -> Verdict:
+        """How exact the split of these two embeddings is: the less exact of the two."""
+        return max(self.a.verdict, self.b.verdict, key=VERDICTS.index)
 
     def side(self, side: Side) -> tuple[View, Decomposition, Float[Tensor, "H W"]]:
         """View, decomposition and map of one picture. Raises SimvisError for a side that is neither a nor b."""

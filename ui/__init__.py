@@ -9,7 +9,7 @@ import gradio as gr
 from ui import compare, samples
 from ui.api import add_api
 from ui.links import LinkedPictures
-from ui.session import Session
+from ui.session import Session, Settings
 
 CSS = (Path(__file__).parent / "page.css").read_text()
 TITLE = "SimVis: why do these two pictures match?"
@@ -38,7 +38,7 @@ def build_app(session: Session, link_folder: Path) -> gr.Blocks:
 def warm_up(session: Session) -> None:
     """Explains the first sample pair, so that the first visitor waits for nothing."""
     first = samples.pairs()[0]
-    session.explain(samples.PICTURES / first["a"], samples.PICTURES / first["b"], compare.Settings())
+    session.explain(samples.PICTURES / first["a"], samples.PICTURES / first["b"], Settings())
 
 
 TABS: dict[str, Callable[[Session, LinkedPictures], Any]] = {"Compare": compare.build}

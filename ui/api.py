@@ -42,7 +42,7 @@ def add_api(session: Session) -> None:
         """
         pair = _explain(session, image_a, image_b, backbone, pooling, view_size, framing)
         try:
-            return point_json(pair, side, x, y)
+            return point_json(pair, side, _number("x", x), _number("y", y))
         except SimvisError as error:
             raise gr.Error(str(error), print_exception=False) from error
 
@@ -91,6 +91,16 @@ def _explain(
     if not image_a or not image_b:
         raise gr.Error(str(SimvisError("one picture", "two", "send image_a and image_b")), print_exception=False)
     try:
-        return session.explain(image_a, image_b, Settings(backbone, pooling, int(view_size), framing))
+        size = _number("view_size", view_size)
+        if not size.is_integer():
+            raise SimvisError(f"view_size {size:g}", "a whole number", "send 224")
+        return session.explain(image_a, image_b, Settings(backbone, pooling, int(size), framing))
     except SimvisError as error:
         raise gr.Error(str(error), print_exception=False) from error
+
+
+def _number(name: str, value: float | None) -> float:
+    """A field that the caller may have left empty."""
+    if value is None:
+        raise SimvisError(f"no {name}", "a number", f"send {name}")
+    return float(value)

@@ -2,10 +2,20 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 Value = TypeVar("Value")
+
+
+@dataclass
+class _Turn:
+    """The lock of a key that is being asked for, and how many hold it or wait for it."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    takers: int = 0
 
 
 class BoundedCache(Generic[Value]):
@@ -18,7 +28,7 @@ class BoundedCache(Generic[Value]):
         self.limit, self.bytes = limit, 0
         self._size = size
         self._values: OrderedDict[Hashable, tuple[Value, int]] = OrderedDict()
-        self._making: dict[Hashable, threading.Lock] = {}
+        self._turns: dict[Hashable, _Turn] = {}
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -26,15 +36,24 @@ class BoundedCache(Generic[Value]):
 
     def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
         """The value of a key, made on first use. What ``make`` raises is raised and nothing is kept."""
+        with self._turn(key):
+            held = self._held(key)
+            return held[0] if held else self._keep(key, make())
+
+    @contextmanager
+    def _turn(self, key: Hashable) -> Iterator[None]:
+        """One after the other for each key; the last to leave takes the lock away."""
         with self._lock:
-            making = self._making.setdefault(key, threading.Lock())
+            turn = self._turns.setdefault(key, _Turn())
+            turn.takers += 1
         try:
-            with making:
-                held = self._held(key)
-                return held[0] if held else self._keep(key, make())
+            with turn.lock:
+                yield
         finally:
             with self._lock:
-                self._making.pop(key, None)
+                turn.takers -= 1
+                if not turn.takers:
+                    del self._turns[key]
 
     def _held(self, key: Hashable) -> tuple[Value, int] | None:
         with self._lock:

@@ -38,20 +38,23 @@ class PictureDrop(gr.Image):  # type: ignore[misc]
 
 
 class PairData(GradioModel):  # type: ignore[misc]
-    """What the viewer gets; the heavy numbers travel as one cached file."""
+    """What the viewer gets; the heavy numbers travel as one cached file. As it stands, no pair is shown.
 
-    key: str
-    score: float
-    grid_a: list[int]
-    grid_b: list[int]
-    aspect_a: float
-    aspect_b: float
-    scale_map: float
-    scale_share: float
-    scale_cosine: float
-    a: FileData
-    b: FileData
-    numbers: FileData
+    The empty viewer has a value too: the page would send null back as text, which is no `PairData`.
+    """
+
+    key: str = ""
+    score: float = 0.0
+    grid_a: tuple[int, int] = (0, 0)
+    grid_b: tuple[int, int] = (0, 0)
+    aspect_a: float = 1.0
+    aspect_b: float = 1.0
+    scale_map: float = 0.0
+    scale_share: float = 0.0
+    scale_cosine: float = 0.0
+    a: FileData | None = None
+    b: FileData | None = None
+    numbers: FileData | None = None
     pin: dict[str, Any] | None = None
     mode: str = "share"
 
@@ -85,17 +88,17 @@ class PairViewer(gr.HTML):  # type: ignore[misc]
         grids = {"a": payload.grid_a, "b": payload.grid_b}
         return {"key": payload.key, "pin": checked_pin(payload.pin, grids), "mode": mode}
 
-    def postprocess(self, value: tuple[PairExplanation, str, Any, str] | None) -> PairData | None:
+    def postprocess(self, value: tuple[PairExplanation, str, Any, str] | None) -> PairData:
         """The page's data for a pair; a pin outside its grids is dropped."""
         if value is None:
-            return None
+            return PairData()
         pair, key, pin, mode = value
         numbers = packed_numbers(pair)
         return PairData(
             key=key,
             score=pair.score,
-            grid_a=list(pair.a.grid),
-            grid_b=list(pair.b.grid),
+            grid_a=pair.a.grid,
+            grid_b=pair.b.grid,
             aspect_a=pair.view_a.aspect,
             aspect_b=pair.view_b.aspect,
             scale_map=numbers.scale_map,
@@ -114,8 +117,8 @@ class MapRowsData(GradioModel):  # type: ignore[misc]
 
     a: FileData
     b: FileData
-    grid_a: list[int]
-    grid_b: list[int]
+    grid_a: tuple[int, int]
+    grid_b: tuple[int, int]
     aspect_a: float
     aspect_b: float
     scale: float
@@ -151,8 +154,8 @@ class MapRows(gr.HTML):  # type: ignore[misc]
         return MapRowsData(
             a=picture_file(pair.view_a),
             b=picture_file(pair.view_b),
-            grid_a=list(pair.a.grid),
-            grid_b=list(pair.b.grid),
+            grid_a=pair.a.grid,
+            grid_b=pair.b.grid,
             aspect_a=pair.view_a.aspect,
             aspect_b=pair.view_b.aspect,
             scale=scale,

@@ -35,7 +35,9 @@ class LinkedPictures:
         if sample:
             return f"sample/{sample['file']}"
         name = f"{digest}.{_suffix(file)}"
-        if not (self.folder / name).is_file():
+        if (self.folder / name).is_file():
+            os.utime(self.folder / name)  # a new link is a use
+        else:
             write_folder(self.folder, {name: Path(file).read_bytes()})
             self._forget_oldest()
         return name

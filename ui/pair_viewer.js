@@ -5,7 +5,7 @@ const stage = { a: $('[data-side="a"]'), b: $('[data-side="b"]') }, other = { a:
 let data = null, pinned = null, current = null, frame = 0, generation = 0, mode = "share", shown = "";
 
 async function load() {
-  const value = props.value, mine = ++generation;
+  const value = props.value && props.value.numbers ? props.value : null, mine = ++generation;
   root.dataset.ready = "0";
   root.classList.toggle("empty", !value);
   // For the pair already on screen the browser knows best: a pin may have come while the answer was on its way.
@@ -147,9 +147,9 @@ for (const side of "ab") {
 }
 for (const button of element.querySelectorAll("button[data-move]"))
   button.addEventListener("click", () => { if (data && pinned) pin(moved(pinned, MOVES[button.dataset.move])); });
-$("button.clear").addEventListener("click", () => pin(null));
+$("button.clear").addEventListener("click", () => { if (data) pin(null); });
 for (const input of element.querySelectorAll('input[type="radio"]'))
-  input.addEventListener("change", () => { mode = input.value; if (props.value) props.value = { ...props.value, mode }; draw(pinned); say(); });
+  input.addEventListener("change", () => { mode = input.value; if (data) props.value = { ...props.value, mode }; draw(pinned); say(); });
 document.addEventListener("simvis-look", () => draw(current));
 watch("value", load);
 load();

@@ -22,9 +22,9 @@ def topk_figure(pair: PairExplanation) -> go.Figure:
 
 def topk_rows(pair: PairExplanation, k: int) -> Rows:
     """The maps of only the top k features, on the scale of the full maps."""
-    kept = float(pair.ranked_contributions()[: max(int(k), 0)].sum())
-    maps = {side: pair.top_map(side, int(k)) for side in SIDES}
-    row = _row(f"Only the top {int(k)} features", f"They carry {words.of_score(kept, pair.score)}.", maps)
+    kept = float(pair.ranked_contributions()[:k].sum())
+    maps = {side: pair.top_map(side, k) for side in SIDES}
+    row = _row(f"Only the top {k} features", f"They carry {words.of_score(kept, pair.score)}.", maps)
     return pair, [row], common_scale(pair.map_a, pair.map_b)
 
 

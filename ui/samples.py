@@ -10,6 +10,7 @@ from PIL import Image, ImageOps
 
 FOLDER = Path(__file__).parent.parent / "sample_data"
 PICTURES = FOLDER / "pictures"
+CREDITS = "Sample picture {side}: {credit}. "
 
 
 @cache
@@ -52,6 +53,13 @@ def credit_line(entry: dict[str, Any]) -> str:
     if source.startswith("https://"):
         return f'{html.escape(text)} (<a href="{html.escape(source)}" rel="noopener" target="_blank">source</a>)'
     return html.escape(f"{text} ({source})")
+
+
+def credits_of(hashes: list[str]) -> str:
+    """What to look at in a ready-made pair, then the credits of sample pictures."""
+    found = [(side, credit(digest)) for side, digest in zip("AB", hashes, strict=True)]
+    lines = (CREDITS.format(side=side, credit=credit_line(entry)) for side, entry in found if entry)
+    return "".join([*(f"<p>{html.escape(note)}</p>" for note in [note(*hashes)] if note), *lines])
 
 
 def credits_html() -> str:

@@ -81,9 +81,13 @@ class Session:
 
     def _loaded(self, name: str) -> EmbeddingNetwork:
         network = model_zoo.load(name)
-        for module in (network.backbone, network.head):
-            if module is not None:
-                module.to(self.device)
+        try:
+            for module in (network.backbone, network.head):
+                if module is not None:
+                    module.to(self.device)
+        except (RuntimeError, AssertionError, NotImplementedError) as error:  # as PyTorch refuses a device
+            reason = str(error).splitlines()[0]
+            raise SimvisError(f"device '{self.device}' ({reason})", "one that PyTorch finds here", "use cpu") from error
         return network
 
 

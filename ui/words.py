@@ -1,6 +1,10 @@
 """Sentences about results, for the page."""
 
+import html
+
+import model_zoo
 from simvis_core import PairExplanation, half_share
+from simvis_core.pairs import SIDES
 
 VERDICTS = {
     "exact": "exact: the cells add up to the score",
@@ -12,8 +16,13 @@ VERDICTS = {
 def number(value: float) -> str:
     """Three decimals, or two significant digits for what would vanish."""
     if value == 0 or abs(value) >= 0.0095:
-        return f"{value:.3f}"
+        return three(value)
     return f"{value:.2g}"
+
+
+def three(value: float) -> str:
+    """Three decimals; what rounds to zero has no sign."""
+    return f"{round(value, 3) + 0.0:.3f}"
 
 
 def percent(part: float, whole: float) -> str:
@@ -28,27 +37,51 @@ def of_score(part: float, score: float) -> str:
 
 def score_line(pair: PairExplanation) -> str:
     """The score, large, with its name."""
-    return f'<span class="big">{pair.score:.3f}</span> <span class="unit">similarity score (cosine, -1 to 1)</span>'
+    return f'<span class="big">{three(pair.score)}</span> <span class="unit">similarity score (cosine, -1 to 1)</span>'
 
 
 def ledger_line(pair: PairExplanation) -> str:
     """``0.690 in the pictures + 0.052 from the bias = 0.742``; the rounded numbers add up too. Then the verdict."""
     score = round(pair.score, 3)
-    bias = round(pair.score - pair.ledger["cells_cells"], 3) + 0.0
+    bias = round(pair.score - pair.ledger["cells_cells"], 3)
     sign = "-" if bias < 0 else "+"
-    sum_line = f"{score - bias:.3f} in the pictures {sign} {abs(bias):.3f} from the bias = {score:.3f}"
+    sum_line = f"{three(score - bias)} in the pictures {sign} {three(abs(bias))} from the bias = {three(score)}"
     return f"{sum_line} &middot; <em>{VERDICTS[pair.verdict]}</em>"
 
 
 def concentration(pair: PairExplanation) -> str:
     """How few cells carry half of the score in either picture."""
-    shares = {side.upper(): half_share(pair.side(side)[2], pair.score) for side in ("a", "b")}
-    if None in shares.values():
-        return "no number of cells carries half of the score"
-    return "half of the score: " + ", ".join(f"{100 * share:.0f} % of {side}'s cells" for side, share in shares.items())
+    parts = []
+    for side in SIDES:
+        share = half_share(pair.side(side)[2], pair.score)
+        if share is None:
+            return "no number of cells carries half of the score"
+        parts.append(f"{100 * share:.0f} % of {side.upper()}'s cells")
+    return f"half of the score: {', '.join(parts)}"
 
 
 def what_if(pair: PairExplanation) -> str:
     """Says that a pooling is not the one the head was trained with; empty where it is."""
     trained = pair.network.trained_pooling
     return "" if str(trained) == str(pair.network.pooling) else f"what-if: trained with {trained}"
+
+
+def notice(text: str) -> str:
+    """Plain text as a visible notice; it may quote a file name, so it is escaped."""
+    return f'<div role="alert" class="notice">{html.escape(text)}</div>' if text else ""
+
+
+def network_label(name: str) -> str:
+    """The network's title, with what it downloads."""
+    card = model_zoo.card(name)
+    return card.title if card.bundled else f"{card.title} (downloads {card.weights.megabytes:.0f} MB)"
+
+
+def card_text(name: str) -> str:
+    """A card as Markdown."""
+    card = model_zoo.card(name)
+    pooling = f"Trained with {card.pooling} pooling, head: {card.head}."
+    return (
+        f"**{card.title}**. {card.note}\n\nTask: {card.task}. {pooling} Licence of the weights: {card.licence}. "
+        f"Source: {card.origin}. Paper: {card.paper}."
+    )

@@ -5,6 +5,7 @@ import importlib.util
 import threading
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from urllib.error import HTTPError
 
 import pytest
 import torch
@@ -42,6 +43,8 @@ def refusal(name):
     """The sentence that loading a card ends with: it names the card and every other network that works now."""
     with pytest.raises(SimvisError) as caught:
         model_zoo.load(name)
+    if isinstance(caught.value.__cause__, HTTPError):
+        caught.value.__cause__.close()  # it holds the server's answer open
     sentence = str(caught.value)
     assert f"'{name}'" in sentence
     assert "\n" not in sentence

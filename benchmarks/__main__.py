@@ -1,0 +1,54 @@
+"""Runs the benchmarks and prints Markdown tables."""
+
+import argparse
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+# As in app.py, and before torch is imported.
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+from benchmarks import explain, interact, machine, memory, naive, page, waiting
+from benchmarks.tables import Table
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Prints each question's tables as soon as they are there; with --json writes them to a file too."""
+    options = _parser().parse_args(arguments)
+    facts = machine.facts()
+    for name, fact in facts.items():
+        print(f"{name}: {fact}  ")
+    answers = []
+    for question in options.questions or QUESTIONS:
+        neighbours = machine.Neighbours()
+        tables = QUESTIONS[question](options.quick)
+        answers.append({"question": question, "others": neighbours.report(), "tables": [*map(asdict, tables)]})
+        for table in tables:
+            print(f"\n{table.markdown()}")
+        print(f"\nOther processes kept {answers[-1]['others']} busy meanwhile.")
+    if options.json:
+        options.json.write_text(json.dumps({**facts, "quick": options.quick, "answers": answers}, indent=2) + "\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("questions", nargs="*", metavar="QUESTION", help=f"some of {', '.join(QUESTIONS)}; else all")
+    parser.add_argument("--quick", action="store_true", help="a few rounds of a few cases, to see that all works")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything to this file too")
+    return parser
+
+
+QUESTIONS: dict[str, Callable[[bool], list[Table]]] = {
+    "explain": explain.tables,
+    "interact": interact.tables,
+    "naive": naive.tables,
+    "memory": memory.tables,
+    "page": page.tables,
+    "waiting": waiting.tables,
+}
+
+if __name__ == "__main__":
+    main()

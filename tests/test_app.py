@@ -1,0 +1,245 @@
+"""The command line: what it writes, what it says, and how it refuses."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import app
+import model_zoo
+from simvis_core import SimvisError
+from ui.session import Session, Settings
+
+ROOT = Path(__file__).parents[1]
+PICTURES = ROOT / "sample_data" / "pictures"
+A, B = (str(PICTURES / "taj_mahal" / f"taj_mahal_{number}.jpg") for number in (1, 3))
+FILES = ["maps.npz", "manifest.json", "overlay_a.png", "overlay_b.png"]
+
+
+def told(capsys, *arguments):
+    """Exit code, standard output and standard error of a command, run in this process."""
+    code = app.main([str(argument) for argument in arguments])
+    return code, *capsys.readouterr()
+
+
+def test_models_lists_every_card(capsys):
+    code, out, err = told(capsys, "models")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert [line.split()[0] for line in lines] == list(model_zoo.names())
+    for line in lines:
+        card = model_zoo.card(line.split()[0])
+        assert card.licence in line
+        assert ("bundled" in line) == card.bundled
+
+
+@pytest.mark.network
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"--backbone": "mobilenet_v2", "--pooling": "gem:4.5"},
+        {"--view-size": "128", "--framing": "square", "--pooling": "flatten"},
+    ],
+    ids=["defaults", "gem", "flatten"],
+)
+def test_explain_writes_what_the_session_computes(capsys, tmp_path, options):
+    words = [word for option in options.items() for word in option]
+    code, out, err = told(capsys, "explain", A, B, *words, "--out", tmp_path / "new" / "folder")
+    assert (code, err) == (0, "")
+    folder = tmp_path / "new" / "folder"
+    assert sorted(path.name for path in folder.iterdir()) == FILES
+
+    settings = Settings(
+        options.get("--backbone", "efficientnet_lite0"),
+        options.get("--pooling", "avg"),
+        int(options.get("--view-size", 224)),
+        options.get("--framing", "whole"),
+    )
+    pair = Session().explain(A, B, settings)
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["score"] == pytest.approx(pair.score, abs=1e-6)
+    assert manifest["ledger"] == pytest.approx(pair.ledger, abs=1e-6)
+    assert manifest["network"]["pooling"] == settings.pooling
+    with np.load(folder / "maps.npz") as maps:
+        for name in ("map_a", "map_b", "joint_map", "contributions"):
+            assert np.allclose(maps[name], getattr(pair, name).numpy(), atol=1e-6)
+        for side in "ab":
+            total = maps[f"map_{side}"].astype(np.float64).sum() + manifest["bias_part"][side]
+            assert total == pytest.approx(manifest["score"], abs=1e-6)
+    for side, file in (("a", A), ("b", B)):
+        with Image.open(folder / f"overlay_{side}.png") as overlay, Image.open(file) as picture:
+            assert overlay.size == picture.size
+
+    assert out.startswith(f"score {pair.score:.6f} (exact)\n")
+    for name, part in pair.ledger.items():
+        assert f"  {name} {part:+.6f}\n" in out
+    assert [Path(line).name for line in out.splitlines()[-4:]] == [
+        "overlay_a.png",
+        "overlay_b.png",
+        "maps.npz",
+        "manifest.json",
+    ]
+
+
+@pytest.fixture
+def bad(tmp_path):
+    """Files that are no pictures, by what is wrong with them."""
+    with open(A, "rb") as good:
+        content = good.read()
+    contents = {"text": b"no picture", "empty": b"", "truncated": content[: len(content) // 2]}
+    for name, data in contents.items():
+        (tmp_path / f"{name}.jpg").write_bytes(data)
+    (tmp_path / "folder.jpg").mkdir()
+    return {name: tmp_path / f"{name}.jpg" for name in (*contents, "folder", "missing")}
+
+
+def refused(capsys, tmp_path, *arguments):
+    """The sentence of a refused explanation; nothing is left in --out."""
+    before = sorted(tmp_path.rglob("*"))
+    code, out, err = told(capsys, "explain", *arguments, "--out", tmp_path / "out")
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert err.startswith("simvis: Got ")
+    assert err.endswith(".\n")
+    assert sorted(tmp_path.rglob("*")) == before
+    return err.removeprefix("simvis: ").strip()
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("kind", ["text", "empty", "truncated", "folder", "missing"])
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_bad_picture_is_one_line_and_exit_code_2(capsys, tmp_path, bad, kind, place):
+    pictures = [A, B]
+    pictures[place] = bad[kind]
+    sentence = refused(capsys, tmp_path, *pictures)
+    if kind in ("folder", "missing"):
+        assert str(bad[kind]) in sentence
+    else:
+        assert f"as picture {'AB'[place]};" in sentence
+
+
+@pytest.mark.network
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--backbone", "nosuchnet"], "efficientnet_lite0, "),
+        (["--backbone", "../../etc/passwd"], "one of "),
+        (["--pooling", "nosuchpooling"], "one of avg, max, gem, avgmax, catavgmax, flatten"),
+        (["--pooling", "gem:zero"], "gem:4.5"),
+        (["--pooling", "gem:0.5"], "from 1 to"),
+        (["--pooling", "flatten", "--view-size", "1024"], "choose"),
+        (["--backbone", "face_resnet29", "--pooling", "catavgmax"], "avg"),
+        (["--view-size", "225"], "choose 224"),
+        (["--view-size", "0"], "choose 32"),
+        (["--view-size", "-224"], "choose 32"),
+        (["--view-size", "1000000"], "choose 1024"),
+        (["--device", "nosuchdevice"], "use cpu"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_bad_choice_is_one_line_and_exit_code_2(capsys, tmp_path, options, reason):
+    assert reason in refused(capsys, tmp_path, A, B, *options)
+
+
+@pytest.mark.network
+def test_a_folder_that_cannot_be_written_is_one_line(capsys, tmp_path):
+    (tmp_path / "file").touch()
+    code, _, err = told(capsys, "explain", A, B, "--out", tmp_path / "file")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "cannot be written" in err
+
+
+@pytest.mark.network
+def test_a_full_disk_leaves_no_half_written_file(capsys, tmp_path, monkeypatch):
+    replace, written = os.replace, []
+
+    def full(source, target):
+        if len(written) == 2:
+            raise OSError(28, "No space left on device")
+        written.append(target)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    code, _, err = told(capsys, "explain", A, B, "--out", tmp_path)
+    assert code == 2
+    assert "No space left on device" in err
+    assert sorted(tmp_path.iterdir()) == sorted(written)
+
+
+@pytest.mark.parametrize("options", [["--view-size", "x"], ["--nosuchflag"], [A]])
+def test_what_the_command_line_does_not_offer_is_refused_with_its_usage(capsys, tmp_path, options):
+    with pytest.raises(SystemExit) as caught:
+        app.main(["explain", A, B, *options, "--out", str(tmp_path / "out")])
+    assert caught.value.code == 2
+    assert "usage: app.py" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("command", [["--help"], ["explain", "--help"], ["models", "--help"]])
+def test_help_names_every_flag_with_a_word_about_it(capsys, command):
+    with pytest.raises(SystemExit) as caught:
+        app.main(command)
+    assert caught.value.code == 0
+    out = capsys.readouterr().out
+    wanted = {
+        "--help": ["--host", "--port", "--device", "--share", "--links", "explain", "models"],
+        "explain": ["--backbone", "--pooling", "--view-size", "--framing", "--device", "--out", "A", "B"],
+        "models": [],
+    }[command[0]]
+    for word in wanted:
+        assert word in out
+
+
+@pytest.mark.network
+def test_the_session_behind_the_page_says_the_same_sentence(capsys, tmp_path, bad):
+    sentence = refused(capsys, tmp_path, bad["text"], B)
+    with pytest.raises(SimvisError) as caught:
+        Session().explain(bad["text"], B, Settings())
+    assert str(caught.value) == sentence
+
+
+# As a user runs it
+
+
+def run(folder, *arguments):
+    command = [sys.executable, str(ROOT / "app.py"), *map(str, arguments)]
+    environment = os.environ | {"HOME": str(folder)}
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=240, check=False
+    )
+
+
+@pytest.mark.network
+def test_as_a_user_runs_it_from_another_folder(tmp_path):
+    done = run(tmp_path, "explain", A, B, "--view-size", "64")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == FILES
+    score = json.loads((tmp_path / "out" / "manifest.json").read_text(encoding="utf-8"))["score"]
+    assert f"score {score:.6f}" in done.stdout
+
+
+@pytest.mark.network
+def test_a_port_that_is_taken_is_one_line(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = run(tmp_path, "--port", port)
+    assert done.returncode == 2
+    [line] = done.stderr.splitlines()
+    assert line.startswith(f"simvis: Got 127.0.0.1, port {port}, where no page can be served; wanted a free port")
+
+
+@pytest.mark.network
+def test_as_a_user_mistakes_it(tmp_path):
+    done = run(tmp_path, "explain", A, B, "--framing", "round")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [
+        "simvis: Got framing 'round'; wanted one of whole, square, crop: choose one of these."
+    ]
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,97 @@
+"""The page's twins as functions: JSON that adds up."""
+
+import json
+
+import gradio as gr
+import pytest
+
+from ui import api
+from ui.session import Session
+
+
+def test_a_pair_as_json_adds_up(pair):
+    answer = json.loads(json.dumps(api.pair_json(pair), allow_nan=False))
+    for side in "ab":
+        total = sum(sum(row) for row in answer[f"map_{side}"]) + answer["bias_part"][side]
+        assert abs(total - answer["score"]) < 1e-6
+        assert answer["grids"][side] == [len(answer[f"map_{side}"]), len(answer[f"map_{side}"][0])]
+        assert answer["view_sizes"][side] == [8 * cells for cells in answer["grids"][side]]
+    assert abs(sum(answer["ledger"].values()) - answer["score"]) < 1e-6
+    assert (answer["backbone"], answer["pooling"], answer["verdict"]) == ("tiny", "avg", "exact")
+
+
+def test_points_at_cell_centres_share_out_the_score(pair):
+    """All cells of a, each asked for as a click would, carry the score less the bias part."""
+    rows, columns = pair.a.grid
+    answers = [
+        api.point_json(pair, "a", 8 * column + 3.5, 8 * row + 3.5) for row in range(rows) for column in range(columns)
+    ]
+    assert [answer["cell"] for answer in answers] == [[r, c] for r in range(rows) for c in range(columns)]
+    assert abs(sum(answer["share"] for answer in answers) + pair.bias_part("a") - pair.score) < 1e-6
+    for answer in answers:
+        json.dumps(answer, allow_nan=False)
+        assert [len(answer["map"]), len(answer["map"][0])] == list(pair.b.grid)
+
+
+def registered(session):
+    """The API's functions by name, as the app registers them."""
+    with gr.Blocks(analytics_enabled=False) as app:
+        api.add_api(session)
+    return {function.api_name: function.fn for function in app.fns.values()}
+
+
+@pytest.fixture
+def endpoints(session, built):
+    return built(lambda: registered(session))
+
+
+def test_only_the_two_twins_are_registered(endpoints):
+    assert set(endpoints) == {"explain_pair", "explain_point"}
+    assert all(function.__doc__ for function in endpoints.values())
+
+
+def test_the_endpoints_explain_files(endpoints, files, pair):
+    names = [str(file) for file in files]
+    answer = endpoints["explain_pair"](*names, "tiny", "avg", 16.0, "whole")
+    assert answer == api.pair_json(pair)
+    point = endpoints["explain_point"](*names, "tiny", "avg", "b", 3.5, 11.5, 16.0, "whole")
+    assert point == api.point_json(pair, "b", 3.5, 11.5)
+
+
+BAD = [
+    (("", "", "tiny", "avg", 16.0, "whole"), "send image_a and image_b"),
+    (("A", "B", "tiny", "nope", 16.0, "whole"), "pooling 'nope'"),
+    (("A", "B", "tiny", "gem:0", 16.0, "whole"), "GeM exponent"),
+    (("A", "B", "tiny", "avg", 17.0, "whole"), "17"),
+    (("A", "T", "tiny", "avg", 16.0, "whole"), "not a picture as picture B"),
+]
+
+
+@pytest.mark.parametrize(("values", "reason"), BAD)
+def test_a_mistake_is_a_sentence_for_the_caller(endpoints, files, tmp_path, values, reason):
+    (tmp_path / "text.png").write_text("text")
+    places = {"A": str(files[0]), "B": str(files[1]), "T": str(tmp_path / "text.png")}
+    with pytest.raises(gr.Error, match=reason) as caught:
+        endpoints["explain_pair"](*(places.get(value, value) for value in values))
+    assert caught.value.print_exception is False
+
+
+@pytest.mark.parametrize(
+    ("side", "x", "y", "reason"),
+    [("a", 1e9, 0, "point"), ("a", float("nan"), 0, "point"), ("a", 0, -1, "point"), ("a", None, 0, "send x")],
+)
+def test_a_point_outside_is_a_sentence(endpoints, files, side, x, y, reason):
+    with pytest.raises(gr.Error, match=reason):
+        endpoints["explain_point"](*map(str, files), "tiny", "avg", side, x, y, 16.0, "whole")
+
+
+@pytest.mark.parametrize("size", [None, float("nan"), float("inf"), 224.5])
+def test_a_view_size_that_is_no_whole_number_is_a_sentence(endpoints, files, size):
+    with pytest.raises(gr.Error, match="view_size"):
+        endpoints["explain_pair"](*map(str, files), "tiny", "avg", size, "whole")
+
+
+def test_an_unknown_network_is_a_sentence(files, built):
+    explain = built(lambda: registered(Session()))["explain_pair"]
+    with pytest.raises(gr.Error, match="nosuchnet"):
+        explain(*map(str, files), "nosuchnet", "avg", 224.0, "whole")

@@ -1,0 +1,192 @@
+"""The Compare tab's handlers as plain functions, and the app as it is built."""
+
+import io
+import json
+import zipfile
+from pathlib import Path
+from types import SimpleNamespace
+from urllib.parse import parse_qs
+
+import gradio as gr
+import numpy as np
+import pytest
+from PIL import Image
+
+import model_zoo
+from simvis_core import SimvisError
+from ui import build_app, choices, samples, words
+from ui.handlers import Handlers
+from ui.links import LinkedPictures
+from ui.session import Session
+
+VIEWER = {"key": "", "pin": None, "mode": "share"}
+
+
+@pytest.fixture
+def handlers(session, tmp_path):
+    return Handlers(session, LinkedPictures(tmp_path / "links"))
+
+
+@pytest.fixture
+def asked(files):
+    """Pictures and settings as the page sends them."""
+    return [*map(str, files), "tiny", "avg", 3.0, 16, "whole"]
+
+
+def shown(answer):
+    """Notice, score, ledger and viewer of a comparison."""
+    return dict(zip(("notice", "score", "ledger", "credits", "viewer"), answer, strict=False))
+
+
+def test_a_pair_fills_every_panel(handlers, asked, pair):
+    answer = handlers.compare(*asked, VIEWER, 2, None)
+    page = shown(answer)
+    assert page["notice"] == ""
+    assert f"{pair.score:.3f}" in page["score"]
+    assert f"= {pair.score:.3f} " in page["ledger"]
+    assert page["viewer"][0].score == pair.score
+    assert None not in answer[:-1]
+
+
+@pytest.mark.parametrize("missing", [(0,), (1,), (0, 1)])
+def test_a_missing_picture_is_asked_for(handlers, asked, missing):
+    for place in missing:
+        asked[place] = None
+    answer = handlers.compare(*asked, VIEWER, 2, None)
+    assert "Drop a picture into both places" in answer[0]
+    assert shown(answer)["score"] == ""
+    assert shown(answer)["viewer"] is None
+    assert len(answer) == len(handlers.compare(*asked, VIEWER, 2, None))
+
+
+def test_a_refused_pair_answers_as_many_outputs_as_an_explained_one(handlers, asked):
+    good = handlers.compare(*asked, VIEWER, 2, None)
+    bad = handlers.compare(None, *asked[1:], VIEWER, 2, None)
+    assert len(good) == len(bad)
+
+
+def test_a_bad_picture_is_a_sentence_with_its_markup_escaped(handlers, asked, tmp_path):
+    path = tmp_path / "<img src=x onerror=alert(1)>.jpg"
+    asked[0] = str(path)  # not there: the sentence names it
+    notice = handlers.compare(*asked, VIEWER, 2, None)[0]
+    assert "<img" not in notice
+    assert "&lt;img" in notice
+
+
+def test_a_pin_stays_with_its_pair_and_leaves_with_it(handlers, asked):
+    pin = {"side": "a", "row": 1, "col": 1}
+    key = shown(handlers.compare(*asked, VIEWER, 2, None))["viewer"][1]
+    held = {"key": key, "pin": pin, "mode": "cosine"}
+    for changes in ({3: "max"}, {2: "other"}):
+        values = [changes.get(place, value) for place, value in enumerate(asked)]
+        assert shown(handlers.compare(*values, held, 2, None))["viewer"][1:] == (key, pin, "cosine")
+    turned = [asked[1], asked[0], *asked[2:]]
+    assert shown(handlers.compare(*turned, held, 2, None))["viewer"][2] is None
+    larger = [24 if place == 5 else value for place, value in enumerate(asked)]
+    assert shown(handlers.compare(*larger, held, 2, None))["viewer"][2] is None
+
+
+def test_a_links_pin_is_used_once(handlers, asked):
+    pin = {"side": "b", "row": 0, "col": 1}
+    answer = handlers.compare(*asked, VIEWER, 2, pin)
+    assert shown(answer)["viewer"][2] == pin
+    assert answer[-1] is None
+
+
+def test_k_is_held_to_the_number_of_features(handlers, asked):
+    for k in (1280, None, 0, -5, 2.7):
+        answer = handlers.compare(*asked, VIEWER, k, None)
+        slider = next(part for part in answer if isinstance(part, dict) and "maximum" in part)
+        assert slider["maximum"] == 5
+        assert 1 <= slider["value"] <= 5
+    for k in (None, 0, 10**9):
+        assert handlers.top_k(*asked, k)[1]
+
+
+def test_a_flatten_of_two_shapes_is_a_sentence_with_a_cure(handlers, asked, monkeypatch, tiny_network):
+    monkeypatch.setattr(tiny_network, "head", None)
+    asked[3] = "flatten"
+    assert "choose the square view" in handlers.compare(*asked, VIEWER, 2, None)[0]
+    asked[6] = "square"
+    page = shown(handlers.compare(*asked, VIEWER, 2, None))
+    assert page["notice"] == ""
+    assert page["viewer"][0].network.pooling.name == "flatten"
+
+
+def test_an_export_holds_what_is_shown(handlers, asked, pair):
+    pin = {"side": "a", "row": 1, "col": 2}
+    update = handlers.export(*asked, "purple-green", 0.5, {"key": "k", "pin": pin, "mode": "share"})
+    with zipfile.ZipFile(update["value"]) as archive:
+        assert archive.testzip() is None
+        files = {name: archive.read(name) for name in archive.namelist()}
+    assert set(files) == {"overlay_a.png", "overlay_b.png", "point_on_b.png", "maps.npz", "manifest.json"}
+    manifest = json.loads(files["manifest.json"])
+    with np.load(io.BytesIO(files["maps.npz"])) as maps:
+        assert abs(maps["map_a"].sum() + manifest["bias_part"]["a"] - manifest["score"]) < 1e-6
+        assert np.allclose(maps["point_map"], pair.joint_map[1, 2].numpy(), atol=1e-6)
+    assert manifest["point"]["cell"] == [1, 2]
+    assert abs(manifest["point"]["share"] - float(pair.map_a[1, 2])) < 1e-6
+    for side, view in (("a", pair.view_a), ("b", pair.view_b)):
+        with Image.open(io.BytesIO(files[f"overlay_{side}.png"])) as image:
+            assert image.size == view.image.size
+
+
+def test_a_link_brings_back_what_was_shown(handlers, asked, monkeypatch):
+    asked[2] = "mobilenet_v2"
+    pin = {"side": "b", "row": 1, "col": 0}
+    monkeypatch.setitem(choices.CHOICES, "short_side", choices.OneOf((224, 16)))
+    query, _ = handlers.link(*asked, "teal-brown", 0.4, {"key": "k", "pin": pin, "mode": "share"})
+    request = SimpleNamespace(query_params={key: values[0] for key, values in parse_qs(query).items()})
+    answer = handlers.open_page(request)
+    assert [Path(file).read_bytes() for file in answer[:2]] == [Path(file).read_bytes() for file in asked[:2]]
+    assert answer[3]["value"] == asked[3]
+    assert [answer[2], *answer[4:10]] == [asked[2], *asked[4:], "teal-brown", 0.4, pin]
+
+
+@pytest.mark.parametrize("asked_for", ["/etc/passwd", "sample/../credits.json", f"{'0' * 64}.png"])
+def test_a_link_that_cannot_be_followed_changes_nothing_and_says_why(handlers, monkeypatch, asked_for):
+    said = []
+    monkeypatch.setattr(gr, "Warning", lambda text, **_: said.append(text))
+    good = f"sample/{samples.pairs()[0]['a']}"
+    answer = handlers.open_page(SimpleNamespace(query_params={"a": good, "b": asked_for}))
+    assert all(part == gr.skip() for part in answer)
+    assert len(said) == 1
+    assert "upload the picture again" in said[0]
+    assert handlers.open_page(SimpleNamespace(query_params={})) == answer
+
+
+def test_a_network_that_cannot_be_had_keeps_a_working_one(handlers, monkeypatch):
+    def load(name):
+        raise SimvisError(f"the card '{name}', but nobody answers", "weights", "use another")
+
+    monkeypatch.setattr(model_zoo, "load", load)
+    backbone, pooling, notice, card = handlers.choose_network("resnet18", "avg")
+    assert backbone in model_zoo.bundled()
+    assert pooling == gr.skip()
+    assert "nobody answers" in notice
+    assert model_zoo.card(backbone).title in card
+
+
+def test_a_network_offers_the_poolings_its_head_takes(handlers):
+    backbone, pooling, notice, card = handlers.choose_network("mobilenet_v2", "catavgmax")
+    assert (backbone, notice) == ("mobilenet_v2", "")
+    assert pooling["choices"] == ["avg", "max", "gem", "avgmax"]
+    assert pooling["value"] == "avg"
+    assert "MIT" in card
+    assert handlers.choose_network("mobilenet_v2", "gem")[1]["value"] == "gem"
+
+
+@pytest.mark.parametrize("name", model_zoo.names())
+def test_every_card_is_described(name):
+    text, card = words.card_text(name), model_zoo.card(name)
+    for part in (card.title, card.licence, card.origin, card.paper, card.task):
+        assert part in text
+    assert ("downloads" in words.network_label(name)) == (not card.bundled)
+
+
+def test_the_app_builds_and_shows_only_its_two_twins_to_the_world(tmp_path, built):
+    app = built(lambda: build_app(Session(), tmp_path / "links"))
+    public = set(app.get_api_info()["named_endpoints"])
+    assert public == {"/explain_pair", "/explain_point"}
+    assert app.get_api_info()["unnamed_endpoints"] == {}
+    assert not (tmp_path / "links").exists()

@@ -1,0 +1,151 @@
+"""The session: who pays for a forward pass and who does not (law 18: cached = fresh, and what the key holds)."""
+
+import copy
+import dataclasses
+import itertools
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+from PIL import Image
+
+import model_zoo
+from simvis_core import SimvisError, explain_pair, open_picture
+from ui.compare import Handlers
+from ui.links import LinkedPictures
+from ui.session import Session, content_hash
+
+
+def test_an_explanation_is_what_the_core_computes(session, files, small, tiny_network):
+    pair = session.explain(*files, small())
+    fresh = explain_pair(tiny_network, *(open_picture(file) for file in files), short_side=16)
+    assert abs(pair.score - fresh.score) < 1e-6
+    assert torch.allclose(pair.map_a, fresh.map_a, atol=1e-6)
+    assert torch.allclose(pair.map_b, fresh.map_b, atol=1e-6)
+
+
+def test_the_second_visitor_with_the_same_pictures_pays_nothing(session, files, small, backbone_calls):
+    first = session.explain(*files, small())
+    assert session.forward_passes == len(backbone_calls) == 2
+    second = session.explain(*files, small())
+    assert session.forward_passes == len(backbone_calls) == 2
+    assert first.score == second.score
+    assert torch.equal(first.joint_map, second.joint_map)
+    turned = session.explain(*files[::-1], small())
+    assert session.forward_passes == 2
+    assert abs(turned.score - first.score) < 1e-6
+
+
+def test_pooling_and_exponent_run_no_backbone(session, files, small, backbone_calls):
+    scores = {pooling: session.explain(*files, small(pooling=pooling)).score for pooling in POOLINGS}
+    assert session.forward_passes == len(backbone_calls) == 2
+    assert len(set(scores.values())) == len(POOLINGS)
+
+
+POOLINGS = ("avg", "max", "gem", "gem:7.5", "avgmax")
+
+
+def test_switching_the_pooling_on_the_page_runs_no_backbone(session, files, backbone_calls, tmp_path):
+    """The whole handler, panels and verdict included."""
+    compare = Handlers(session, LinkedPictures(tmp_path / "links")).compare
+    viewer = {"key": "", "pin": None, "mode": "share"}
+    compare(*map(str, files), "tiny", "avg", 3.0, 16, "whole", viewer, 3, None)
+    before = len(backbone_calls)
+    for pooling, exponent in (("max", 3.0), ("gem", 3.0), ("gem", 9.0), ("avg", 3.0)):
+        compare(*map(str, files), "tiny", pooling, exponent, 16, "whole", viewer, 3, None)
+    assert session.forward_passes == 2
+    assert len(backbone_calls) == before
+
+
+def test_another_view_is_another_pass(session, files, small):
+    for number, changes in enumerate(({}, {"short_side": 24}, {"framing": "square"}, {"framing": "crop"}), start=1):
+        session.explain(*files, small(**changes))
+        assert session.forward_passes == 2 * number
+
+
+def test_the_key_is_the_content_not_the_name(session, files, small, tmp_path):
+    session.explain(*files, small())
+    (tmp_path / "other name.jpg").write_bytes(files[0].read_bytes())
+    session.explain(tmp_path / "other name.jpg", files[1], small())
+    assert session.forward_passes == 2
+    Image.new("RGB", (30, 20), "teal").save(files[0])
+    edited = session.explain(*files, small())
+    assert session.forward_passes == 3
+    assert edited.view_a.image.size == (30, 20)
+
+
+def test_a_picture_compared_with_itself_is_run_once(session, files, small):
+    pair = session.explain(files[0], files[0], small())
+    assert session.forward_passes == 1
+    assert abs(pair.score - 1) < 1e-6
+
+
+def test_the_key_holds_weights_and_preprocessing(monkeypatch, tiny_network, files, small):
+    other_weights, other_colours = copy.copy(tiny_network), copy.copy(tiny_network)
+    other_weights.backbone = copy.deepcopy(tiny_network.backbone)
+    next(other_weights.backbone.parameters()).data += 0.1
+    other_colours.preprocess = dataclasses.replace(tiny_network.preprocess, mean=(0.1, 0.1, 0.1))
+    networks = {"one": tiny_network, "same": copy.copy(tiny_network), "w": other_weights, "c": other_colours}
+    monkeypatch.setattr(model_zoo, "load", networks.__getitem__)
+    session = Session()
+    passes = []
+    for name in networks:
+        session.explain(*files, small(backbone=name))
+        passes.append(session.forward_passes)
+    assert passes == [2, 2, 4, 6]
+
+
+def test_visitors_at_the_same_moment_share_the_passes(session, files, small):
+    with ThreadPoolExecutor(6) as threads:
+        scores = list(threads.map(lambda _: session.explain(*files, small()).score, range(6)))
+    assert session.forward_passes == 2
+    assert len(set(scores)) == 1
+
+
+def test_the_cache_stays_within_its_limit_and_what_fell_out_is_run_again(monkeypatch, tiny_network, small, tmp_path):
+    monkeypatch.setattr(model_zoo, "load", lambda name: tiny_network)
+    one = 20 * 20 * 3 + 3 * 16 * 16 * 4 + 6 * 2 * 2 * 4  # picture, view, features
+    session = Session(features_limit=3 * one)
+    pictures = []
+    for number in range(4):
+        pictures.append(tmp_path / f"{number}.png")
+        Image.effect_noise((20, 20), 20 + 20 * number).save(pictures[-1])
+    for first, second in itertools.pairwise(pictures):
+        session.explain(first, second, small())
+        assert 0 < session.cached_bytes <= 3 * one
+    assert session.forward_passes == 4
+    session.explain(pictures[2], pictures[3], small())
+    assert session.forward_passes == 4
+    session.explain(pictures[0], pictures[3], small())
+    assert session.forward_passes == 5
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda path: path.write_bytes(b"text"), "not a picture as picture B"),
+        (lambda path: path.write_bytes(b""), "zero bytes"),
+        (lambda path: path.unlink(), "cannot be opened"),
+    ],
+    ids=["text", "empty", "missing"],
+)
+def test_a_bad_picture_is_a_sentence_and_spoils_nothing(session, files, small, spoil, reason):
+    before = session.explain(*files, small())
+    good = files[1].read_bytes()
+    spoil(files[1])
+    with pytest.raises(SimvisError, match=reason):
+        session.explain(*files, small())
+    files[1].write_bytes(good)
+    assert session.explain(*files, small()).score == before.score
+    assert session.forward_passes == 2
+
+
+def test_unknown_settings_are_sentences(session, files, small):
+    for changes, reason in (({"pooling": "nope"}, "nope"), ({"short_side": 17}, "17"), ({"pooling": "gem:0"}, "0")):
+        with pytest.raises(SimvisError, match=reason):
+            session.explain(*files, small(**changes))
+
+
+def test_content_hash_is_sha256(tmp_path):
+    (tmp_path / "abc").write_bytes(b"abc")
+    assert content_hash(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

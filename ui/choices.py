@@ -1,0 +1,81 @@
+"""What the page offers to choose from; the first value, or the named default, is how it opens."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import model_zoo
+from simvis_core import POOLINGS, SimvisError
+from simvis_core.colours import STOPS
+from simvis_core.images import FRAMINGS
+
+SIZES = {"quick: short side 224": 224, "fine: 384": 384, "finest: 512": 512}
+FRAMES = dict(zip(("whole picture", "square, squeezed", "square, centre crop"), FRAMINGS, strict=True))
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """One of some values."""
+
+    values: tuple[Any, ...]
+
+    @property
+    def default(self) -> Any:
+        """The value the page opens with."""
+        return self.values[0]
+
+    def read(self, text: str) -> Any:
+        """The value that a text names. Raises ValueError for one that is not offered."""
+        return {str(value): value for value in self.values}[text] if text in map(str, self.values) else _refuse(text)
+
+
+@dataclass(frozen=True)
+class Between:
+    """A number in a range."""
+
+    default: float
+    least: float
+    most: float
+
+    def read(self, text: str) -> float:
+        """The number that a text names. Raises ValueError for one outside the range."""
+        value = float(text)
+        return value if self.least <= value <= self.most else _refuse(text)
+
+
+def _refuse(text: str) -> Any:
+    raise ValueError(text)
+
+
+def read(asked: dict[str, str]) -> list[Any]:
+    """The choices that a link's query names, in the order of CHOICES; one that is left out has its default.
+
+    Raises SimvisError for a value that the page does not offer.
+    """
+    return [_read_one(name, asked[name]) if name in asked else choice.default for name, choice in CHOICES.items()]
+
+
+def _read_one(name: str, text: str) -> Any:
+    try:
+        return CHOICES[name].read(text)
+    except ValueError as error:
+        raise SimvisError(
+            f"a link whose {name} is '{text}'", "one that this page offers", "choose it by hand"
+        ) from error
+
+
+BACKBONE = OneOf(model_zoo.names())
+POOLING = OneOf(tuple(POOLINGS))
+EXPONENT = Between(3.0, 1.0, 20.0)
+SHORT_SIDE = OneOf(tuple(SIZES.values()))
+FRAMING = OneOf(FRAMINGS)
+COLOURS = OneOf(tuple(STOPS))
+OPACITY = Between(0.85, 0.1, 1.0)
+CHOICES: dict[str, OneOf | Between] = {
+    "backbone": BACKBONE,
+    "pooling": POOLING,
+    "exponent": EXPONENT,
+    "short_side": SHORT_SIDE,
+    "framing": FRAMING,
+    "colours": COLOURS,
+    "opacity": OPACITY,
+}

@@ -1,0 +1,171 @@
+"""What the Compare tab's events do: component values in, component values out."""
+
+from typing import Any
+
+import gradio as gr
+
+import model_zoo
+from simvis_core import PairExplanation, Pooling, SimvisError
+from simvis_core.export import zipped
+from simvis_core.pairs import Side
+from ui import choices, links, panels, samples, words
+from ui.components import checked_pin
+from ui.files import kept
+from ui.links import LinkedPictures
+from ui.session import Session, Settings, content_hash
+
+# score, ledger, credits, viewer, then plot, k, rows, features, rows, then rows, plot
+EMPTY = ["", "", "", None, None, gr.skip(), None, gr.update(choices=[], value=None), None, None, None]
+
+
+class Handlers:
+    """What the tab's events do: each takes component values and gives component values."""
+
+    def __init__(self, session: Session, pictures: LinkedPictures) -> None:
+        self.session, self.pictures = session, pictures
+
+    def compare(
+        self,
+        image_a: str | None,
+        image_b: str | None,
+        backbone: str,
+        pooling: str,
+        exponent: float,
+        short_side: int,
+        framing: Any,
+        viewer: dict[str, Any],
+        k: float | None,
+        link_pin: Any,
+    ) -> list[Any]:
+        """Everything the tab shows about the pair; a sentence and empty panels where it cannot be explained."""
+        if image_a is None or image_b is None:
+            return [words.notice("Drop a picture into both places to compare them."), *EMPTY, link_pin]
+        try:
+            pair = self._pair(image_a, image_b, backbone, pooling, exponent, short_side, framing)
+            others = panels.pooling_pairs(pair, exponent)
+        except SimvisError as error:
+            return [words.notice(str(error)), *EMPTY, link_pin]
+        hashes = [content_hash(image) for image in (image_a, image_b)]
+        key = ":".join([*hashes, str(pair.a.grid), str(pair.b.grid), framing])
+        pin = viewer["pin"] if viewer["key"] == key else link_pin
+        return [
+            "",
+            words.score_line(pair),
+            words.ledger_line(pair),
+            samples.credits_of(hashes),
+            (pair, key, pin, viewer["mode"]),
+            *self._topk(pair, k),
+            panels.pooling_rows(others),
+            panels.pooling_figure(others),
+            None,
+        ]
+
+    def top_k(self, *values: Any) -> Any:
+        """The maps of only the top k features."""
+        *asked, k = values
+        pair = self._asked_pair(asked)
+        return panels.topk_rows(pair, _held(k, pair))
+
+    def feature(self, *values: Any) -> Any:
+        """Where the chosen feature fires."""
+        *asked, feature = values
+        return panels.feature_rows(self._asked_pair(asked), feature)
+
+    def choose_network(self, backbone: str, pooling: str) -> list[Any]:
+        """Loads the network, offers the poolings its head takes, shows its card; keeps the old one if it cannot."""
+        try:
+            network = self.session.network(backbone)
+        except SimvisError as error:
+            working = model_zoo.names()[0]
+            return [working, gr.skip(), words.notice(str(error)), words.card_text(working)]
+        fits = list(network.poolings)
+        chosen = pooling if pooling in fits else str(network.trained_pooling)
+        note = model_zoo.card(backbone).note if network.preprocess.fixed_size else ""
+        return [backbone, gr.update(choices=fits, value=chosen), words.notice(note), words.card_text(backbone)]
+
+    def show_example(self, event: gr.SelectData) -> list[str]:
+        """The two pictures of the chosen ready-made pair."""
+        pair = samples.pairs()[int(event.index)]
+        return [str(samples.PICTURES / pair[side]) for side in "ab"]
+
+    def open_page(self, request: gr.Request) -> list[Any]:
+        """What a link names, or nothing changed where the page is opened without one.
+
+        A link that cannot be followed leaves the page as it opens, with a sentence that says why.
+        """
+        asked = dict(request.query_params)
+        if "a" not in asked or "b" not in asked:
+            return [gr.skip()] * 12
+        try:
+            images = [self.pictures.find(asked[side]) for side in "ab"]
+            settings = choices.read(asked)
+            self.session.network(settings[0])
+        except SimvisError as error:
+            gr.Warning(str(error), duration=None)
+            return [gr.skip()] * 12
+        backbone, pooling, *network = self.choose_network(*settings[:2])
+        return [*images, backbone, pooling, *settings[2:], links.pin_of(asked.get("pin", "")), *network]
+
+    def link(self, *values: Any) -> list[Any]:
+        """The query of a link to what is shown; both pictures are kept for it."""
+        *asked, colours, opacity, viewer = values
+        if asked[0] is None or asked[1] is None:
+            raise gr.Error("Drop a picture into both places first.", print_exception=False)
+        try:
+            self._asked_pair(asked)
+            a, b = (self.pictures.keep(image) for image in asked[:2])
+        except SimvisError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        settings = dict(zip(choices.CHOICES, [*asked[2:], colours, opacity], strict=True))
+        return [links.query(a, b, settings, viewer["pin"]), gr.update(visible=True)]
+
+    def export(self, *values: Any) -> Any:
+        """A zip with overlays, maps and manifest of what is shown."""
+        *asked, colours, opacity, viewer = values
+        pair = self._asked_pair(asked)
+        files = pair.files(_pinned_point(pair, viewer["pin"]), colours, opacity)
+        path = kept(zipped(files), "simvis.zip")
+        return gr.update(value=path, visible=True)
+
+    def _asked_pair(self, asked: list[Any]) -> PairExplanation:
+        if asked[0] is None or asked[1] is None:
+            raise gr.Error("Drop a picture into both places first.", print_exception=False)
+        try:
+            return self._pair(*asked)
+        except SimvisError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
+    def _pair(
+        self, image_a: str, image_b: str, backbone: str, pooling: str, exponent: float, short_side: int, framing: Any
+    ) -> PairExplanation:
+        chosen = Settings(backbone, str(Pooling(pooling, exponent)), short_side, framing)
+        return self.session.explain(image_a, image_b, chosen)
+
+    def _topk(self, pair: PairExplanation, k: float | None) -> list[Any]:
+        listed = panels.feature_choices(pair)
+        kept = _held(k, pair)
+        return [
+            panels.topk_figure(pair),
+            gr.update(maximum=pair.contributions.numel(), value=kept),
+            panels.topk_rows(pair, kept),
+            gr.update(choices=listed, value=listed[0][1]),
+            panels.feature_rows(pair, listed[0][1]),
+        ]
+
+
+def _held(k: float | None, pair: PairExplanation) -> int:
+    """A number of features that the pair has; an emptied field counts as 1."""
+    return min(max(int(k or 1), 1), pair.contributions.numel())
+
+
+def _pinned_point(pair: PairExplanation, pin: Any) -> tuple[Side, float, float] | None:
+    """The view pixel at the centre of the pinned cell."""
+    pin = checked_pin(pin, {"a": pair.a.grid, "b": pair.b.grid})
+    if pin is None:
+        return None
+    view, own, _ = pair.side(pin["side"])
+    x, y = (
+        (at + 0.5) * side / cells - 0.5
+        for at, side, cells in zip((pin["col"], pin["row"]), view.size[::-1], own.grid[::-1], strict=True)
+    )
+    return pin["side"], x, y
