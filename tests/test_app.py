@@ -19,7 +19,7 @@ from ui.session import Session, Settings
 ROOT = Path(__file__).parents[1]
 PICTURES = ROOT / "sample_data" / "pictures"
 A, B = (str(PICTURES / "taj_mahal" / f"taj_mahal_{number}.jpg") for number in (1, 3))
-FILES = ["maps.npz", "manifest.json", "overlay_a.png", "overlay_b.png"]
+FILES = ["manifest.json", "maps.npz", "overlay_a.png", "overlay_b.png"]
 
 
 def told(capsys, *arguments):
