@@ -40,8 +40,8 @@ def contribution_figure(curves: Mapping[str, tuple[Float[Tensor, " D"], float]],
         _add_curve(figure, name, curve, marked, " %" if shares else "")
     title = "share of the score (%)" if shares else "score so far (the score is 0: no share exists)"
     figure.update_layout(
-        xaxis={"title": "number of features, strongest first", "type": "log", "dtick": 1, "fixedrange": True},
-        yaxis={"title": title, "rangemode": "tozero", "fixedrange": True},
+        xaxis={"title": "number of features, strongest first", "type": "log", "dtick": 1, **_AXIS},
+        yaxis={"title": title, "rangemode": "tozero", **_AXIS},
         **_LAYOUT,
     )
     return figure
@@ -61,6 +61,7 @@ def _add_curve(figure: go.Figure, name: str, curve: np.ndarray, marked: int, uni
 
 
 _LINES = ("#2f6fdf", "#d9541e", "#1a936f", "#8e44ad")
+_AXIS = {"fixedrange": True, "gridcolor": "rgba(128,128,128,0.25)", "zeroline": False}
 _LAYOUT = {
     "paper_bgcolor": "rgba(0,0,0,0)",
     "plot_bgcolor": "rgba(0,0,0,0)",

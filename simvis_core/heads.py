@@ -78,7 +78,7 @@ def is_affine(module: nn.Module, x: Float[Tensor, " F"]) -> bool:
         (torch.randn(4, x.numel(), generator=generator, dtype=torch.float64) * scale).to(x.dtype).to(x.device)
         for _ in range(2)
     )
-    both, first, second, zero = module(u + v), module(u), module(v), module(torch.zeros_like(u))
+    both, first, second, zero = module(torch.cat([u + v, u, v, torch.zeros_like(u)])).chunk(4)
     size = max(part.abs().max().item() for part in (both - zero, first - zero, second - zero, zero))
     return bool((both - first - second + zero).abs().max().item() <= _tolerance(x) * max(size, 1e-30))
 

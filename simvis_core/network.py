@@ -72,7 +72,7 @@ class EmbeddingNetwork:
                 "(B, C, H, W)",
                 "give a backbone that ends before its pooling",
             )
-        if not bool(torch.isfinite(features).all()):
+        if not bool(torch.isfinite(torch.stack(features.aminmax())).all()):  # NaN and infinity show in an extreme
             raise SimvisError(
                 f"features with NaN or infinity from {self.name}", "finite numbers", "check the weights and the picture"
             )

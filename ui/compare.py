@@ -32,7 +32,7 @@ class Widgets:
     topk: list[Any]  # plot, k, rows, feature list, rows of the feature
     pooling: list[Any]  # rows, plot
     link_pin: gr.State
-    network: list[Any]  # notice, card
+    network: list[Any]  # notice, card, name of the last network that loaded
     examples: gr.Gallery
     share: list[Any]  # link button, query, link, export button, file
 
@@ -141,7 +141,11 @@ def _settings() -> tuple[list[Any], list[Any], list[Any]]:
         opacity = _slider(choices.OPACITY, "opacity", 0.05, "Opacity")
     with gr.Accordion("About this network", open=False):
         card = gr.Markdown(words.card_text(choices.BACKBONE.default))
-    return [backbone, pooling, exponent, short_side, framing], [colours, opacity], [network_notice, card]
+    return (
+        [backbone, pooling, exponent, short_side, framing],
+        [colours, opacity],
+        [network_notice, card, gr.State(choices.BACKBONE.default)],
+    )
 
 
 def _slider(choice: choices.Between, name: str, step: float, label: str, visible: bool = True) -> gr.Slider:
@@ -215,7 +219,7 @@ def _wire(widgets: Widgets, session: Session, pictures: LinkedPictures) -> None:
     pooling.change(lambda name: gr.update(visible=name == "gem"), pooling, exponent, **_PRIVATE)
     chosen = backbone.input(
         handlers.choose_network,
-        [backbone, pooling],
+        [backbone, pooling, widgets.network[2]],
         [backbone, pooling, *widgets.network],
         show_progress_on=[backbone],
         api_visibility="private",

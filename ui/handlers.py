@@ -71,17 +71,17 @@ class Handlers:
         *asked, feature = values
         return panels.feature_rows(self._asked_pair(asked), feature)
 
-    def choose_network(self, backbone: str, pooling: str) -> list[Any]:
-        """Loads the network, offers the poolings its head takes, shows its card; keeps the old one if it cannot."""
+    def choose_network(self, backbone: str, pooling: str, working: str) -> list[Any]:
+        """Loads the network, offers the poolings its head takes, shows its card; keeps ``working`` if it cannot."""
         try:
             network = self.session.network(backbone)
         except SimvisError as error:
-            working = model_zoo.names()[0]
-            return [working, gr.skip(), words.notice(str(error)), words.card_text(working)]
+            return [working, gr.skip(), words.notice(str(error)), words.card_text(working), working]
         fits = list(network.poolings)
         chosen = pooling if pooling in fits else str(network.trained_pooling)
         note = model_zoo.card(backbone).note if network.preprocess.fixed_size else ""
-        return [backbone, gr.update(choices=fits, value=chosen), words.notice(note), words.card_text(backbone)]
+        offered = gr.update(choices=fits, value=chosen)
+        return [backbone, offered, words.notice(note), words.card_text(backbone), backbone]
 
     def show_example(self, event: gr.SelectData) -> list[str]:
         """The two pictures of the chosen ready-made pair."""
@@ -95,15 +95,15 @@ class Handlers:
         """
         asked = dict(request.query_params)
         if "a" not in asked or "b" not in asked:
-            return [gr.skip()] * 12
+            return [gr.skip()] * 13
         try:
             images = [self.pictures.find(asked[side]) for side in "ab"]
             settings = choices.read(asked)
             self.session.network(settings[0])
         except SimvisError as error:
             gr.Warning(str(error), duration=None)
-            return [gr.skip()] * 12
-        backbone, pooling, *network = self.choose_network(*settings[:2])
+            return [gr.skip()] * 13
+        backbone, pooling, *network = self.choose_network(*settings[:2], settings[0])
         return [*images, backbone, pooling, *settings[2:], links.pin_of(asked.get("pin", "")), *network]
 
     def link(self, *values: Any) -> list[Any]:

@@ -41,12 +41,13 @@ def score_line(pair: PairExplanation) -> str:
 
 
 def ledger_line(pair: PairExplanation) -> str:
-    """``0.690 in the pictures + 0.052 from the bias = 0.742``; the rounded numbers add up too. Then the verdict."""
+    """``0.690 in the pictures + 0.052 from the bias = 0.742``; the rounded numbers add up too. Then verdict and what-if."""
     score = round(pair.score, 3)
     bias = round(pair.score - pair.ledger["cells_cells"], 3)
     sign = "-" if bias < 0 else "+"
     sum_line = f"{three(score - bias)} in the pictures {sign} {three(abs(bias))} from the bias = {three(score)}"
-    return f"{sum_line} &middot; <em>{VERDICTS[pair.verdict]}</em>"
+    parts = (sum_line, f"<em>{VERDICTS[pair.verdict]}</em>", what_if(pair))
+    return " &middot; ".join(part for part in parts if part)
 
 
 def concentration(pair: PairExplanation) -> str:

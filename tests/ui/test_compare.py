@@ -160,20 +160,20 @@ def test_a_network_that_cannot_be_had_keeps_a_working_one(handlers, monkeypatch)
         raise SimvisError(f"the card '{name}', but nobody answers", "weights", "use another")
 
     monkeypatch.setattr(model_zoo, "load", load)
-    backbone, pooling, notice, card = handlers.choose_network("resnet18", "avg")
-    assert backbone in model_zoo.bundled()
+    backbone, pooling, notice, card, last = handlers.choose_network("resnet18", "avg", "mobilenet_v2")
+    assert backbone == last == "mobilenet_v2"
     assert pooling == gr.skip()
     assert "nobody answers" in notice
     assert model_zoo.card(backbone).title in card
 
 
 def test_a_network_offers_the_poolings_its_head_takes(handlers):
-    backbone, pooling, notice, card = handlers.choose_network("mobilenet_v2", "catavgmax")
-    assert (backbone, notice) == ("mobilenet_v2", "")
+    backbone, pooling, notice, card, last = handlers.choose_network("mobilenet_v2", "catavgmax", "tiny")
+    assert (backbone, last, notice) == ("mobilenet_v2", "mobilenet_v2", "")
     assert pooling["choices"] == ["avg", "max", "gem", "avgmax"]
     assert pooling["value"] == "avg"
     assert "MIT" in card
-    assert handlers.choose_network("mobilenet_v2", "gem")[1]["value"] == "gem"
+    assert handlers.choose_network("mobilenet_v2", "gem", "tiny")[1]["value"] == "gem"
 
 
 @pytest.mark.parametrize("name", model_zoo.names())
