@@ -103,8 +103,9 @@ class Handlers:
         except SimvisError as error:
             gr.Warning(str(error), duration=None)
             return [gr.skip()] * 13
-        backbone, pooling, *network = self.choose_network(*settings[:2], settings[0])
-        return [*images, backbone, pooling, *settings[2:], links.pin_of(asked.get("pin", "")), *network]
+        asked_for, pooling, *rest = settings
+        backbone, offered, *network = self.choose_network(asked_for, pooling, asked_for)
+        return [*images, backbone, offered, *rest, links.pin_of(asked.get("pin", "")), *network]
 
     def link(self, *values: Any) -> list[Any]:
         """The query of a link to what is shown; both pictures are kept for it."""

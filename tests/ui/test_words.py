@@ -16,7 +16,8 @@ COSINES = st.floats(-1, 1)
 
 def stub(score, cells_cells, verdict="exact"):
     """As much of an explanation as the score lines read."""
-    return SimpleNamespace(score=score, ledger={"cells_cells": cells_cells}, verdict=verdict)
+    network = SimpleNamespace(pooling="avg", trained_pooling="avg")
+    return SimpleNamespace(score=score, ledger={"cells_cells": cells_cells}, verdict=verdict, network=network)
 
 
 @given(COSINES, st.floats(-2, 2))
