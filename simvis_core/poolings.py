@@ -10,8 +10,8 @@ from torch import Tensor
 
 from simvis_core.errors import SimvisError
 
-# A split that would not fit beside the rest of a 16 GB machine is refused instead of attempted.
-MAX_PARTS_BYTES = 2**30
+# A pair holds two splits and some copies while it is made; on a shared 16 GB machine more is refused, not attempted.
+MAX_PARTS_BYTES = 2**28
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Pooling:
     def parts(self, features: Float[Tensor, "C H W"]) -> Float[Tensor, "H W F"]:
         """The pooled vector split over cells: ``parts.sum((0, 1)) == pool(features[None])[0]``.
 
-        Raises SimvisError where the split would need more than 1 GiB (``flatten`` on a large grid).
+        Raises SimvisError where the split would need more than 256 MiB (``flatten`` on a large grid).
         """
         _check_room(features, self.width(*features.shape))
         return POOLINGS[self.name].parts(features, self.exponent)
@@ -83,8 +83,8 @@ def _check_room(features: Tensor, width: int) -> None:
     needed = rows * columns * width * features.element_size()
     if needed > MAX_PARTS_BYTES:
         raise SimvisError(
-            f"a {rows} x {columns} grid whose split has {width} features, {needed / 2**30:.1f} GiB",
-            "at most 1 GiB",
+            f"a {rows} x {columns} grid whose split has {width} features, {needed / 2**20:.0f} MiB",
+            "at most 256 MiB",
             "choose a smaller view or another pooling",
         )
 

@@ -41,7 +41,7 @@ def score_line(pair: PairExplanation) -> str:
 
 
 def ledger_line(pair: PairExplanation) -> str:
-    """``0.69 in the pictures + 0.05 from the bias = 0.74``; the rounded numbers add up too. Verdict and what-if follow."""
+    """``0.69 in the pictures + 0.05 from the bias = 0.74``: rounded, and adding up. Then verdict and what-if."""
     score = round(pair.score, 3)
     bias = round(pair.score - pair.ledger["cells_cells"], 3)
     sign = "-" if bias < 0 else "+"

@@ -49,7 +49,7 @@ CASES = {
     "parsed range": (lambda: Pooling.parse("gem:1e9"), "Got the GeM exponent 1000000000.0; wanted a number from 1"),
     "room": (
         lambda: Pooling("flatten").parts(torch.zeros(100, 60, 60)),
-        "Got a 60 x 60 grid whose split has 360000 features, 4.8 GiB; wanted at most 1 GiB: choose a smaller view",
+        "Got a 60 x 60 grid whose split has 360000 features, 4944 MiB; wanted at most 256 MiB: choose a smaller view",
     ),
     "short side": (
         lambda: Preprocess().view(PICTURE, 100),

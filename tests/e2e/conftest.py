@@ -1,0 +1,136 @@
+"""The app as a user starts it, a browser, and visitors who notice everything that should not happen."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.visitor import FLAGS, Visitor
+from ui.session import Session
+
+ROOT = Path(__file__).parents[2]
+CHROMIUM = "/usr/bin/chromium"
+START = 180  # seconds until the app must answer; it takes ten on an idle machine
+
+
+def missing(what):
+    """Skips, or fails where the run insists on a browser."""
+    if os.environ.get("SIMVIS_REQUIRE_BROWSER") == "1":
+        pytest.fail(f"SIMVIS_REQUIRE_BROWSER is 1, but {what} is missing")
+    pytest.skip(f"{what} is missing")
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Debian's chromium."""
+    if not Path(CHROMIUM).exists():
+        missing(CHROMIUM)
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        missing("playwright")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+class Server:
+    """``python app.py`` with a home of its own, and no way to the internet."""
+
+    def __init__(self, home):
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        self.home, self.log, self.address = home, home / "server.log", f"http://127.0.0.1:{port}"
+        environment = os.environ | {
+            "HOME": str(home),
+            "GRADIO_TEMP_DIR": str(home / "gradio"),
+            "TORCH_HOME": str(home / "torch"),
+            "https_proxy": "http://127.0.0.1:9",  # nobody answers there: downloads fail everywhere alike
+        }
+        with open(self.log, "w", encoding="utf-8") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "app.py", "--port", str(port)], cwd=ROOT, env=environment, stdout=log, stderr=log
+            )
+
+    def wait(self):
+        """Until it answers."""
+        end = time.monotonic() + START
+        while time.monotonic() < end and self.process.poll() is None:
+            try:
+                with urllib.request.urlopen(self.address, timeout=5):
+                    return
+            except OSError:
+                time.sleep(0.2)
+        pytest.fail(f"the app does not answer:\n{self.said()}")
+
+    def said(self):
+        """Everything it has printed."""
+        return self.log.read_text(encoding="utf-8")
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(30)
+
+
+@pytest.fixture(scope="session")
+def server(browser, tmp_path_factory):
+    """The running app; it must not have printed a traceback by the end."""
+    running = Server(tmp_path_factory.mktemp("home"))
+    try:
+        running.wait()
+        yield running
+        assert "Traceback" not in running.said()
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def visit(browser, server):
+    """Opens the page for a new visitor; no visitor may meet an error or a foreign host."""
+    visitors = []
+
+    def arrive(query="", **options):
+        visitors.append(Visitor(browser, server.address, query, **options))
+        return visitors[-1]
+
+    before = len(server.said())
+    yield arrive
+    for visitor in visitors:
+        visitor.leave()
+    assert [problem for visitor in visitors for problem in visitor.problems] == []
+    assert "Traceback" not in server.said()[before:]
+
+
+@pytest.fixture
+def visitor(visit):
+    """One who has just opened the page."""
+    return visit()
+
+
+@pytest.fixture(scope="module")
+def _desk(browser, server):
+    staying = Visitor(browser, server.address)
+    yield staying
+    staying.leave()
+
+
+@pytest.fixture
+def desk(_desk):
+    """A visitor who stays for all tests of a file that leave pictures and settings as they are."""
+    _desk.page.mouse.move(1, 1)
+    _desk.page.locator("#pair_viewer [data-side=a]").press("Escape")
+    yield _desk
+    assert _desk.problems == []
+    _desk.problems.clear()
+
+
+@pytest.fixture(scope="session")
+def session():
+    """The same computing in this process."""
+    return Session()

@@ -1,0 +1,133 @@
+"""Links and exports: what was on screen comes back, on another machine or on disk."""
+
+import io
+import json
+import re
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import expect
+
+from simvis_core.images import weights_at
+from tests.e2e.visitor import PICTURES, carried
+from ui.session import Settings
+
+pytestmark = [pytest.mark.browser, pytest.mark.network]
+
+
+@pytest.fixture
+def own(tmp_path):
+    """Two pictures that are not samples, with names that need care."""
+    files = tmp_path / "my picture & more.png", tmp_path / "100 % <b>.png"
+    for source, file in zip(("cheetah/cheetah_1.jpg", "koala/koala_1.jpg"), files, strict=True):
+        with Image.open(PICTURES / source) as image:
+            image.save(file)
+    return files
+
+
+def test_a_link_restores_pictures_settings_and_pin_for_somebody_else(visitor, visit, own, server):
+    for side, file in zip("ab", own, strict=True):
+        visitor.changing_the_score(lambda side=side, file=file: visitor.upload(side, file))
+    visitor.changing_the_score(lambda: visitor.choose("#backbone", "MobileNetV2"))
+    visitor.changing_the_score(lambda: visitor.choose("#pooling", "gem"))
+    visitor.open("View and colours")
+    visitor.changing_the_score(lambda: visitor.page.get_by_label("square, squeezed").check())
+    visitor.choose("#colours", "teal-brown")
+    visitor.click_cell("b", 1, 5, (7, 7))
+    visitor.page.mouse.move(1, 1)
+    visitor.at("#link_button").click()
+    link = visitor.at("#link textarea, #link input")
+    expect(link).to_have_value(re.compile(re.escape(server.address)))
+    address = link.input_value()
+    kept = list((server.home / ".cache" / "simvis" / "links").iterdir())
+    assert sorted(path.read_bytes() for path in kept) == sorted(file.read_bytes() for file in own)
+
+    friend = visit(address.removeprefix(f"{server.address}/"))
+    expect(friend.at("#score .big")).to_have_text(visitor.text("#score .big"))
+    expect(friend.at("#pair_viewer [role=status]")).to_have_text(visitor.status)
+    assert friend.status.startswith("Pinned: cell 1,5 of B carries ")
+    assert friend.at("#backbone input").input_value() == "MobileNetV2"
+    assert friend.at("#pooling input").input_value() == "gem"
+    friend.open("View and colours")
+    assert friend.page.get_by_label("square, squeezed").is_checked()
+    assert friend.at("#colours input").input_value() == "teal-brown"
+    friend.after_frames()
+    assert np.array_equal(friend.canvas("a"), visitor.canvas("a"))
+    for side in "ab":
+        size = "(image) => [image.naturalWidth, image.naturalHeight]"
+        assert friend.at(f"#image_{side} img").evaluate(size) == visitor.at(f"#image_{side} img").evaluate(size)
+    friend.page.reload()
+    friend.wait_ready()
+    expect(friend.at("#pair_viewer [role=status]")).to_have_text(visitor.status)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "?a=sample/../credits.json&b=/etc/passwd",
+        f"?a={'0' * 64}.png&b={'0' * 64}.png",
+        "?a=sample/cheetah/cheetah_1.jpg&b=sample/koala/koala_1.jpg&pooling=nope",
+        "?a=sample/cheetah/cheetah_1.jpg&b=sample/koala/koala_1.jpg&backbone=resnet18",
+    ],
+    ids=["traversal", "forgotten", "unknown pooling", "network out of reach"],
+)
+def test_a_link_that_cannot_be_followed_says_why_and_the_page_works(visit, query):
+    visitor = visit(query)
+    expect(visitor.page.locator(".toast-wrap")).to_contain_text("Got ")
+    assert visitor.score == pytest.approx(0.766, abs=0.01)
+    visitor.changing_the_score(lambda: visitor.choose("#pooling", "max"))
+
+
+def test_a_link_with_a_pin_that_is_no_cell_opens_without_one(visit):
+    visitor = visit("?a=sample/cheetah/cheetah_1.jpg&b=sample/koala/koala_1.jpg&pin=a.63.63")
+    expect(visitor.at("#score .big")).not_to_have_text("0.766")
+    visitor.wait_ready()
+    assert visitor.status.startswith("No point is pinned")
+
+
+def test_an_export_holds_pictures_numbers_and_the_pins_map(visitor, own, session):
+    for side, file in zip("ab", own, strict=True):
+        visitor.changing_the_score(lambda side=side, file=file: visitor.upload(side, file))
+    pair = session.explain(*own, Settings())
+    visitor.click_cell("a", 2, 3, pair.a.grid)
+    visitor.page.mouse.move(1, 1)
+    status = visitor.status
+    visitor.at("#export_button").click()
+    with visitor.page.expect_download() as waiting:
+        visitor.at("#export_file a[download]").first.click()
+    content = open(waiting.value.path(), "rb").read()  # noqa: SIM115
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert archive.testzip() is None
+        files = {name: archive.read(name) for name in archive.namelist()}
+    assert set(files) == {"overlay_a.png", "overlay_b.png", "point_on_b.png", "maps.npz", "manifest.json"}
+    manifest = json.loads(files["manifest.json"])
+    for name, file in (("overlay_a.png", own[0]), ("overlay_b.png", own[1]), ("point_on_b.png", own[1])):
+        with Image.open(io.BytesIO(files[name])) as overlay, Image.open(file) as picture:
+            assert overlay.size == picture.size
+    with np.load(io.BytesIO(files["maps.npz"])) as maps:
+        for side in "ab":
+            total = maps[f"map_{side}"].astype(float).sum() + manifest["bias_part"][side]
+            assert total == pytest.approx(manifest["score"], abs=1e-6)
+        assert np.allclose(maps["point_map"], pair.joint_map[2, 3].numpy(), atol=1e-6)
+    assert manifest["score"] == pytest.approx(pair.score, abs=1e-6)
+    assert f"{manifest['score']:.3f}" == visitor.text("#score .big")
+    cell, side, share, _ = carried(status)
+    point = manifest["point"]
+    assert (tuple(point["cell"]), point["side"]) == (cell, side)
+    assert share == pytest.approx(point["share"], abs=0.0006)
+    weights = weights_at(point["x"], point["y"], pair.view_a.size, pair.a.grid)
+    assert float(weights[2, 3]) == pytest.approx(1)
+
+
+def test_rapid_clicks_export_the_last(visitor):
+    places = [visitor.point("a", row, 4, (7, 11)) for row in range(6)]
+    for place in places:
+        visitor.page.mouse.click(*place)
+    visitor.at("#export_button").click()
+    with visitor.page.expect_download() as waiting:
+        visitor.at("#export_file a[download]").first.click()
+    with zipfile.ZipFile(waiting.value.path()) as archive:
+        manifest = json.loads(archive.read("manifest.json"))
+    assert manifest["point"]["cell"] == [5, 4]
