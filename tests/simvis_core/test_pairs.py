@@ -12,6 +12,7 @@ from PIL import Image
 from torch import nn
 
 from simvis_core import EmbeddingNetwork, SimvisError, explain_features, explain_pair, half_share
+from simvis_core.figures import overlay
 from tests import references
 from tests.simvis_core import cases
 from tests.simvis_core.cases import GRID_A, GRID_B, blank_view, explain, features, make_pair
@@ -159,9 +160,12 @@ def test_an_empty_region_gives_an_empty_map():
 
 
 @pytest.mark.parametrize("k", [0, 1, 3])
-def test_top_map_holds_the_k_strongest_features(k):
-    pair = make_pair("max", "fc")
-    strongest = sorted(range(cases.LENGTH), key=lambda d: -pair.contributions[d])[:k]
+def test_top_map_holds_the_k_strongest_features_and_not_the_strongest_against(k):
+    against = B.clone()
+    against[5] *= -3
+    pair = explain(cases.make_network("avg"), A, against)
+    assert pair.contributions.abs().argmax() == pair.contributions.argmin() == 5
+    strongest = sorted(range(6), key=lambda d: -pair.contributions[d])[:k]
     expected = sum((pair.feature_map("a", d) for d in strongest), torch.zeros(GRID_A).double())
     assert same(pair.top_map("a", k), expected)
 
@@ -243,8 +247,8 @@ def test_the_export_has_pictures_maps_and_a_manifest(exported):
 
 def test_overlays_have_the_pictures_own_size(exported, two_pictures):
     for name, picture in zip(("overlay_a.png", "overlay_b.png"), two_pictures, strict=True):
-        with Image.open(io.BytesIO(exported[1][name])) as overlay:
-            assert (overlay.size, overlay.mode) == (picture.size, "RGB")
+        with Image.open(io.BytesIO(exported[1][name])) as drawn:
+            assert (drawn.size, drawn.mode) == (picture.size, "RGB")
 
 
 def test_the_maps_come_back_as_they_were(exported):
@@ -290,8 +294,13 @@ def test_the_manifest_names_the_points_cell_and_share(exported):
 
 def test_maps_of_one_row_share_one_scale(exported):
     pair, files = exported
-    largest = max(pair.map_a.abs().max().item(), pair.map_b.abs().max().item())
-    assert json.loads(files["manifest.json"])["scale"] == largest
+    peaks = [map.abs().max().item() for map in (pair.map_a, pair.map_b)]
+    assert peaks[0] != peaks[1]
+    assert json.loads(files["manifest.json"])["scale"] == max(peaks)
+    for side in ("a", "b"):
+        view, _, map = pair.side(side)
+        with Image.open(io.BytesIO(files[f"overlay_{side}.png"])) as drawn:
+            assert drawn.tobytes() == overlay(view, map, max(peaks)).tobytes()
 
 
 def test_save_writes_what_files_gives(tmp_path, tiny_network, two_pictures):
