@@ -30,7 +30,11 @@ def paint(values: Float[np.ndarray, "h w"], scale: float, name: str, opacity: fl
     """Values coloured on -scale..+scale; the colour grows opaque with the value's size, so zero shows the picture.
 
     Values beyond the scale take its end colour. A scale of 0 (an all-zero map) paints nothing.
+
+    Raises SimvisError for an unknown colour map and an opacity outside 0..1.
     """
+    if not 0 <= opacity <= 1:
+        raise SimvisError(f"an opacity of {opacity:g}", "0 to 1", "choose one in that range")
     share = np.clip(values / scale, -1, 1) if scale > 0 else np.zeros_like(values)
     index = np.round((share + 1) * 127.5).astype(np.uint8)
     alpha = np.round(np.abs(share) ** FADE * opacity * 255).astype(np.uint8)

@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from simvis_core.heads import Verdict
+Verdict = Literal["exact", "exact at this input", "black box"]
+VERDICTS: tuple[Verdict, ...] = ("exact", "exact at this input", "black box")  # from best to worst
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,14 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-Verdict = Literal["exact", "exact at this input", "black box"]
-VERDICTS: tuple[Verdict, ...] = ("exact", "exact at this input", "black box")
+from simvis_core.decomposition import VERDICTS, Verdict
+
 Linear = Callable[[Tensor], Tensor]
 
 

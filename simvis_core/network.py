@@ -9,9 +9,9 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor, nn
 
-from simvis_core.decomposition import Decomposition
+from simvis_core.decomposition import Decomposition, Verdict
 from simvis_core.errors import SimvisError
-from simvis_core.heads import Verdict, split_head
+from simvis_core.heads import split_head
 from simvis_core.images import Framing, Preprocess, View
 from simvis_core.poolings import POOLINGS, Pooling
 
@@ -116,7 +116,7 @@ class EmbeddingNetwork:
         parts = self.pooling.parts(features)
         cells = split.linear(parts.flatten(0, 1)).unflatten(0, parts.shape[:2])
         decomposition = Decomposition((cells / norm).contiguous(), split.bias / norm, split.verdict)
-        return decomposition if _same(decomposition.embedding, direct[0] / norm) else None
+        return decomposition if _adds_up(decomposition, direct[0] / norm) else None
 
     @property
     @torch.inference_mode()
@@ -160,14 +160,14 @@ class EmbeddingNetwork:
     def _project(self, pooled: Tensor) -> Tensor:
         if self.head is None:
             return pooled
-        try:
-            return self.head(pooled.clone())  # a first layer with inplace=True would write over the features
-        except RuntimeError as error:
+        widths = _input_widths(self.head)
+        if widths and widths[0] != pooled.shape[1]:
             raise SimvisError(
                 f"{pooled.shape[1]} pooled features for the head of {self.name}",
-                _describe(self.head),
+                f"{widths[0]} features",
                 f"choose the pooling it was trained with ({self.trained_pooling}) or a view of the trained size",
-            ) from error
+            )
+        return self.head(pooled.clone())  # a first layer with inplace=True would write over the features
 
     def _norm(self, raw: Tensor) -> Tensor:
         norm = raw.norm(dim=-1, keepdim=True)
@@ -197,10 +197,7 @@ def _shape(features: object) -> str:
     )
 
 
-def _describe(head: nn.Module) -> str:
-    widths = _input_widths(head)
-    return f"{widths[0]} features" if widths else f"what {type(head).__name__} takes"
-
-
-def _same(one: Tensor, other: Tensor) -> bool:
-    return bool((one - other).norm() <= _RELATIVE_ERROR.get(one.dtype, 3e-2))
+def _adds_up(decomposition: Decomposition, direct: Tensor) -> bool:
+    """Whether the parts give the embedding, up to rounding; parts much larger than their sum round more."""
+    tolerance = _RELATIVE_ERROR.get(direct.dtype, 3e-2) * max(1.0, decomposition.bias.norm().item())
+    return bool((decomposition.embedding - direct).norm() <= tolerance)

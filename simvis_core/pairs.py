@@ -15,10 +15,16 @@ from PIL import Image
 from torch import Tensor
 
 from simvis_core import colours, export
-from simvis_core.decomposition import Decomposition, feature_contributions, only_features, top_features
+from simvis_core.decomposition import (
+    VERDICTS,
+    Decomposition,
+    Verdict,
+    feature_contributions,
+    only_features,
+    top_features,
+)
 from simvis_core.errors import SimvisError
 from simvis_core.figures import common_scale, overlay
-from simvis_core.heads import VERDICTS, Verdict
 from simvis_core.images import Framing, View, cell_at, weights_at, weights_in
 from simvis_core.network import EmbeddingNetwork
 from simvis_core.poolings import Pooling

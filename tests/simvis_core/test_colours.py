@@ -74,3 +74,9 @@ def test_a_scale_of_zero_paints_nothing():
 def test_an_unknown_colour_map_is_refused():
     with pytest.raises(SimvisError, match=r"colour map 'jet'; wanted one of blue-red, .*: choose one of these names"):
         lookup_table("jet")
+
+
+@pytest.mark.parametrize("opacity", [-0.1, 1.01, float("nan")])
+def test_an_opacity_outside_the_range_is_refused(opacity):
+    with pytest.raises(SimvisError, match=r"Got an opacity of .*; wanted 0 to 1: choose"):
+        paint(np.ones((2, 3)), 1.0, "blue-red", opacity)

@@ -253,3 +253,11 @@ def test_a_head_of_another_width_names_the_cure(network_with, square):
 def test_flatten_refuses_a_view_of_another_size(network_with, pixels):
     with pytest.raises(SimvisError, match=r"36 pooled features .* wanted 24 features: .*view of the trained size"):
         network_with("fc", "flatten").decompose(pixels)
+
+
+def test_a_float32_head_with_a_large_offset_is_still_split(tiny_backbone, tiny_preprocess, two_pictures):
+    bn = nn.BatchNorm1d(6).eval()
+    bn.running_mean.fill_(100.0)
+    network = EmbeddingNetwork(tiny_backbone, "avg", bn, tiny_preprocess)
+    assert network.verdict == "exact"
+    assert network.decompose(network.view(two_pictures[0]).pixels).verdict == "exact"
