@@ -115,7 +115,7 @@ class EmbeddingNetwork:
             return None
         parts = self.pooling.parts(features)
         cells = split.linear(parts.flatten(0, 1)).unflatten(0, parts.shape[:2])
-        decomposition = Decomposition((cells / norm).contiguous(), split.bias / norm, split.verdict)
+        decomposition = Decomposition(cells / norm, split.bias / norm, split.verdict)
         return decomposition if _adds_up(decomposition, direct[0] / norm) else None
 
     @property

@@ -51,3 +51,8 @@ def two_pictures():
     """A landscape and a portrait photograph's worth of noise, 40 x 25 and 20 x 33 pixels (width x height)."""
     torch.manual_seed(5)
     return tuple(Image.effect_noise(size, 90).convert("RGB") for size in ((40, 25), (20, 33)))
+
+
+def pytest_collection_modifyitems(items):
+    """The browser's tests come last: quick failures show first, and playwright's event loop disturbs no other test."""
+    items.sort(key=lambda item: "e2e" in item.path.parts)

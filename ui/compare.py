@@ -219,11 +219,11 @@ def _wire(widgets: Widgets, session: Session, pictures: LinkedPictures) -> None:
     for image in (widgets.image_a, widgets.image_b):
         # The page tells of a cleared picture while it still sends the old one: empty it here, then compare.
         image.clear(lambda: None, None, image, **_PRIVATE).then(**compare)
-    pooling.change(lambda name: gr.update(visible=name == "gem"), pooling, exponent, **_PRIVATE)
+    pooling.input(handlers.choose_pooling, pooling, exponent, **_PRIVATE)
     chosen = backbone.input(
         handlers.choose_network,
         [backbone, pooling, widgets.network[2]],
-        [backbone, pooling, *widgets.network],
+        [backbone, pooling, exponent, *widgets.network],
         show_progress_on=[backbone],
         api_visibility="private",
     )

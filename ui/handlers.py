@@ -76,12 +76,16 @@ class Handlers:
         try:
             network = self.session.network(backbone)
         except SimvisError as error:
-            return [working, gr.skip(), words.notice(str(error)), words.card_text(working), working]
+            return [working, gr.skip(), gr.skip(), words.notice(str(error)), words.card_text(working), working]
         fits = list(network.poolings)
         chosen = pooling if pooling in fits else str(network.trained_pooling)
         note = model_zoo.card(backbone).note if network.preprocess.fixed_size else ""
         offered = gr.update(choices=fits, value=chosen)
-        return [backbone, offered, words.notice(note), words.card_text(backbone), backbone]
+        return [backbone, offered, _shown_for(chosen), words.notice(note), words.card_text(backbone), backbone]
+
+    def choose_pooling(self, pooling: str) -> Any:
+        """Whether the exponent's slider is there."""
+        return _shown_for(pooling)
 
     def show_example(self, event: gr.SelectData) -> list[str]:
         """The two pictures of the chosen ready-made pair."""
@@ -103,9 +107,17 @@ class Handlers:
         except SimvisError as error:
             gr.Warning(str(error), duration=None)
             return [gr.skip()] * 13
-        asked_for, pooling, *rest = settings
-        backbone, offered, *network = self.choose_network(asked_for, pooling, asked_for)
-        return [*images, backbone, offered, *rest, links.pin_of(asked.get("pin", "")), *network]
+        asked_for, pooling, exponent, *rest = settings
+        backbone, offered, shown, *network = self.choose_network(asked_for, pooling, asked_for)
+        return [
+            *images,
+            backbone,
+            offered,
+            {**shown, "value": exponent},
+            *rest,
+            links.pin_of(asked.get("pin", "")),
+            *network,
+        ]
 
     def link(self, *values: Any) -> list[Any]:
         """The query of a link to what is shown; both pictures are kept for it."""
@@ -152,6 +164,10 @@ class Handlers:
             gr.update(choices=listed, value=listed[0][1]),
             panels.feature_rows(pair, listed[0][1]),
         ]
+
+
+def _shown_for(pooling: str) -> Any:
+    return gr.update(visible=pooling == "gem")
 
 
 def _held(k: float | None, pair: PairExplanation) -> int:

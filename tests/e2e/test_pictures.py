@@ -125,7 +125,7 @@ def chunk_lies():
 
 BAD = {
     "text as a JPEG": (lambda image: b"I am a text.\n" * 100, "not a picture"),
-    "zero bytes": (lambda image: b"", ""),
+    "zero bytes": (lambda image: b"", "zero bytes"),
     "truncated": (lambda image: encoded(image, "JPEG")[:4000], "cut-off"),
     "a bomb": (lambda image: bomb(), "20 megapixels"),
     "an SVG": (
@@ -143,12 +143,19 @@ def before(_desk):
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_a_file_that_cannot_be_read_is_a_sentence_and_spoils_nothing(desk, before, photograph, kind):
+def test_a_file_that_cannot_be_read_is_a_sentence_and_spoils_nothing(desk, before, photograph, kind, tmp_path, capsys):
+    """The same sentence as on the command line."""
     make, reason = BAD[kind]
     score, (_, other) = before
-    desk.upload("a", ("picture.jpg", make(photograph)))
-    expect(desk.at("#notice")).to_contain_text(reason or "zero bytes")
-    expect(desk.at("#notice")).to_contain_text("picture A")
+    content = make(photograph)
+    (tmp_path / "picture.jpg").write_bytes(content)
+    good = str(PICTURES / samples.pairs()[0]["b"])
+    assert app.main(["explain", str(tmp_path / "picture.jpg"), good, "--out", str(tmp_path / "out")]) == 2
+    sentence = capsys.readouterr().err.removeprefix("simvis: ").strip()
+    assert reason in sentence
+    assert "as picture A;" in sentence
+    desk.upload("a", ("picture.jpg", content))
+    expect(desk.at("#notice")).to_have_text(sentence)
     assert desk.at("#notice [role=alert]").count() == 1
     assert desk.text("#score") == ""
     assert desk.at("#image_b img").get_attribute("src") == other

@@ -140,7 +140,9 @@ def test_a_link_brings_back_what_was_shown(handlers, asked, monkeypatch):
     answer = handlers.open_page(request)
     assert [Path(file).read_bytes() for file in answer[:2]] == [Path(file).read_bytes() for file in asked[:2]]
     assert answer[3]["value"] == asked[3]
-    assert [answer[2], *answer[4:10]] == [asked[2], *asked[4:], "teal-brown", 0.4, pin]
+    assert answer[4]["value"] == asked[4]
+    assert answer[4]["visible"] == (asked[3] == "gem")
+    assert [answer[2], *answer[5:10]] == [asked[2], *asked[5:], "teal-brown", 0.4, pin]
 
 
 @pytest.mark.parametrize("asked_for", ["/etc/passwd", "sample/../credits.json", f"{'0' * 64}.png"])
@@ -160,7 +162,7 @@ def test_a_network_that_cannot_be_had_keeps_a_working_one(handlers, monkeypatch)
         raise SimvisError(f"the card '{name}', but nobody answers", "weights", "use another")
 
     monkeypatch.setattr(model_zoo, "load", load)
-    backbone, pooling, notice, card, last = handlers.choose_network("resnet18", "avg", "mobilenet_v2")
+    backbone, pooling, _, notice, card, last = handlers.choose_network("resnet18", "avg", "mobilenet_v2")
     assert backbone == last == "mobilenet_v2"
     assert pooling == gr.skip()
     assert "nobody answers" in notice
@@ -168,8 +170,9 @@ def test_a_network_that_cannot_be_had_keeps_a_working_one(handlers, monkeypatch)
 
 
 def test_a_network_offers_the_poolings_its_head_takes(handlers):
-    backbone, pooling, notice, card, last = handlers.choose_network("mobilenet_v2", "catavgmax", "tiny")
+    backbone, pooling, exponent, notice, card, last = handlers.choose_network("mobilenet_v2", "catavgmax", "tiny")
     assert (backbone, last, notice) == ("mobilenet_v2", "mobilenet_v2", "")
+    assert exponent["visible"] is False
     assert pooling["choices"] == ["avg", "max", "gem", "avgmax"]
     assert pooling["value"] == "avg"
     assert "MIT" in card

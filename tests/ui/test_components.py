@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from simvis_core.colours import STOPS
-from ui.components import MapRows, PairData, PairViewer, PictureDrop, checked_pin
+from ui.components import HeldSlider, MapRows, PairData, PairViewer, PictureDrop, checked_pin
 
 GRIDS = {"a": [7, 11], "b": [2, 2]}
 
@@ -180,6 +180,13 @@ def test_a_drop_zone_hands_on_the_file_undecoded(monkeypatch):
 def test_a_picture_in_the_request_instead_of_a_file_is_refused():
     with pytest.raises(gr.Error, match="upload the picture"):
         PictureDrop().preprocess(ImageData(url="data:image/png;base64,AAAA"))
+
+
+@pytest.mark.parametrize(
+    ("typed", "counts"), [(None, 1), (0, 1), (-7.5, 1), (1, 1), (2.5, 2.5), (20, 20), (1e9, 20), (math.inf, 20)]
+)
+def test_a_number_outside_a_slider_counts_as_the_nearest_inside(typed, counts):
+    assert HeldSlider(1, 20, 3).preprocess(typed) == counts
 
 
 def test_files_of_the_page_are_named_by_their_content(pair):
