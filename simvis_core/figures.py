@@ -1,6 +1,7 @@
 """Pictures and plots from results; computes nothing that an explanation does not already hold."""
 
 from collections.abc import Mapping
+from itertools import cycle
 
 import numpy as np
 import plotly.graph_objects as go
@@ -34,30 +35,30 @@ def contribution_figure(curves: Mapping[str, tuple[Float[Tensor, " D"], float]],
     per cent, or score units where a score is 0 and no share exists. The point at ``marked`` features is marked.
     """
     shares = all(score != 0 for _, score in curves.values())
-    figure = go.Figure()
-    for name, (ranked, score) in curves.items():
+    traces = []
+    for colour, (name, (ranked, score)) in zip(cycle(_LINES), curves.items(), strict=False):
         curve = ranked.double().cumsum(0).cpu().numpy() / (score / 100 if shares else 1)
-        _add_curve(figure, name, curve, marked, " %" if shares else "")
+        traces += _curve(name, curve, marked, " %" if shares else "", colour)
     title = "share of the score (%)" if shares else "score so far (the score is 0: no share exists)"
-    figure.update_layout(
-        xaxis={"title": "number of features, strongest first", "type": "log", "dtick": 1, **_AXIS},
-        yaxis={"title": title, "rangemode": "tozero", **_AXIS},
+    layout = {
+        "xaxis": {"title": {"text": "number of features, strongest first"}, "type": "log", "dtick": 1, **_AXIS},
+        "yaxis": {"title": {"text": title}, "rangemode": "tozero", **_AXIS},
         **_LAYOUT,
-    )
-    return figure
+    }
+    return go.Figure({"data": traces, "layout": layout})  # one go: adding trace by trace validates all of it each time
 
 
-def _add_curve(figure: go.Figure, name: str, curve: np.ndarray, marked: int, unit: str) -> None:
+def _curve(name: str, curve: np.ndarray, marked: int, unit: str, colour: str) -> list[dict[str, object]]:
+    """The line and its marked point."""
     count = np.arange(1, len(curve) + 1)
     kept = np.unique(np.round(np.geomspace(1, len(curve), 400)).astype(int)) - 1  # what a screen can show
-    hover = f"first %{{x}} features: %{{y:.3g}}{unit}<extra>{name}</extra>"
-    colour = _LINES[len(figure.data) // 2 % len(_LINES)]
     at = min(marked, len(curve)) - 1
+    both = {"type": "scatter", "hovertemplate": f"first %{{x}} features: %{{y:.3g}}{unit}<extra>{name}</extra>"}
     label = f"{name}: top {at + 1} carry {curve[at]:.3g}{unit}"
-    line = {"color": colour, "width": 2.5}
-    figure.add_scatter(x=count[kept], y=curve[kept], mode="lines", name=label, hovertemplate=hover, line=line)
+    line = {"x": count[kept], "y": curve[kept], "mode": "lines", "name": label, "line": {"color": colour, "width": 2.5}}
     marker = {"size": 11, "color": colour}
-    figure.add_scatter(x=[at + 1], y=[curve[at]], mode="markers", marker=marker, showlegend=False, hovertemplate=hover)
+    point = {"x": [at + 1], "y": [curve[at]], "mode": "markers", "marker": marker, "showlegend": False}
+    return [both | line, both | point]
 
 
 _LINES = ("#2f6fdf", "#d9541e", "#1a936f", "#8e44ad")

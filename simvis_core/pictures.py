@@ -15,6 +15,7 @@ from simvis_core.errors import SimvisError
 MAX_BYTES = 10 * 2**20
 MAX_PIXELS = 20_000_000
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")  # Pillow opens MPO as JPEG
+ORIENTATION = 0x0112  # the EXIF tag
 CURE = "save it as a JPEG, PNG or WebP picture and try again"
 
 # What Pillow's decoders raise on damaged bytes.
@@ -70,7 +71,8 @@ def upright_rgb(image: Image.Image) -> Image.Image:
     Raises SimvisError for an image without pixels, for one over 20 megapixels, and for 32-bit measurements.
     """
     _check_size(image)
-    image = ImageOps.exif_transpose(image)
+    if image.getexif().get(ORIENTATION, 1) != 1:  # without a turn Pillow would still copy every pixel
+        image = ImageOps.exif_transpose(image)
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
     if image.mode.startswith("I"):
