@@ -7,7 +7,7 @@ import gradio as gr
 
 import model_zoo
 from ui import choices, samples, words
-from ui.components import HeldSlider, MapRows, PairViewer, PictureDrop
+from ui.components import FeatureChoice, HeldSlider, MapRows, PairViewer, PictureDrop, PoolingChoice
 from ui.handlers import Handlers
 from ui.links import LinkedPictures
 from ui.session import Session
@@ -121,7 +121,7 @@ def _settings() -> tuple[list[Any], list[Any], list[Any]]:
             elem_id="backbone",
             min_width=140,
         )
-        pooling = gr.Dropdown(
+        pooling = PoolingChoice(
             choices.POOLING.values,
             value=choices.POOLING.default,
             label="Pooling",
@@ -161,7 +161,7 @@ def _topk() -> list[Any]:
             rows = MapRows(elem_id="topk_maps")
     with gr.Row():
         with gr.Column(min_width=320):
-            features = gr.Radio([], label="Strongest features and what each contributes", elem_id="features")
+            features = FeatureChoice([], label="Strongest features and what each contributes", elem_id="features")
         with gr.Column(min_width=320):
             fires = MapRows(elem_id="feature_maps")
     return [plot, k, rows, features, fires]

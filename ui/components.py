@@ -47,6 +47,29 @@ class HeldSlider(gr.Slider):  # type: ignore[misc]
         return float(min(max(self.minimum if payload is None else payload, self.minimum), self.maximum))
 
 
+class PoolingChoice(gr.Dropdown):  # type: ignore[misc]
+    """A dropdown that hands on what was chosen though the list may have changed since; the session checks it.
+
+    Gradio tells of a choice twice. The answer to the first may shorten the list while the second is on its way.
+    """
+
+    is_template = True
+
+    def preprocess(self, payload: Any) -> str:
+        """The name as it was chosen."""
+        return str(payload)
+
+
+class FeatureChoice(gr.Radio):  # type: ignore[misc]
+    """A list of features that may have been replaced, by another pair's, while a choice was on its way."""
+
+    is_template = True
+
+    def preprocess(self, payload: Any) -> int | None:
+        """The chosen feature; None for one that the list no longer holds."""
+        return payload if any(payload == value for _, value in self.choices) else None
+
+
 class PairData(GradioModel):  # type: ignore[misc]
     """What the viewer gets; the heavy numbers travel as one cached file. As it stands, no pair is shown.
 

@@ -67,9 +67,9 @@ class Handlers:
         return panels.topk_rows(pair, _held(k, pair))
 
     def feature(self, *values: Any) -> Any:
-        """Where the chosen feature fires."""
+        """Where the chosen feature fires; no change for one that the list has lost meanwhile."""
         *asked, feature = values
-        return panels.feature_rows(self._asked_pair(asked), feature)
+        return gr.skip() if feature is None else panels.feature_rows(self._asked_pair(asked), feature)
 
     def choose_network(self, backbone: str, pooling: str, working: str) -> list[Any]:
         """Loads the network, offers the poolings its head takes, shows its card; keeps ``working`` if it cannot."""

@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from simvis_core.colours import STOPS
-from ui.components import HeldSlider, MapRows, PairData, PairViewer, PictureDrop, checked_pin
+from ui.components import (
+    FeatureChoice,
+    HeldSlider,
+    MapRows,
+    PairData,
+    PairViewer,
+    PictureDrop,
+    PoolingChoice,
+    checked_pin,
+)
 
 GRIDS = {"a": [7, 11], "b": [2, 2]}
 
@@ -187,6 +196,14 @@ def test_a_picture_in_the_request_instead_of_a_file_is_refused():
 )
 def test_a_number_outside_a_slider_counts_as_the_nearest_inside(typed, counts):
     assert HeldSlider(1, 20, 3).preprocess(typed) == counts
+
+
+def test_a_pooling_that_the_list_lost_meanwhile_is_handed_on_and_a_feature_is_not():
+    assert PoolingChoice(["avg", "max"]).preprocess("catavgmax") == "catavgmax"
+    features = FeatureChoice([("feature 743: 0.030", 743), ("feature 6: 0.022", 6)])
+    assert features.preprocess(743) == 743
+    for lost in (7, "743", None, [743], math.nan):
+        assert features.preprocess(lost) is None
 
 
 def test_files_of_the_page_are_named_by_their_content(pair):
