@@ -1,19 +1,44 @@
 """Which networks there are, and how to get one ready to explain pairs."""
 
-from model_zoo.catalog import CATALOG, ModelCard, bundled, card, names
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from model_zoo.catalog import CATALOG, ModelCard, bundled, card, is_architecture, names
 from simvis_core.network import EmbeddingNetwork
 from simvis_core.poolings import Pooling
 
-__all__ = ["CATALOG", "ModelCard", "bundled", "card", "load", "names"]
+if TYPE_CHECKING:
+    from model_zoo.checkpoints import Checkpoint
+
+__all__ = [
+    "CATALOG",
+    "ModelCard",
+    "bundled",
+    "card",
+    "is_architecture",
+    "load",
+    "names",
+    "open_checkpoint",
+    "untrained",
+]
+
+# The architectures pull in torchvision and timm: a second that listing the cards should not cost. Hence the imports
+# inside the functions.
 
 
 def load(name: str, pooling: str | Pooling | None = None) -> EmbeddingNetwork:
-    """The network of a card in eval mode, under its trained pooling unless another is named.
+    """The network of a card, or of any architecture as ``timm/NAME`` or ``torchvision/NAME``, in eval mode.
 
-    The bundled names need no download. Raises SimvisError for an unknown name or pooling, and for weights that are
+    It is under its trained pooling unless another is named. The bundled names need no download; an architecture gets
+    its library's own weights, which are downloaded on first use.
+
+    Raises SimvisError for an unknown name, with the three nearest, for an unknown pooling, and for weights that are
     missing, corrupt or out of reach; it says which card, why, and what works now.
     """
-    # The architectures pull in torchvision and timm: a second that listing the cards should not cost.
+    if is_architecture(name):
+        from model_zoo import architectures  # noqa: PLC0415
+
+        return architectures.arrange(architectures.build(name, pretrained=True), pooling)
     from model_zoo.backbones import BACKBONES  # noqa: PLC0415
     from model_zoo.weights import find, load_into  # noqa: PLC0415
 
@@ -24,3 +49,29 @@ def load(name: str, pooling: str | Pooling | None = None) -> EmbeddingNetwork:
     return EmbeddingNetwork(
         backbone, pooling or entry.pooling, head, entry.preprocess, name=name, trained_pooling=entry.pooling
     )
+
+
+def untrained(name: str, pooling: str | Pooling | None = None) -> EmbeddingNetwork:
+    """An architecture with random weights, for tests and timing: its maps mean nothing.
+
+    Raises SimvisError for a name that neither timm nor torchvision has.
+    """
+    from model_zoo import architectures  # noqa: PLC0415
+
+    return architectures.untrained(name, pooling)
+
+
+def open_checkpoint(
+    path: str | Path,
+    architecture: str,
+    pooling: str | Pooling | None = None,
+    head: Literal["auto", "keep", "none"] = "auto",
+    between: Literal["relu", "gelu", "none"] | None = None,
+) -> "Checkpoint":
+    """Your own checkpoint as ``.network``, with a ``.report`` of what was loaded and what was left out.
+
+    See `model_zoo.checkpoints.open_checkpoint`.
+    """
+    from model_zoo import checkpoints  # noqa: PLC0415
+
+    return checkpoints.open_checkpoint(path, architecture, pooling, head, between)

@@ -1,6 +1,9 @@
 """The cards: which networks there are, where each comes from, and what may be done with it."""
 
+import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from model_zoo.weights import Weights
 from simvis_core.errors import SimvisError
@@ -54,11 +57,45 @@ def bundled() -> tuple[str, ...]:
     return tuple(name for name, card in CATALOG.items() if card.bundled)
 
 
+def is_architecture(name: str) -> bool:
+    """Whether a name asks for a library's network, as in ``timm/resnet18``."""
+    return name.partition("/")[0] in LIBRARIES and "/" in name
+
+
 def card(name: str) -> ModelCard:
-    """The card of a network. Raises SimvisError for a name that is not in the catalogue."""
+    """The card of a network; one of a library has a card made from what the library says.
+
+    Raises SimvisError for a name that is not in the catalogue, or that the library does not have.
+    """
+    if is_architecture(name):
+        from model_zoo import architectures  # noqa: PLC0415  (pulls in torchvision and timm)
+
+        return _library_card(name, architectures.described(name))
     if name not in CATALOG:
-        raise SimvisError(f"the network '{name}'", f"one of {', '.join(CATALOG)}", "choose one of these names")
+        raise SimvisError(
+            f"the network '{name}'",
+            f"one of {', '.join(CATALOG)}, or timm/NAME or torchvision/NAME",
+            f"choose {' or '.join(difflib.get_close_matches(name, CATALOG, 3, 0.0))}",
+        )
     return CATALOG[name]
+
+
+def _library_card(name: str, facts: Mapping[str, Any]) -> ModelCard:
+    library = name.partition("/")[0]
+    return ModelCard(
+        name=name,
+        title=name,
+        architecture=name,
+        weights=Weights("download", str(facts.get("url") or facts.get("hf_hub_id") or ""), "", 0, "plain"),
+        preprocess=IMAGENET,
+        pooling="the architecture's own",
+        head="the architecture's own",
+        task=f"{facts.get('num_classes') or 'no'} classes",
+        licence=str(facts.get("license") or f"as {library} states it"),
+        origin=f"{library}, {facts.get('url') or facts.get('hf_hub_id') or 'no published weights'}",
+        paper=str(facts.get("origin_url") or f"see {library}"),
+        note="Downloads its weights on first use.",
+    )
 
 
 def _lite(number: int, digest: str, megabytes: float, note: str) -> ModelCard:
@@ -174,4 +211,5 @@ _CARDS = (
     ),
 )
 
+LIBRARIES = ("timm", "torchvision")
 CATALOG: dict[str, ModelCard] = {card.name: card for card in _CARDS}

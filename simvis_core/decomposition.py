@@ -10,6 +10,8 @@ from torch import Tensor
 
 Verdict = Literal["exact", "exact at this input", "black box"]
 VERDICTS: tuple[Verdict, ...] = ("exact", "exact at this input", "black box")  # from best to worst
+Method = Literal["decomposition", "last-block values", "sliding window", "RISE", "none"]
+ADDITIVE: tuple[Method, ...] = ("decomposition", "last-block values", "none")  # whose cells are shares of the score
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,13 +20,16 @@ class Decomposition:
 
     ``cells[r, c]`` is the signed part of the embedding that grid cell (row r, column c) brings in;
     ``bias`` is the part that no cell brings in (the head's offset; zeros for a network without one). ``verdict`` says
-    whether the split is the network's own ("exact") or holds for this one picture ("exact at this input").
+    whether the split is the network's own ("exact") or holds for this one picture ("exact at this input"). A
+    "black box" has no such split; ``method`` then says what the cells are an estimate by, and ``bias`` is whatever
+    the estimate leaves over, so the sum holds but proves nothing ("none": nothing drawn yet, all of it left over).
     Source: Zhu 2021, section "Activation decomposition"; Stylianou 2019, eq. 2-6.
     """
 
     cells: Float[Tensor, "H W D"]
     bias: Float[Tensor, " D"]
     verdict: Verdict = "exact"
+    method: Method = "decomposition"
 
     @cached_property
     def embedding(self) -> Float[Tensor, " D"]:

@@ -12,6 +12,18 @@ from simvis_core.decomposition import VERDICTS, Verdict
 Linear = Callable[[Tensor], Tensor]
 
 
+class Elementwise(nn.Module):
+    """Marks a module, or a function, that works on each entry by itself, so that it can be frozen like a ReLU."""
+
+    def __init__(self, function: Linear) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The function of every entry."""
+        return self.function(x)
+
+
 @dataclass(frozen=True)
 class HeadSplit:
     """``head(x) == linear(x) + bias`` at the input it was made for; ``linear`` adds over the parts of x.
@@ -98,11 +110,21 @@ def _split_layer_norm(norm: nn.Module, x: Tensor) -> HeadSplit:
     return HeadSplit(lambda parts: (parts - parts.mean(-1, keepdim=True)) * scale, bias, "exact at this input")
 
 
+def _split_rms_norm(norm: nn.Module, x: Tensor) -> HeadSplit:
+    """Only the root mean square is frozen; there is no offset."""
+    assert isinstance(norm, nn.RMSNorm)
+    if norm.normalized_shape != (x.numel(),):
+        return _black_box(x)
+    scale = (x.square().mean() + (torch.finfo(x.dtype).eps if norm.eps is None else norm.eps)).rsqrt()
+    scale = scale if norm.weight is None else scale * norm.weight
+    return HeadSplit(lambda parts: parts * scale, torch.zeros_like(x), "exact at this input")
+
+
 def _split_activation(activation: nn.Module, x: Tensor) -> HeadSplit:
-    """Every entry keeps the slope y / x it has at this input (a mask of 0 and 1 for ReLU)."""
-    y = _run(activation, x)
-    slope = torch.where(x == 0, 0, y / torch.where(x == 0, 1, x))
-    return HeadSplit(lambda parts: parts * slope, torch.zeros_like(y), "exact at this input")
+    """Every entry keeps the slope (y - f(0)) / x it has at this input (a mask of 0 and 1 for ReLU)."""
+    y, offset = _run(activation, x), _run(activation, torch.zeros_like(x))
+    slope = torch.where(x == 0, 0, (y - offset) / torch.where(x == 0, 1, x))
+    return HeadSplit(lambda parts: parts * slope, offset, "exact at this input")
 
 
 def _run(module: nn.Module, x: Tensor) -> Tensor:
@@ -125,6 +147,7 @@ def _close(one: Tensor, other: Tensor) -> bool:
 
 FROZEN: dict[type[nn.Module], Callable[[nn.Module, Tensor], HeadSplit]] = {
     nn.LayerNorm: _split_layer_norm,
+    nn.RMSNorm: _split_rms_norm,
     nn.ReLU: _split_activation,
     nn.ReLU6: _split_activation,
     nn.LeakyReLU: _split_activation,
@@ -133,4 +156,5 @@ FROZEN: dict[type[nn.Module], Callable[[nn.Module, Tensor], HeadSplit]] = {
     nn.SiLU: _split_activation,
     nn.Tanh: _split_activation,
     nn.Hardswish: _split_activation,
+    Elementwise: _split_activation,
 }

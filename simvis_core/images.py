@@ -15,6 +15,7 @@ from simvis_core.pictures import upright_rgb
 Framing = Literal["whole", "square", "crop"]
 FRAMINGS: tuple[Framing, ...] = ("whole", "square", "crop")
 MAX_RATIO = 4  # a longer panorama is squeezed to 4:1, so that no view outgrows the machine
+MAX_CELLS = 40  # on the short side: a pair's table of cells grows with the fourth power
 CROP_SHARE = 0.875  # the field's classic: short side 256, centre 224
 
 
@@ -84,7 +85,7 @@ class Preprocess:
         ``square`` squeezes the whole picture into a square; ``crop`` is the classic centre square crop.
         A network of a fixed size ignores ``short_side`` and takes ``whole`` as ``square``.
 
-        Raises SimvisError for an unknown framing and for a short side that is not 1..32 whole cells.
+        Raises SimvisError for an unknown framing and for a short side that is not 1..40 whole cells.
         """
         image = upright_rgb(image)
         box = _centre_box(image) if framing == "crop" else (0.0, 0.0, float(image.width), float(image.height))
@@ -92,16 +93,20 @@ class Preprocess:
         sized = image.resize((width, height), Image.Resampling[self.resampling.upper()], box=box)
         return View(image, self._pixels(sized), box)
 
+    def whole_cells(self, short_side: int) -> int:
+        """The short side nearest to the one asked for that this network takes, in pixels."""
+        return max(1, min(MAX_CELLS, round(short_side / self.stride))) * self.stride
+
     def _size(self, image: Image.Image, short_side: int, framing: Framing) -> tuple[int, int]:
         if framing not in FRAMINGS:
             raise SimvisError(f"framing '{framing}'", f"one of {', '.join(FRAMINGS)}", "choose one of these")
         if self.fixed_size is not None:
             return self.fixed_size
-        if short_side % self.stride or not 1 <= short_side // self.stride <= 32:
+        if short_side % self.stride or not 1 <= short_side // self.stride <= MAX_CELLS:
             raise SimvisError(
                 f"a short side of {short_side} pixels",
-                f"a multiple of {self.stride} from {self.stride} to {32 * self.stride}",
-                f"choose {max(1, min(32, round(short_side / self.stride))) * self.stride}",
+                f"a multiple of {self.stride} from {self.stride} to {MAX_CELLS * self.stride}",
+                f"choose {self.whole_cells(short_side)}",
             )
         if framing != "whole":
             return short_side, short_side

@@ -2,7 +2,9 @@
 
 import copy
 import hashlib
+from dataclasses import replace
 from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -13,10 +15,31 @@ from simvis_core.decomposition import Decomposition, Verdict
 from simvis_core.errors import SimvisError
 from simvis_core.heads import split_head
 from simvis_core.images import Framing, Preprocess, View
-from simvis_core.poolings import POOLINGS, Pooling
+from simvis_core.poolings import INNER, POOLINGS, Pooling
 
 # A sum of float32 parts differs from the direct result by rounding only; more than this is another network.
 _RELATIVE_ERROR = {torch.float64: 1e-9, torch.float32: 1e-4}
+
+
+class Activations(NamedTuple):
+    """What a forward pass leaves for every pooling, point and query that is asked later.
+
+    ``features`` (B, C, H, W) are the last feature maps. A backbone that pools by itself adds ``pooled`` (B, F), and
+    in ``carried`` what its own ``inner_parts`` needs to say which cell brought in what.
+    """
+
+    features: Tensor
+    pooled: Tensor | None = None
+    carried: Tensor | None = None
+
+    def one(self, index: int = 0) -> "Activations":
+        """The same of one picture of the batch, without the batch axis."""
+        return Activations(*(None if tensor is None else tensor[index] for tensor in self))  # type: ignore[arg-type]
+
+    @property
+    def nbytes(self) -> int:
+        """What keeping them costs."""
+        return sum(tensor.nbytes for tensor in self if tensor is not None)
 
 
 class EmbeddingNetwork:
@@ -25,6 +48,11 @@ class EmbeddingNetwork:
     ``backbone`` maps pixels (B, 3, h, w) to features (B, C, H, W); ``head`` (or None) maps pooled vectors (B, F) to
     embeddings (B, D). Both are put into eval mode here. ``pooling`` is a `Pooling` or its name; ``trained_pooling``
     is the one the head was trained with: any other is a what-if.
+
+    A backbone that pools by itself (a class token, attention pooling, NetVLAD) is used under the pooling ``token`` or
+    ``own``. It gives pooled vectors (B, F), or `Activations` with both, and may have two more members:
+    ``inner_pooling``, the name of its own pooling, and ``inner_parts(activations of one picture)``, which gives the
+    cells' parts of the pooled vector (H, W, F) and the rest (F,), or None.
     """
 
     def __init__(
@@ -42,8 +70,9 @@ class EmbeddingNetwork:
         self.head = head if head is None else head.eval()
         self.preprocess = preprocess or Preprocess()
         self.name = name
+        self.engine = "eager"  # what runs the backbone; `model_zoo.engines` has others
         self.trained_pooling = Pooling.parse(trained_pooling or pooling)
-        self._probe: list[Tensor] = []  # the features of a probe picture, shared with every other pooling
+        self._probe: list[Activations] = []  # of a probe picture, shared with every other pooling
 
     def with_pooling(self, pooling: str | Pooling) -> "EmbeddingNetwork":
         """The same backbone and head under another pooling (``"max"``, ``"gem:4"``, ...); no weights are copied.
@@ -58,25 +87,52 @@ class EmbeddingNetwork:
         """What this network sees of a picture; see `Preprocess.view`."""
         return self.preprocess.view(image, short_side, framing)
 
-    @torch.inference_mode()
     def features(self, pixels: Float[Tensor, "B 3 h w"]) -> Float[Tensor, "B C H W"]:
-        """The last feature maps, in the backbone's own dtype and on its device.
+        """The last feature maps, in the backbone's own dtype and on its device; see `activations`."""
+        return self.activations(pixels).features
 
-        Raises SimvisError where the backbone does not give a finite (B, C, H, W) tensor.
+    @torch.inference_mode()
+    def activations(self, pixels: Float[Tensor, "B 3 h w"]) -> Activations:
+        """The last feature maps, and what the backbone pooled by itself; one forward pass.
+
+        A backbone that gives nothing but pooled vectors has a grid of one cell.
+
+        Raises SimvisError where the backbone does not give a finite (B, C, H, W) tensor, or under ``own`` (B, F), and
+        for pictures of a size or with channels that it cannot take.
         """
         weight = next(self.backbone.parameters(), pixels)
-        features = self.backbone(pixels.to(weight))
-        if not isinstance(features, Tensor) or features.ndim != 4:
-            raise SimvisError(
-                f"{_shape(features)} from the backbone of {self.name}",
-                "(B, C, H, W)",
-                "give a backbone that ends before its pooling",
-            )
-        if not bool(torch.isfinite(torch.stack(features.aminmax())).all()):  # NaN and infinity show in an extreme
+        try:
+            output = self.backbone(pixels.to(weight))
+        except (RuntimeError, AssertionError, ValueError) as error:  # as PyTorch, timm and torchvision refuse a shape
+            if isinstance(error, SimvisError) or _out_of_memory(error):
+                raise
+            raise self._refused(pixels, error) from error
+        activations = output if isinstance(output, Activations) else self._wrapped(output)
+        if not bool(torch.isfinite(torch.stack(activations.features.aminmax())).all()):  # NaN shows in an extreme
             raise SimvisError(
                 f"features with NaN or infinity from {self.name}", "finite numbers", "check the weights and the picture"
             )
-        return features
+        return activations
+
+    def _wrapped(self, output: object) -> Activations:
+        if isinstance(output, Tensor) and output.ndim == 4:
+            return Activations(output)
+        if isinstance(output, Tensor) and output.ndim == 2 and self.pooling.name == "own":
+            return Activations(output[:, :, None, None], output)
+        raise SimvisError(
+            f"{_shape(output)} from the backbone of {self.name}",
+            "(B, C, H, W)",
+            "give a backbone that ends before its pooling, or pooling 'own' for one that gives (B, F)",
+        )
+
+    def _refused(self, pixels: Tensor, error: Exception) -> SimvisError:
+        reason = " ".join(str(error).split())[:160]
+        wanted = self.preprocess.fixed_size or (self.preprocess.short_side,) * 2
+        return SimvisError(
+            f"pixels of shape {tuple(pixels.shape)}, which {self.name} does not take ({reason})",
+            f"(B, 3, h, w), for example (1, 3, {wanted[0]}, {wanted[1]})",
+            "choose another view size, or check the backbone's input channels and `Preprocess`",
+        )
 
     @torch.inference_mode()
     def embed(self, pixels: Float[Tensor, "B 3 h w"]) -> Float[Tensor, "B D"]:
@@ -84,39 +140,73 @@ class EmbeddingNetwork:
 
         Raises SimvisError for an embedding of zero or infinite length, whose direction is undefined.
         """
-        return self._unit(self._project(self.pooling.pool(self.features(pixels))))
+        return self._unit(self._project(self._pooled(self.activations(pixels))))
 
     def decompose(self, pixels: Float[Tensor, "3 h w"]) -> Decomposition:
         """The embedding of one view as a sum over its cells plus a bias; one forward pass."""
-        return self.decompose_features(self.features(pixels[None])[0])
+        return self.decompose_features(self.activations(pixels[None]).one())
 
     @torch.inference_mode()
-    def decompose_features(self, features: Float[Tensor, "C H W"]) -> Decomposition:
+    def decompose_features(self, features: Float[Tensor, "C H W"] | Activations) -> Decomposition:
         """The same from features already computed: no forward pass, so poolings can be changed freely.
+
+        A class token is decomposed by its last block's values: an estimate, whose verdict is "black box".
 
         Raises SimvisError for a zero embedding, a head that does not fit the pooling, or a black-box head.
         """
-        decomposition = self._split(features)
+        decomposition = self.split(features)
         if decomposition is None:
             raise SimvisError(
-                f"{self.name}, whose embedding is no sum over cells (a black box)",
+                f"{self.name} under '{self.pooling}', whose embedding is no sum over cells (a black box)",
                 "a pooling and a head that can be split",
-                "choose another pooling, or a network whose head is linear, LayerNorm or an activation",
+                "let `explain_pair` draw its map by masks, or choose another pooling or head",
             )
         return decomposition
 
-    def _split(self, features: Tensor) -> Decomposition | None:
+    @torch.inference_mode()
+    def split(self, features: Float[Tensor, "C H W"] | Activations) -> Decomposition | None:
         """The decomposition; None for a head that cannot be split, or parts that do not add up to the embedding."""
-        pooled = self.pooling.pool(features[None])
-        direct = self._project(pooled)
-        norm = self._norm(direct)[0]
-        split = split_head(self.head, pooled[0])
-        if split.verdict == "black box":
+        activations = features if isinstance(features, Activations) else Activations(features)
+        pooled, direct, norm = self._embedded(activations)
+        split = split_head(self.head, pooled)
+        found = None if split.verdict == "black box" else self._parts(activations)
+        if found is None:
             return None
-        parts = self.pooling.parts(features)
+        parts, rest = found
         cells = split.linear(parts.flatten(0, 1)).unflatten(0, parts.shape[:2])
-        decomposition = Decomposition(cells / norm, split.bias / norm, split.verdict)
-        return decomposition if _adds_up(decomposition, direct[0] / norm) else None
+        bias = split.bias if rest is None else split.bias + split.linear(rest[None])[0]
+        decomposition = Decomposition(cells / norm, bias / norm, split.verdict)
+        if rest is not None:
+            decomposition = replace(decomposition, verdict="black box", method="last-block values")
+        return decomposition if _adds_up(decomposition, direct / norm) else None
+
+    @torch.inference_mode()
+    def unsplit(self, features: Float[Tensor, "C H W"] | Activations, grid: tuple[int, int]) -> Decomposition:
+        """The embedding with nothing in the cells and all of it left over: what is known of a black box beforehand."""
+        activations = features if isinstance(features, Activations) else Activations(features)
+        _, direct, norm = self._embedded(activations)
+        return Decomposition(direct.new_zeros(*grid, len(direct)), direct / norm, "black box", "none")
+
+    def _embedded(self, activations: Activations) -> tuple[Tensor, Tensor, Tensor]:
+        """Pooled vector, embedding before the unit norm, and that norm, of one picture."""
+        pooled = self._pooled(Activations(*(None if t is None else t[None] for t in activations)))  # type: ignore[arg-type]
+        direct = self._project(pooled)
+        return pooled[0], direct[0], self._norm(direct)[0]
+
+    def _pooled(self, activations: Activations) -> Tensor:
+        if not self.pooling.inner:
+            return self.pooling.pool(activations.features)
+        if activations.pooled is None or self.inner_pooling != self.pooling.name:
+            raise SimvisError(
+                f"pooling '{self.pooling}' for {self.name}", f"one of {', '.join(self.poolings)}", "choose one of these"
+            )
+        return activations.pooled
+
+    def _parts(self, activations: Activations) -> tuple[Tensor, Tensor | None] | None:
+        if not self.pooling.inner:
+            return self.pooling.parts(activations.features), None
+        inner_parts = getattr(self.backbone, "inner_parts", None)
+        return None if inner_parts is None else inner_parts(activations)
 
     @property
     @torch.inference_mode()
@@ -130,14 +220,23 @@ class EmbeddingNetwork:
         if not self._probe:
             h, w = self.preprocess.fixed_size or (self.preprocess.short_side,) * 2
             probe = torch.randn(1, 3, h, w, generator=torch.Generator().manual_seed(0))
-            self._probe.append(self.features(probe)[0])
-        decomposition = self._split(self._probe[0])
+            self._probe.append(self.activations(probe).one())
+        decomposition = self.split(self._probe[0])
         return "black box" if decomposition is None else decomposition.verdict
 
     @property
     def poolings(self) -> tuple[str, ...]:
-        """Names of the poolings whose width the head takes (all of them without a head)."""
-        return tuple(name for name in POOLINGS if self._fits(name))
+        """Names of the poolings whose width the head takes (all of them without a head), the backbone's own first."""
+        own = self.inner_pooling
+        if own is not None and not hasattr(self.backbone, "inner_pooling"):
+            return (own,)  # the backbone gives nothing but pooled vectors
+        return tuple(name for name in ((own,) if own else ()) + tuple(POOLINGS) if self._fits(name))
+
+    @property
+    def inner_pooling(self) -> str | None:
+        """What the backbone itself pools by, ``token`` or ``own``; None for one that leaves pooling to others."""
+        own = self.trained_pooling.name if self.trained_pooling.inner else None
+        return getattr(self.backbone, "inner_pooling", own)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -150,11 +249,12 @@ class EmbeddingNetwork:
         return digest.hexdigest()
 
     def _fits(self, pooling: str) -> bool:
-        if not _input_widths(self.head):
+        if not _input_widths(self.head) or pooling in INNER:
             return True
         h, w = self.preprocess.fixed_size or (self.preprocess.short_side,) * 2
         grid = (h // self.preprocess.stride, w // self.preprocess.stride)
-        widths = [POOLINGS[name].width(1, *grid) for name in (pooling, self.trained_pooling.name)]
+        trained = "avg" if self.trained_pooling.inner else self.trained_pooling.name
+        widths = [POOLINGS[name].width(1, *grid) for name in (pooling, trained)]
         return widths[0] == widths[1]
 
     def _project(self, pooled: Tensor) -> Tensor:
@@ -185,10 +285,15 @@ class EmbeddingNetwork:
 
 
 def _input_widths(head: nn.Module | None) -> list[int]:
-    names = ("in_features", "num_features", "normalized_shape")
+    names = ("in_features", "in_channels", "num_features", "normalized_shape")
     modules = [] if head is None else list(head.modules())
     widths = [getattr(module, name) for module in modules for name in names if hasattr(module, name)]
     return [width[-1] if isinstance(width, tuple) else width for width in widths]
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Whether the failure is one of the machine, not of the picture's shape."""
+    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
 
 
 def _shape(features: object) -> str:

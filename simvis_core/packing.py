@@ -15,7 +15,8 @@ STEPS = 32767
 class PackedNumbers:
     """``content``, little-endian: map_a, map_b as float32; joint map, patch cosines as int16 steps of their scale.
 
-    A value is ``step * scale / 32767``, off by at most scale / 65534. ``scale_*`` are the largest absolute values.
+    A value is ``step * scale / 32767``, off by at most scale / 65534. ``scale_*`` are the largest absolute values; a
+    ``scale_cosine`` of 0 goes with a network that has no features to compare: that table is then left out.
     """
 
     content: bytes
@@ -26,13 +27,13 @@ class PackedNumbers:
 
 def packed_numbers(pair: PairExplanation) -> PackedNumbers:
     """The two maps, the table of all pairs of cells, and the patch cosines."""
-    scales = [_largest(table) for table in (pair.joint_map, pair.patch_cosines)]
+    cosines = pair.patch_cosines
+    tables = [pair.joint_map] if cosines is None else [pair.joint_map, cosines]
+    scales = [_largest(table) for table in tables]
     content = b"".join(
         map.cpu().float().numpy().astype("<f4").tobytes() for map in (pair.map_a, pair.map_b)
-    ) + b"".join(
-        _steps(table, scale) for table, scale in zip((pair.joint_map, pair.patch_cosines), scales, strict=True)
-    )
-    return PackedNumbers(content, common_scale(pair.map_a, pair.map_b), *scales)
+    ) + b"".join(_steps(table, scale) for table, scale in zip(tables, scales, strict=True))
+    return PackedNumbers(content, common_scale(pair.map_a, pair.map_b), *scales, *([0.0] if cosines is None else []))
 
 
 def _largest(table: Tensor) -> float:

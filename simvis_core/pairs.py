@@ -11,13 +11,14 @@ from typing import Literal
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from PIL import Image
 from torch import Tensor
 
 from simvis_core import colours, export
 from simvis_core.decomposition import (
+    ADDITIVE,
     VERDICTS,
     Decomposition,
+    Method,
     Verdict,
     feature_contributions,
     only_features,
@@ -25,8 +26,9 @@ from simvis_core.decomposition import (
 )
 from simvis_core.errors import SimvisError
 from simvis_core.figures import common_scale, overlay
-from simvis_core.images import Framing, View, cell_at, weights_at, weights_in
-from simvis_core.network import EmbeddingNetwork
+from simvis_core.images import View, cell_at, weights_at, weights_in
+from simvis_core.network import Activations, EmbeddingNetwork
+from simvis_core.perturbation import map_grid
 from simvis_core.poolings import Pooling
 
 Side = Literal["a", "b"]
@@ -41,10 +43,20 @@ class PairExplanation:
     network: EmbeddingNetwork
     view_a: View
     view_b: View
-    features_a: Float[Tensor, "C H1 W1"]
-    features_b: Float[Tensor, "C H2 W2"]
+    activations_a: Activations
+    activations_b: Activations
     a: Decomposition
     b: Decomposition
+
+    @property
+    def features_a(self) -> Float[Tensor, "C H1 W1"]:
+        """The last feature maps of a."""
+        return self.activations_a.features
+
+    @property
+    def features_b(self) -> Float[Tensor, "C H2 W2"]:
+        """The last feature maps of b."""
+        return self.activations_b.features
 
     @cached_property
     def score(self) -> float:
@@ -67,11 +79,14 @@ class PairExplanation:
         return torch.tensordot(self.a.cells, self.b.cells, dims=([2], [2]))
 
     @cached_property
-    def patch_cosines(self) -> Float[Tensor, "H W H2 W2"]:
+    def patch_cosines(self) -> Float[Tensor, "H W H2 W2"] | None:
         """The cosine of each pair of cells' features before pooling, -1 to 1; 0 where a cell's features are all 0.
 
         What patch-similarity viewers show. It says how alike two places look to the network, not what they carry.
+        None for a network that gives no features on the maps' grid.
         """
+        if (self.features_a.shape[1:], self.features_b.shape[1:]) != (self.a.grid, self.b.grid):
+            return None
         a, b = (torch.nn.functional.normalize(f, dim=0) for f in (self.features_a, self.features_b))
         return torch.tensordot(a, b, dims=([0], [0]))
 
@@ -95,6 +110,16 @@ class PairExplanation:
     def verdict(self) -> Verdict:
         """How exact the split of these two embeddings is: the less exact of the two."""
         return max(self.a.verdict, self.b.verdict, key=VERDICTS.index)
+
+    @property
+    def method(self) -> Method:
+        """What drew the maps; "none" for a black box whose maps are not drawn yet and all zero."""
+        return self.a.method
+
+    @property
+    def additive(self) -> bool:
+        """Whether cells are shares of the score, so that maps and ledger can be read as sums."""
+        return self.method in ADDITIVE
 
     def side(self, side: Side) -> tuple[View, Decomposition, Float[Tensor, "H W"]]:
         """View, decomposition and map of one picture. Raises SimvisError for a side that is neither a nor b."""
@@ -162,10 +187,13 @@ class PairExplanation:
         own, other = self.side(side)[1], self._other(side)[1]
         return own.cells[:, :, feature] * other.embedding[feature]
 
-    def with_pooling(self, pooling: str | Pooling) -> "PairExplanation":
-        """The same pair under another pooling; the features are reused, nothing is run through the backbone."""
-        network = self.network.with_pooling(pooling)
-        return explain_features(network, self.view_a, self.view_b, self.features_a, self.features_b)
+    def with_pooling(self, pooling: str | Pooling, unsplit: bool = False) -> "PairExplanation":
+        """The same pair under another pooling; the features are reused, nothing is run through the backbone.
+
+        Raises SimvisError as `explain_features` does.
+        """
+        network, views = self.network.with_pooling(pooling), (self.view_a, self.view_b)
+        return explain_features(network, *views, self.activations_a, self.activations_b, unsplit)
 
     def files(
         self,
@@ -218,11 +246,13 @@ class PairExplanation:
             "ledger": self.ledger,
             "bias_part": {side: self.bias_part(side) for side in SIDES},
             "verdict": self.verdict,
+            "method": {"name": self.method, "additive": self.additive},
             "network": {
                 "name": self.network.name,
                 "fingerprint": self.network.fingerprint,
                 "pooling": str(self.network.pooling),
                 "trained_pooling": str(self.network.trained_pooling),
+                "engine": self.network.engine,
                 "dtype": str(self.features_a.dtype).removeprefix("torch."),
             },
             "pictures": {side: _picture_facts(*self.side(side)[:2]) for side in SIDES},
@@ -238,41 +268,35 @@ class PairExplanation:
         return {"point": {"side": side, "x": x, "y": y, "cell": list(cell), "share": self.point_share(side, x, y)}}
 
 
-def explain_pair(
-    network: EmbeddingNetwork,
-    image_a: Image.Image,
-    image_b: Image.Image,
-    short_side: int | None = None,
-    framing: Framing = "whole",
-) -> PairExplanation:
-    """Why the network finds the two pictures as similar as it does; one forward pass a picture.
-
-    Raises SimvisError for a picture, a size or a framing it cannot take, a zero embedding, and a black box.
-    """
-    view_a, view_b = (network.view(image, short_side, framing) for image in (image_a, image_b))
-    features = [network.features(view.pixels[None])[0] for view in (view_a, view_b)]
-    return explain_features(network, view_a, view_b, *features)
-
-
 def explain_features(
     network: EmbeddingNetwork,
     view_a: View,
     view_b: View,
-    features_a: Float[Tensor, "C H1 W1"],
-    features_b: Float[Tensor, "C H2 W2"],
+    features_a: Activations | Float[Tensor, "C H1 W1"],
+    features_b: Activations | Float[Tensor, "C H2 W2"],
+    unsplit: bool = False,
 ) -> PairExplanation:
-    """The same from features already computed: no forward pass.
+    """The same from features or activations already computed: no forward pass.
 
-    Raises SimvisError as `explain_pair` does, and where `flatten` meets two different grids.
+    Raises SimvisError where `flatten` meets two different grids, and for a black box. With ``unsplit`` that one gives
+    its score and whatever needs no map: its cells are all zero and its method is "none".
     """
-    a, b = (network.decompose_features(features) for features in (features_a, features_b))
+    activations = [seen if isinstance(seen, Activations) else Activations(seen) for seen in (features_a, features_b)]
+    a, b = (network.split(one) for one in activations)
+    if a is None or b is None:
+        if not unsplit:
+            network.decompose_features(activations[0 if a is None else 1])  # raises, with the sentence for it
+        a, b = (
+            network.unsplit(one, map_grid(network, view.pixels, one))
+            for view, one in zip((view_a, view_b), activations, strict=True)
+        )
     if a.grid != b.grid and network.pooling.positional:
         raise SimvisError(
             f"grids of {a.grid} and {b.grid} cells under '{network.pooling}', which compares position by position",
             "two grids alike",
             "choose the square view, or another pooling",
         )
-    return PairExplanation(network, view_a, view_b, features_a, features_b, a, b)
+    return PairExplanation(network, view_a, view_b, activations[0], activations[1], a, b)
 
 
 def half_share(map: Float[Tensor, "H W"], score: float) -> float | None:

@@ -31,8 +31,9 @@ class Pooling:
     exponent: float = 3.0
 
     def __post_init__(self) -> None:
-        if self.name not in POOLINGS:
-            raise SimvisError(f"pooling '{self.name}'", f"one of {', '.join(POOLINGS)}", "choose one of these names")
+        if self.name not in (*POOLINGS, *INNER):
+            names = ", ".join((*POOLINGS, *INNER))
+            raise SimvisError(f"pooling '{self.name}'", f"one of {names}", "choose one of these names")
         if not (math.isfinite(self.exponent) and 1 <= self.exponent <= MAX_EXPONENT):
             raise SimvisError(
                 f"the GeM exponent {self.exponent}", f"a number from 1 to {MAX_EXPONENT}", "choose one in that range"
@@ -56,8 +57,13 @@ class Pooling:
     def __str__(self) -> str:
         return f"gem:{self.exponent:g}" if self.name == "gem" else self.name
 
+    @property
+    def inner(self) -> bool:
+        """Whether the backbone itself pools (a class token, attention pooling), so that no row of POOLINGS applies."""
+        return self.name in INNER
+
     def pool(self, features: Float[Tensor, "B C H W"]) -> Float[Tensor, "B F"]:
-        """The pooled vectors."""
+        """The pooled vectors; not for an `inner` pooling."""
         return POOLINGS[self.name].pool(features, self.exponent)
 
     def parts(self, features: Float[Tensor, "C H W"]) -> Float[Tensor, "H W F"]:
@@ -71,7 +77,7 @@ class Pooling:
     @property
     def positional(self) -> bool:
         """Whether a pooled entry belongs to one place of the grid, so that only equal grids can be compared."""
-        return self.width(1, 1, 2) != self.width(1, 1, 1)
+        return not self.inner and self.width(1, 1, 2) != self.width(1, 1, 1)
 
     def width(self, channels: int, rows: int, columns: int) -> int:
         """Length F of the pooled vector."""
@@ -162,6 +168,7 @@ def _channels(channels: int, _rows: int, _columns: int) -> int:
 
 
 MAX_EXPONENT = 1000
+INNER = ("token", "own")  # the class token, under timm's name for it, and anything else a backbone pools by
 POOLINGS: dict[str, PoolingRule] = {
     "avg": PoolingRule(_avg, _avg_parts, _channels),
     "max": PoolingRule(_max, _max_parts, _channels),

@@ -239,3 +239,66 @@ def contribution_curve(e_q, e_r):
     contributions = sorted((float(x) * float(y) for x, y in zip(e_q, e_r, strict=True)), reverse=True)
     score = math.fsum(contributions)
     return [math.fsum(contributions[: k + 1]) / score for k in range(len(contributions))]
+
+
+# Perturbation: Zeiler 2014 (sliding window), Petsiuk 2018 (RISE)
+
+
+def hidden_window_losses(embed, pixels, windows):
+    """For each window (top, left, bottom, right in pixels) how much of the embedding is lost while it is grey (0)."""
+    whole = embed(pixels)
+    losses = []
+    for top, left, bottom, right in windows:
+        hidden = pixels.clone()
+        for row in range(max(top, 0), min(bottom, pixels.shape[1])):
+            for column in range(max(left, 0), min(right, pixels.shape[2])):
+                hidden[:, row, column] = 0
+        losses.append([w - h for w, h in zip(whole, embed(hidden), strict=True)])
+    return losses
+
+
+def rise_map(score, pixels, masks):
+    """Petsiuk 2018, eq. 6 with the empirical coverage: sum of score x mask over the sum of masks, at each pixel."""
+    _, height, width = pixels.shape
+    total = [[0.0] * width for _ in range(height)]
+    coverage = [[0.0] * width for _ in range(height)]
+    for mask in masks:
+        value = score(pixels * mask)
+        for row in range(height):
+            for column in range(width):
+                total[row][column] += value * float(mask[row, column])
+                coverage[row][column] += float(mask[row, column])
+    return np.array([[t / c for t, c in zip(*rows, strict=True)] for rows in zip(total, coverage, strict=True)])
+
+
+# Transformers: the class token of a last pre-norm block, token by token
+
+
+def class_token_terms(tokens, block):
+    """Every token's value as the class token (token 0) receives it: attention weight x value x output projection.
+
+    ``block`` holds plain arrays: norm (gain, offset, eps), wq, wk, wv (with bq, bk, bv), wo (with bo), heads.
+    """
+
+    def normed(x):
+        mean = sum(x) / len(x)
+        variance = sum((v - mean) ** 2 for v in x) / len(x)
+        gain, offset, eps = block["norm"]
+        return [(v - mean) / math.sqrt(variance + eps) * g + o for v, g, o in zip(x, gain, offset, strict=True)]
+
+    def linear(x, weight, bias):
+        return [dot(row, x) + b for row, b in zip(weight, bias, strict=True)]
+
+    inputs = [normed(token) for token in tokens]
+    queries, keys, values = (
+        [linear(x, block[f"w{name}"], block[f"b{name}"]) for x in inputs] for name in ("q", "k", "v")
+    )
+    size = len(queries[0]) // block["heads"]
+    terms = [[0.0] * len(values[0]) for _ in tokens]
+    for head in range(block["heads"]):
+        part = slice(head * size, (head + 1) * size)
+        logits = [dot(queries[0][part], key[part]) / math.sqrt(size) for key in keys]
+        powers = [math.exp(logit - max(logits)) for logit in logits]
+        for term, power, value in zip(terms, powers, values, strict=True):
+            term[part] = [power / sum(powers) * v for v in value[part]]
+    return [linear(term, block["wo"], [0.0] * len(block["wo"])) for term in terms]

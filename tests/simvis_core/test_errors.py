@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from simvis_core import POOLINGS, Pooling, Preprocess, SimvisError, weights_at
+from simvis_core.poolings import INNER
 from tests.simvis_core import cases
 from tests.simvis_core.cases import make_pair
 
@@ -35,7 +36,8 @@ def test_a_simvis_error_is_a_value_error():
 CASES = {
     "pooling": (
         lambda: Pooling("mean"),
-        "Got pooling 'mean'; wanted one of avg, max, gem, avgmax, catavgmax, flatten: choose one of these names.",
+        "Got pooling 'mean'; wanted one of avg, max, gem, avgmax, catavgmax, flatten, token, own: choose one of these "
+        "names.",
     ),
     "exponent": (
         lambda: Pooling("gem", 0.5),
@@ -53,13 +55,13 @@ CASES = {
     ),
     "short side": (
         lambda: Preprocess().view(PICTURE, 100),
-        "Got a short side of 100 pixels; wanted a multiple of 32 from 32 to 1024: choose 96.",
+        "Got a short side of 100 pixels; wanted a multiple of 32 from 32 to 1280: choose 96.",
     ),
     "zero side": (lambda: Preprocess().view(PICTURE, 0), "Got a short side of 0 pixels; wanted a multiple of 32"),
     "negative side": (lambda: Preprocess().view(PICTURE, -32), "Got a short side of -32 pixels; wanted .*: choose 32."),
     "large side": (
-        lambda: Preprocess().view(PICTURE, 1056),
-        "Got a short side of 1056 pixels; wanted .*: choose 1024.",
+        lambda: Preprocess().view(PICTURE, 1312),
+        "Got a short side of 1312 pixels; wanted .*: choose 1280.",
     ),
     "point": (
         lambda: weights_at(64.0, -3.25, (48, 64), (2, 3)),
@@ -104,7 +106,7 @@ def test_the_message(case):
 def test_the_names_offered_are_the_tables():
     with pytest.raises(SimvisError) as raised:
         Pooling("mean")
-    assert raised.value.wanted == f"one of {', '.join(POOLINGS)}"
+    assert raised.value.wanted == f"one of {', '.join((*POOLINGS, *INNER))}"
 
 
 # In a test run the shape checker refuses a word outside a Literal first; a user's own run has no such checker.

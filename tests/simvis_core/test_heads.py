@@ -1,11 +1,13 @@
 """Heads: their split against the papers' loops, and the verdicts."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from simvis_core.heads import is_affine, split_head
+from simvis_core.heads import Elementwise, is_affine, split_head
 from tests import references
 from tests.simvis_core import cases
 from tests.simvis_core.cases import AFFINE_HEADS, BLACK_BOXES, HEADS, TOLERANCE, make_head
@@ -157,3 +159,27 @@ def test_a_module_of_ones_own_is_affine_when_it_is():
 def test_dropout_is_the_identity_in_eval_mode():
     made = split(nn.Dropout(0.9).eval())
     assert torch.equal(made.linear(X[None])[0], X)
+
+
+@torch.no_grad()
+def test_an_rms_norm_is_frozen_without_an_offset():
+    torch.manual_seed(2)
+    norm = nn.RMSNorm(6, eps=0.1).double()
+    nn.init.uniform_(norm.weight, -2, 2)
+    parts = torch.randn(5, 6, dtype=torch.float64)
+    split = split_head(norm, parts.sum(0))
+    assert split.verdict == "exact at this input"
+    assert split.bias.abs().max() == 0
+    assert torch.allclose(split.linear(parts).sum(0), norm(parts.sum(0)), atol=1e-9)
+    assert split_head(nn.RMSNorm(3).double(), torch.randn(6, dtype=torch.float64)).verdict == "black box"
+
+
+@torch.no_grad()
+def test_a_function_marked_elementwise_is_frozen_with_its_value_at_zero_as_the_bias():
+    head = nn.Sequential(Elementwise(lambda x: x.cos() + 2), nn.Linear(4, 3)).double()
+    parts = torch.randn(5, 4, dtype=torch.float64)
+    split = split_head(head, parts.sum(0))
+    assert split.verdict == "exact at this input"
+    assert torch.allclose(split.linear(parts).sum(0) + split.bias, head(parts.sum(0)[None])[0], atol=1e-9)
+    softplus = split_head(Elementwise(nn.Softplus()), torch.randn(4, dtype=torch.float64))
+    assert torch.allclose(softplus.bias, torch.full((4,), math.log(2), dtype=torch.float64))

@@ -51,12 +51,12 @@ def test_verdict_of_the_table_of_heads(network_with, pooling, head):
 
 
 @pytest.mark.parametrize("head", BLACK_BOXES)
-def test_a_black_box_has_its_verdict_and_refuses_to_explain(network_with, square, two_pictures, head):
+def test_a_black_box_has_its_verdict_and_refuses_to_be_decomposed(network_with, square, head):
     network = network_with(head, table=BLACK_BOXES)
     assert network.verdict == "black box"
     assert network.embed(square[None]).norm().item() == pytest.approx(1, abs=1e-5)
-    with pytest.raises(SimvisError, match=r"tiny, whose embedding is no sum over cells \(a black box\)"):
-        explain_pair(network, *two_pictures)
+    with pytest.raises(SimvisError, match=r"tiny under 'avg', whose embedding is no sum over cells \(a black box\)"):
+        network.decompose(square)
 
 
 @pytest.mark.parametrize("pooling", ["avg", "max", "gem", "catavgmax"])

@@ -270,9 +270,11 @@ def test_the_manifest_adds_up_and_says_what_was_done(exported):
         "fingerprint": pair.network.fingerprint,
         "pooling": "gem:2.5",
         "trained_pooling": "avg",
+        "engine": "eager",
         "dtype": "float32",
     }
     assert manifest["note"] == "hello"
+    assert manifest["method"] == {"name": "decomposition", "additive": True}
     assert set(manifest["versions"]) == {"torch", "numpy", "pillow"}
 
 

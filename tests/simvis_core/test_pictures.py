@@ -596,3 +596,65 @@ def test_whatever_a_decoder_raises_on_damage_is_told_as_damage(monkeypatch, erro
 
     monkeypatch.setattr(Image, "open", broken)
     assert refusal(b"any") == DAMAGED
+
+
+# Decoding no more than is needed
+
+
+def gradient(width, height):
+    """A smooth picture that tells its corners apart, so that shrinking it changes little and turning it much."""
+    columns, rows = np.meshgrid(np.linspace(0, 255, width), np.linspace(0, 255, height))
+    return Image.fromarray(np.stack([columns, rows, 255 - columns], -1).astype(np.uint8))
+
+
+@given(st.integers(1, 300), st.integers(1, 300), st.integers(1, 320))
+def test_a_jpeg_is_never_smaller_than_what_is_enough(width, height, enough):
+    picture = open_picture(encoded(Image.new("RGB", (width, height), "teal"), "JPEG"), enough)
+    assert min(picture.size) >= min(enough, width, height)
+    step = next(step for step in (8, 4, 2, 1) if min(width, height) // enough >= step or step == 1)
+    assert picture.size == (-(-width // step), -(-height // step))
+
+
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+def test_a_jpeg_decoded_small_is_turned_alike(orientation):
+    data = encoded(gradient(96, 64), "JPEG", exif=oriented(orientation), quality=95)
+    small, whole = open_picture(data, 16), open_picture(data)
+    assert small.size == (whole.width // 4, whole.height // 4)
+    shrunk = np.asarray(whole.reduce(4)).astype(int)
+    assert abs(np.asarray(small).astype(int) - shrunk).max() <= 12
+
+
+@pytest.mark.parametrize("options", [{"progressive": True}, {"subsampling": 0}], ids=str)
+def test_every_kind_of_jpeg_can_be_decoded_small(options):
+    for mode in ("RGB", "L", "CMYK"):
+        picture = open_picture(encoded(gradient(96, 64).convert(mode), "JPEG", **options), 8)
+        assert (picture.mode, picture.size) == ("RGB", (12, 8))
+
+
+def test_a_picture_below_twice_what_is_enough_is_left_whole():
+    data = encoded(Image.fromarray(NOISE).resize((62, 31)), "JPEG")
+    assert np.array_equal(np.asarray(open_picture(data, 16)), opened(data))
+
+
+@pytest.mark.parametrize("format", LOSSLESS)
+def test_other_formats_are_left_whole(format):
+    data = encoded(gradient(64, 48), format, **LOSSLESS[format])
+    assert np.array_equal(np.asarray(open_picture(data, 1)), opened(data))
+
+
+def test_size_limits_are_those_of_the_whole_picture():
+    data = encoded(Image.new("L", (5001, 4000)), "JPEG")
+    with pytest.raises(SimvisError, match="5001 x 4000 pixels" + TOO_LARGE):
+        open_picture(data, 16)
+
+
+def test_a_cut_off_jpeg_decoded_small_is_refused_too():
+    data = encoded(Image.effect_noise((256, 256), 90), "JPEG")
+    with pytest.raises(SimvisError, match=DAMAGED):
+        open_picture(data[: len(data) // 2], 16)
+
+
+@pytest.mark.parametrize("enough", [0, -5])
+def test_enough_is_at_least_one_pixel(enough):
+    with pytest.raises(SimvisError, match=f"Got {enough} pixels as enough; wanted at least 1"):
+        open_picture(encoded(Image.fromarray(NOISE), "PNG"), enough)

@@ -1,0 +1,206 @@
+"""Any network of timm or torchvision by name: its features, pooling, head and preprocessing are found, and proved."""
+
+import difflib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from model_zoo import timm_networks, torchvision_networks
+from model_zoo.anatomy import Anatomy
+from simvis_core.errors import SimvisError
+from simvis_core.images import Preprocess
+from simvis_core.network import EmbeddingNetwork
+from simvis_core.poolings import Pooling
+
+_AGREES = 1e-4  # relative: the same sums in another order, in float32
+# What a network raises for a view whose size it cannot take.
+_REFUSES = (SimvisError, RuntimeError, AssertionError, ValueError, IndexError)
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A library's network before its features are found. ``source`` has the library's key names and no classifier.
+
+    ``classifier`` are the paths of the classifier in the library's full network, ``classes`` how many it tells apart;
+    ``facts`` is what the library says of the network (mean, std, input_size, interpolation, license, ...).
+    """
+
+    name: str
+    source: nn.Module
+    classifier: tuple[str, ...]
+    classes: int
+    facts: dict[str, Any]
+
+
+def names() -> list[str]:
+    """Every name that `build` takes, without the tags of timm's weights."""
+    return [f"{library}/{name}" for library, module in LIBRARIES.items() for name in module.names()]
+
+
+def nearest(name: str, among: list[str]) -> list[str]:
+    """The three names most like the one that was asked for."""
+    close = difflib.get_close_matches(name.lower(), among, 3, 0.4)
+    return close or difflib.get_close_matches(name.lower().rpartition("/")[2], among, 3, 0)
+
+
+def build(name: str, pretrained: bool = False) -> Architecture:
+    """The network with random weights, or with the library's own, which are downloaded on first use.
+
+    Raises SimvisError for a name that no library has, with the three nearest, and for weights that cannot be had.
+    """
+    library, inner = _known(name)
+    try:
+        created = library.create(inner, pretrained)
+    except (OSError, RuntimeError, ValueError) as error:  # timm: RuntimeError where it publishes no weights
+        if not pretrained:
+            raise
+        raise _no_weights(name, error) from error
+    return Architecture(
+        name, created.network.eval(), created.classifier, int(created.facts.get("num_classes") or 0), created.facts
+    )
+
+
+def described(name: str) -> dict[str, Any]:
+    """What the library says of a network without building it. Raises SimvisError for a name that no library has."""
+    library, inner = _known(name)
+    return dict(library.described(inner))
+
+
+def _known(name: str) -> tuple[ModuleType, str]:
+    library, _, inner = name.partition("/")
+    if library not in LIBRARIES or not LIBRARIES[library].knows(inner):
+        close = " or ".join(nearest(name, names()))
+        raise SimvisError(f"the architecture '{name}'", "timm/NAME or torchvision/NAME", f"choose {close}")
+    return LIBRARIES[library], inner
+
+
+def arrange(
+    architecture: Architecture,
+    pooling: str | Pooling | None = None,
+    head: nn.Module | None = None,
+    name: str | None = None,
+) -> EmbeddingNetwork:
+    """The network as features, pooling and head, under its own pooling unless another is named.
+
+    What the conventions suggest is kept only where it gives the same embedding as the library's own network on a
+    probe; a network for which nothing does pools by itself and is a black box. ``head`` is one more, behind the
+    network's own pooled vector. A network that takes views of one size only gets a fixed size.
+
+    Raises SimvisError for a head that does not fit.
+    """
+    base = _preprocess(architecture)
+    probe = torch.randn(1, 3, base.short_side, base.short_side, generator=torch.Generator().manual_seed(0))
+    anatomy = LIBRARIES[architecture.name.partition("/")[0]].anatomy(architecture.source, probe)
+    found = _proved(anatomy, base, probe)
+    trained = found.pooling if pooling is None or head is None else Pooling.parse(pooling)
+    own = _in_line(found.head, head) if trained == found.pooling else head
+    network = EmbeddingNetwork(
+        found.backbone,
+        found.pooling if pooling is None else pooling,
+        own,
+        _sized(found, base),
+        name=name or architecture.name,
+        trained_pooling=trained,
+    )
+    if head is not None:
+        network.embed(probe)  # raises for a head that does not fit
+    return network
+
+
+def untrained(name: str, pooling: str | Pooling | None = None) -> EmbeddingNetwork:
+    """The architecture with random weights, for tests and timing: its maps mean nothing."""
+    return arrange(build(name), pooling)
+
+
+def _preprocess(architecture: Architecture) -> Preprocess:
+    facts = architecture.facts
+    _, height, _ = facts.get("input_size") or (3, 224, 224)
+    resampling = facts.get("interpolation")
+    return Preprocess(
+        tuple(facts["mean"]),
+        tuple(facts["std"]),
+        short_side=height,
+        stride=1,
+        resampling="bilinear" if resampling == "bilinear" else "bicubic",
+    )
+
+
+def _proved(anatomy: Anatomy, base: Preprocess, probe: Tensor) -> EmbeddingNetwork:
+    """The first candidate that gives the network's own embedding, else the fallback."""
+    candidates = _candidates(anatomy, base)
+    if anatomy.embedding is None:
+        return next(candidates)
+    with torch.no_grad():
+        wanted = anatomy.embedding(probe)
+    wanted = wanted / wanted.norm()
+    for network in candidates:
+        if _agrees(network, probe, wanted):
+            return network
+    for backbone in (anatomy.fallback, anatomy.embedding):
+        network = EmbeddingNetwork(backbone, "own", None, base)
+        if _agrees(network, probe, wanted):
+            return network
+    return network
+
+
+def _candidates(anatomy: Anatomy, base: Preprocess) -> Iterator[EmbeddingNetwork]:
+    for head in anatomy.heads:
+        for pooling in anatomy.poolings:
+            yield EmbeddingNetwork(anatomy.trunk, pooling, head, base)
+
+
+def _agrees(network: EmbeddingNetwork, probe: Tensor, wanted: Tensor) -> bool:
+    try:
+        found = network.embed(probe)
+    except _REFUSES:
+        return False
+    return found.shape == wanted.shape and bool((found - wanted).norm() <= _AGREES)
+
+
+def _in_line(first: nn.Module | None, second: nn.Module | None) -> nn.Module | None:
+    heads = [head for head in (first, second) if head is not None]
+    return nn.Sequential(*heads) if len(heads) > 1 else next(iter(heads), None)
+
+
+def _sized(network: EmbeddingNetwork, base: Preprocess) -> Preprocess:
+    """Stride from the probe's grid; a fixed size for a network that refuses another one."""
+    side = base.short_side
+    grid = network.features(torch.zeros(1, 3, side, side)).shape[-1]
+    stride = _stride(side, grid)
+    cells = max(2, grid // 2)
+    fixed = not _takes(network, (cells * stride, (cells + 1) * stride))
+    if fixed:
+        return replace(base, stride=stride, fixed_size=(side, side))
+    return replace(base, stride=stride, short_side=max(1, round(side / stride)) * stride)
+
+
+def _stride(side: int, grid: int) -> int:
+    """Pixels to a cell; a grid that lost cells at its edges has the next power of two, one of a single cell 32."""
+    if grid == 1:
+        return 32
+    return side // grid if side % grid == 0 else 2 ** round(math.log2(side / grid))
+
+
+def _takes(network: EmbeddingNetwork, size: tuple[int, int]) -> bool:
+    try:
+        rows, columns = network.features(torch.zeros(1, 3, *size)).shape[2:]
+    except _REFUSES:
+        return False
+    return columns >= rows
+
+
+def _no_weights(name: str, error: Exception) -> SimvisError:
+    reason = " ".join(str(error).split())[:200]
+    return SimvisError(
+        f"'{name}', whose weights cannot be had ({reason})",
+        "an architecture with published weights, and a connection on first use",
+        "connect this machine to the internet, or give your own weights with --checkpoint FILE",
+    )
+
+
+LIBRARIES: dict[str, ModuleType] = {"timm": timm_networks, "torchvision": torchvision_networks}

@@ -1,0 +1,136 @@
+"""timm's networks by name: built, and taken apart by the library's own conventions."""
+
+# isort: off
+import model_zoo.operators  # noqa: F401  (timm cannot be imported before it)
+
+# isort: on
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import timm
+import torch
+from timm.layers import Attention, ClNormMlpClassifierHead, NormMlpClassifierHead
+from timm.models.vgg import VGG
+from timm.models.vision_transformer import Block, VisionTransformer
+from torch import Tensor, nn
+
+from model_zoo.anatomy import Anatomy, Created
+from model_zoo.known_layers import chain, known
+from model_zoo.trunks import ClassTokenTrunk, MapTrunk, OwnTrunk, TokenTrunk
+from simvis_core.attention import Heads, LastBlock
+
+# How a family is told to take views of any size; a network without the option refuses its name.
+_ANY_SIZE: tuple[dict[str, Any], ...] = (
+    {"dynamic_img_size": True},
+    {"strict_img_size": False, "dynamic_mask": True},
+    {"strict_img_size": False},
+    {},
+)
+_POOLINGS = ("avg", "max", "avgmax", "catavgmax")
+_BEHIND_POOLING = (("fc_norm",), ("conv_head", "norm_head", "act2"), ("conv_head", "act2"), ("norm",))
+
+
+def names() -> list[str]:
+    """Every architecture timm has, without the names of its pretrained weights."""
+    return timm.list_models()
+
+
+def knows(name: str) -> bool:
+    """Whether timm has it; a name may carry the tag of its weights, as in ``resnet18.a1_in1k``."""
+    return timm.is_model(name.split(".", maxsplit=1)[0])
+
+
+def create(name: str, pretrained: bool) -> Created:
+    """The network for views of any size where its family can take them; what timm raises is let through."""
+    network: Any = _created(name, pretrained)
+    facts = dict(network.pretrained_cfg)
+    classifier = facts.get("classifier") or ()
+    return Created(network, (classifier,) if isinstance(classifier, str) else tuple(classifier), facts)
+
+
+def described(name: str) -> dict[str, Any]:
+    """What timm says of a network without building it."""
+    return timm.get_pretrained_cfg(name).to_dict()
+
+
+def _created(name: str, pretrained: bool) -> nn.Module:
+    for options in _ANY_SIZE[:-1]:
+        try:
+            return timm.create_model(name, pretrained=pretrained, num_classes=0, **options)
+        except TypeError:  # the family does not have this option
+            continue
+    return timm.create_model(name, pretrained=pretrained, num_classes=0)
+
+
+def anatomy(network: nn.Module, probe: Tensor) -> Anatomy:
+    """Candidates for features, pooling and head; ``probe`` is a view of the configured size."""
+    with torch.no_grad():
+        output = network.forward_features(probe)  # type: ignore[operator]
+    if not isinstance(output, Tensor) or output.ndim not in (3, 4):
+        return Anatomy(network, (), (), network, network)
+    trunk = _map_trunk(network, output) if output.ndim == 4 else _token_trunk(network, output)
+    fallback: nn.Module = OwnTrunk(trunk)
+    if isinstance(network, VGG):  # its layers behind the features are the classifier's own, as torchvision names them
+        return Anatomy(trunk, ("avg",), (None,), fallback, None)
+    poolings: tuple[str, ...] = _POOLINGS
+    if getattr(network, "global_pool", None) == "token" and isinstance(trunk, TokenTrunk) and trunk.prefix:
+        last = _last_block(network)
+        return Anatomy(
+            ClassTokenTrunk(network, trunk.prefix, last), ("token", *poolings), _heads(network), fallback, network
+        )
+    return Anatomy(trunk, poolings, _heads(network), fallback, network)
+
+
+def _map_trunk(network: nn.Module, output: Tensor) -> MapTrunk:
+    channels = network.num_features
+    return MapTrunk(network, channels_last=output.shape[1] != channels and output.shape[3] == channels)
+
+
+def _token_trunk(network: nn.Module, output: Tensor) -> TokenTrunk:
+    """The number of prefix tokens as the network says, else the one that leaves a square of cells."""
+    said = getattr(network, "num_prefix_tokens", None)
+    squares = (prefix for prefix in range(6) if ((output.shape[1] - prefix) ** 0.5).is_integer())
+    return TokenTrunk(network, said if said is not None else next(squares, 0))
+
+
+def _heads(network: nn.Module) -> tuple[nn.Sequential | None, ...]:
+    found = (chain(modules) for modules in _behind_pooling(network))
+    return (None, *(head for head in found if head is not None))
+
+
+def _behind_pooling(network: nn.Module) -> Iterator[list[nn.Module]]:
+    head = getattr(network, "head", None)
+    if isinstance(head, (NormMlpClassifierHead, ClNormMlpClassifierHead)):
+        yield [head.norm, head.pre_logits]
+    elif isinstance(head, nn.Sequential):
+        yield list(head)
+    for names in _BEHIND_POOLING:
+        modules = [getattr(network, name, None) for name in names]
+        yield [module for module in modules if isinstance(module, nn.Module)]
+
+
+def _last_block(network: nn.Module) -> LastBlock | None:
+    """The last block of a plain vision transformer; None for one with another kind of block or attention."""
+    if not isinstance(network, VisionTransformer) or len(network.blocks) < 2:
+        return None
+    block = network.blocks[-1]
+    if type(block) is not Block or type(block.attn) is not Attention:
+        return None
+    attention: Any = block.attn
+    if attention.gate is not None or not isinstance(attention.norm, nn.Identity):
+        return None
+    norm = known(network.norm)
+    mlp = chain([block.norm2, *block.mlp.children(), block.ls2])
+    assert mlp is not None
+    return LastBlock(
+        known(block.norm1)[0], _attend(attention), attention.proj, block.ls1, mlp, norm[0] if norm else nn.Identity()
+    )
+
+
+def _attend(attention: Attention) -> Callable[[Tensor], Heads]:
+    def attend(tokens: Tensor) -> Heads:
+        split = attention.qkv(tokens).unflatten(1, (3, attention.num_heads, attention.head_dim))
+        queries, keys, values = split.permute(1, 2, 0, 3)
+        return attention.q_norm(queries) * attention.scale, attention.k_norm(keys), values
+
+    return attend

@@ -1,0 +1,155 @@
+"""Trunks that give any library's network the form (B, C, H, W), its own pooling beside it where it has one."""
+
+import math
+from typing import Any
+
+import torch
+
+# isort: off
+import model_zoo.operators  # noqa: F401  (timm cannot be imported before it)
+
+# isort: on
+from timm.layers import resample_abs_pos_embed
+from torch import Tensor, fx, nn
+
+from simvis_core.attention import LastBlock, class_token_parts
+from simvis_core.network import Activations
+
+
+class MapTrunk(nn.Module):
+    """A timm network that ends in a feature map; ``channels_last`` for those that keep (B, H, W, C)."""
+
+    def __init__(self, network: nn.Module, channels_last: bool) -> None:
+        super().__init__()
+        self.network: Any = network
+        self.channels_last = channels_last
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.arranged(self.network.forward_features(pixels), pixels)
+
+    def arranged(self, output: Tensor, _: Tensor) -> Tensor:
+        """The network's own output as (B, C, H, W)."""
+        return output.permute(0, 3, 1, 2) if self.channels_last else output
+
+
+class TracedTrunk(nn.Module):
+    """A network cut by tracing. Called through `forward`, since a traced module's own call prints what it raises."""
+
+    def __init__(self, traced: fx.GraphModule) -> None:
+        super().__init__()
+        self.traced = traced
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.traced.forward(pixels)
+
+
+class TokenTrunk(nn.Module):
+    """A timm network that ends in tokens (B, N, C): those behind the ``prefix`` are the cells, row by row."""
+
+    def __init__(self, network: nn.Module, prefix: int) -> None:
+        super().__init__()
+        self.network: Any = network
+        self.prefix = prefix
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.arranged(self.network.forward_features(pixels), pixels)
+
+    def arranged(self, output: Tensor, pixels: Tensor) -> Tensor:
+        """The network's own output as (B, C, H, W)."""
+        return as_grid(output[:, self.prefix :], pixels)
+
+
+class ClassTokenTrunk(nn.Module):
+    """The same with the class token beside the cells, and the tokens before the last block where that can be split."""
+
+    inner_pooling = "token"
+
+    def __init__(self, network: nn.Module, prefix: int, last: LastBlock | None) -> None:
+        super().__init__()
+        self.network: Any = network
+        self.prefix, self.last = prefix, last
+
+    def forward(self, pixels: Tensor) -> Activations:
+        tokens, carried = self._run(pixels)
+        return Activations(as_grid(tokens[:, self.prefix :], pixels), tokens[:, 0], carried)
+
+    def _run(self, pixels: Tensor) -> tuple[Tensor, Tensor | None]:
+        if self.last is None:
+            return self.network.forward_features(pixels), None
+        before = len(self.network.blocks) - 2
+        tokens, kept = self.network.forward_intermediates(
+            pixels, indices=[before], return_prefix_tokens=True, output_fmt="NLC"
+        )
+        cells, prefix = kept[0]
+        return tokens, torch.cat([prefix, cells], dim=1)
+
+    def inner_parts(self, activations: Activations) -> tuple[Tensor, Tensor] | None:
+        """What each cell's value brought into the class token by the last block, and the rest."""
+        if self.last is None or activations.carried is None:
+            return None
+        return token_parts(self.last, self.prefix, activations)
+
+
+class TorchvisionViT(nn.Module):
+    """torchvision's VisionTransformer for any view of whole patches; its position embeddings are resampled."""
+
+    inner_pooling, prefix = "token", 1
+
+    def __init__(self, network: nn.Module, last: LastBlock) -> None:
+        super().__init__()
+        self.network: Any = network
+        self.last = last
+
+    def forward(self, pixels: Tensor) -> Activations:
+        encoder = self.network.encoder
+        patches = self.network.conv_proj(pixels)
+        cells = patches.flatten(2).transpose(1, 2)
+        first = self.network.class_token.expand(len(pixels), -1, -1)
+        tokens = torch.cat([first, cells], dim=1)
+        tokens = tokens + resample_abs_pos_embed(encoder.pos_embedding, list(patches.shape[2:]))
+        *before, last = encoder.layers
+        for block in before:
+            tokens = block(tokens)
+        after = encoder.ln(last(tokens))
+        return Activations(as_grid(after[:, 1:], pixels), after[:, 0], tokens)
+
+    def inner_parts(self, activations: Activations) -> tuple[Tensor, Tensor] | None:
+        """What each cell's value brought into the class token by the last block, and the rest."""
+        return token_parts(self.last, self.prefix, activations)
+
+
+class OwnTrunk(nn.Module):
+    """A timm network's cells beside the vector that it pools by itself, however it does that."""
+
+    inner_pooling = "own"
+
+    def __init__(self, trunk: "MapTrunk | TokenTrunk") -> None:
+        super().__init__()
+        self.trunk = trunk
+
+    def forward(self, pixels: Tensor) -> Activations:
+        network = self.trunk.network
+        output = network.forward_features(pixels)
+        pooled = network.forward_head(output, pre_logits=True)
+        return Activations(self.trunk.arranged(output, pixels), pooled)
+
+
+def token_parts(last: LastBlock, prefix: int, activations: Activations) -> tuple[Tensor, Tensor]:
+    """The cells' parts of the class token (H, W, C); the prefix tokens' parts belong to the rest (C,)."""
+    assert activations.carried is not None
+    parts, rest = class_token_parts(last, activations.carried)
+    rows, columns = activations.features.shape[1:]
+    return parts[prefix:].unflatten(0, (rows, columns)), rest + parts[:prefix].sum(0)
+
+
+def as_grid(cells: Tensor, pixels: Tensor) -> Tensor:
+    """Tokens (B, N, C) as features (B, C, H, W) in the shape of the pixels."""
+    rows, columns = token_grid(cells.shape[1], (pixels.shape[2], pixels.shape[3]))
+    return cells.transpose(1, 2).unflatten(2, (rows, columns))
+
+
+def token_grid(count: int, size: tuple[int, int]) -> tuple[int, int]:
+    """Rows and columns of ``count`` tokens over a view of ``size`` (h, w): the factors nearest to its shape."""
+    wanted = math.log(size[0] / size[1])
+    factors = [(rows, count // rows) for rows in range(1, count + 1) if count % rows == 0]
+    return min(factors, key=lambda grid: abs(math.log(grid[0] / grid[1]) - wanted))
