@@ -8,15 +8,18 @@ from simvis_core.network import Activations, EmbeddingNetwork
 from simvis_core.pairs import PairExplanation, explain_features, half_share
 from simvis_core.pictures import open_picture, upright_rgb
 from simvis_core.poolings import POOLINGS, Pooling
+from simvis_core.targets import EmbeddingModule, SimilarityTarget
 
 __all__ = [
     "POOLINGS",
     "Activations",
     "Decomposition",
+    "EmbeddingModule",
     "EmbeddingNetwork",
     "PairExplanation",
     "Pooling",
     "Preprocess",
+    "SimilarityTarget",
     "SimvisError",
     "View",
     "enlarge",

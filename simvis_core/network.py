@@ -100,6 +100,18 @@ class EmbeddingNetwork:
         Raises SimvisError where the backbone does not give a finite (B, C, H, W) tensor, or under ``own`` (B, F), and
         for pictures of a size or with channels that it cannot take.
         """
+        activations = self._run(pixels)
+        if not bool(torch.isfinite(torch.stack(activations.features.aminmax())).all()):  # NaN shows in an extreme
+            raise SimvisError(
+                f"features with NaN or infinity from {self.name}", "finite numbers", "check the weights and the picture"
+            )
+        return activations
+
+    def raw_embedding(self, pixels: Float[Tensor, "B 3 h w"]) -> Float[Tensor, "B D"]:
+        """The embeddings before the unit norm, through which gradients flow; raises as `activations` does."""
+        return self._project(self._pooled(self._run(pixels)))
+
+    def _run(self, pixels: Tensor) -> Activations:
         weight = next(self.backbone.parameters(), pixels)
         try:
             output = self.backbone(pixels.to(weight))
@@ -107,12 +119,7 @@ class EmbeddingNetwork:
             if isinstance(error, SimvisError) or _out_of_memory(error):
                 raise
             raise self._refused(pixels, error) from error
-        activations = output if isinstance(output, Activations) else self._wrapped(output)
-        if not bool(torch.isfinite(torch.stack(activations.features.aminmax())).all()):  # NaN shows in an extreme
-            raise SimvisError(
-                f"features with NaN or infinity from {self.name}", "finite numbers", "check the weights and the picture"
-            )
-        return activations
+        return output if isinstance(output, Activations) else self._wrapped(output)
 
     def _wrapped(self, output: object) -> Activations:
         if isinstance(output, Tensor) and output.ndim == 4:
