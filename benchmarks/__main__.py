@@ -11,7 +11,7 @@ from pathlib import Path
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from benchmarks import explain, interact, machine, memory, naive, page, waiting
+from benchmarks import embed, explain, interact, machine, memory, naive, page, waiting
 from benchmarks.tables import Table
 
 
@@ -43,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 QUESTIONS: dict[str, Callable[[bool], list[Table]]] = {
+    "embed": embed.tables,
     "explain": explain.tables,
     "interact": interact.tables,
     "naive": naive.tables,

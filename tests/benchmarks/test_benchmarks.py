@@ -13,7 +13,7 @@ from benchmarks.tables import Table, number
 from benchmarks.timing import Budget, Race, race
 
 ROOT = Path(__file__).parents[2]
-QUESTIONS = ("explain", "interact", "naive", "page")  # memory and waiting start a dozen processes more
+QUESTIONS = ("embed", "explain", "interact", "naive", "page")  # memory and waiting start a dozen processes more
 
 
 @pytest.mark.network

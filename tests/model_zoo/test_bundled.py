@@ -1,5 +1,6 @@
 """The networks that come with SimVis: real weights, on sample photographs."""
 
+import io
 import itertools
 import socket
 from pathlib import Path
@@ -120,6 +121,26 @@ def test_mobilenet_knows_two_views_of_one_building_from_a_hammer():
     embeddings = network.embed(pixels)
     same, other = float(embeddings[0] @ embeddings[1]), float(embeddings[0] @ embeddings[2])
     assert same > other + 0.1
+
+
+def test_a_large_jpeg_decoded_no_larger_than_needed_keeps_its_score_to_a_hundredth():
+    network = model_zoo.load("efficientnet_lite0")
+    embeddings = {}
+    for enough in (None, 1024):
+        opened = [open_picture(large_jpeg(file), enough) for file in (WIDE, "taj_mahal/taj_mahal_3.jpg")]
+        views = [network.view(picture, framing="square") for picture in opened]
+        embeddings[enough] = network.embed(torch.stack([view.pixels for view in views]))
+    whole, small = (float(pair[0] @ pair[1]) for pair in embeddings.values())
+    assert min(opened[0].size) >= 1024
+    assert max(opened[0].size) < 2048
+    assert abs(whole - small) < 0.01
+
+
+def large_jpeg(file):
+    """A sample picture as a camera would give it: 5.5 megapixels."""
+    buffer = io.BytesIO()
+    open_picture(PICTURES / file).resize((2700, 2050)).save(buffer, "JPEG", quality=88)
+    return buffer.getvalue()
 
 
 # The face network once more, slowly: dlib's layer list in numpy float64, nothing shared with model_zoo.
