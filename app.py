@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # Set before gradio and torch are imported: no usage data leaves this machine, and threads that wait do not spin,
 # which on shared cores costs many times the work itself.
@@ -11,6 +12,9 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from simvis_core import PairExplanation, SimvisError
+
+if TYPE_CHECKING:
+    from ui.session import Session
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -27,10 +31,9 @@ def main(arguments: list[str] | None = None) -> int:
 def serve(options: argparse.Namespace) -> None:
     """Starts the web app and waits. Raises SimvisError for an address that cannot be served on."""
     from ui import CSS, THEME, build_app, warm_up
-    from ui.session import Session
 
-    session = Session(options.device)
-    warm_up(session)
+    session, backbone = _session(options)
+    warm_up(session, backbone)
     app = build_app(session, options.links)
     try:
         app.queue(max_size=64, default_concurrency_limit=4).launch(
@@ -54,8 +57,9 @@ def serve(options: argparse.Namespace) -> None:
 def explain(options: argparse.Namespace) -> None:
     """Explains a pair of files and writes the export."""
     pair = explained(options)
-    print(f"score {pair.score:.6f} ({pair.verdict})")
-    for name, part in pair.ledger.items():
+    by = "" if pair.method == "decomposition" else f", map by {pair.method}"
+    print(f"score {pair.score:.6f} ({pair.verdict}{by})")
+    for name, part in pair.ledger.items() if pair.additive else ():
         print(f"  {name} {part:+.6f}")
     for path in pair.save(options.out):
         print(path)
@@ -63,10 +67,38 @@ def explain(options: argparse.Namespace) -> None:
 
 def explained(options: argparse.Namespace) -> PairExplanation:
     """The explanation of the two files, by the same session as the page's."""
-    from ui.session import Session, Settings
+    from simvis_core.images import Preprocess
+    from ui.session import Settings
 
-    settings = Settings(options.backbone, options.pooling, options.view_size, options.framing)
-    return Session(options.device).explain(options.a, options.b, settings)
+    session, backbone = _session(options)
+    network = session.network(backbone)
+    pooling = options.pooling or str(network.trained_pooling)
+    usual = network.preprocess.whole_cells(Preprocess.short_side)
+    size = usual if options.view_size is None else options.view_size
+    settings = Settings(backbone, pooling, size, options.framing, options.method)
+    return session.explain_fully(options.a, options.b, settings, _told)
+
+
+def _told(done: int, count: int) -> None:
+    """How far the masks are, on one line of a terminal."""
+    if sys.stderr.isatty():
+        print(f"\r{done} of {count} masked pictures", end="\n" if done == count else "", file=sys.stderr, flush=True)
+
+
+def _session(options: argparse.Namespace) -> "tuple[Session, str]":
+    """The session that the options ask for, and the network it begins with."""
+    from ui.own_models import OwnModels
+    from ui.session import Session
+
+    own = OwnModels(options.models, options.model_uploads)
+    session = Session(options.device, engine=options.engine, any_architecture=not options.catalogue_only, own=own)
+    if options.checkpoint is None:
+        return session, options.backbone
+    if not options.architecture:
+        raise SimvisError("--checkpoint alone", "--architecture with it", "name it, for example timm/resnet50")
+    name, report = session.open_model(options.checkpoint, options.architecture, options.head, options.between)
+    print(report, file=sys.stderr)
+    return session, name
 
 
 def models(_: argparse.Namespace) -> None:
@@ -82,29 +114,65 @@ def models(_: argparse.Namespace) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="app.py", description=__doc__)
     _serving_options(parser)
-    parser.set_defaults(run=serve)
+    _network_options(parser, engine="auto")
+    parser.set_defaults(run=serve, backbone="efficientnet_lite0")
     commands = parser.add_subparsers(title="commands (without one, the page is served)")
     pair = commands.add_parser("explain", help="explain two pictures into a folder")
     pair.add_argument("a", metavar="A", help="a picture file")
     pair.add_argument("b", metavar="B", help="a picture file")
-    pair.add_argument("--backbone", default="efficientnet_lite0", help="a name that `models` lists")
-    pair.add_argument("--pooling", default="avg", help="avg, max, gem, gem:4, avgmax, catavgmax or flatten")
-    pair.add_argument("--view-size", type=int, default=224, help="short side of the view in pixels")
+    pair.add_argument(
+        "--backbone", default="efficientnet_lite0", help="a name that `models` lists, timm/NAME or torchvision/NAME"
+    )
+    pair.add_argument(
+        "--pooling",
+        help="avg, max, gem, gem:4, avgmax, catavgmax, flatten, token or own (default: the network's own)",
+    )
+    pair.add_argument("--view-size", type=int, help="short side of the view in pixels (default: about 224)")
     pair.add_argument("--framing", default="whole", help="whole, square or crop")
-    pair.add_argument("--device", default="cpu", help="where the network runs, as PyTorch names it")
+    pair.add_argument("--method", help="what draws a black box's maps: 'sliding window' or RISE")
+    _network_options(pair, engine="eager")
     pair.add_argument("--out", default="out", metavar="DIR", help="folder for overlays, maps and manifest")
-    pair.set_defaults(run=explain)
-    commands.add_parser("models", help="list the networks").set_defaults(run=models)
+    pair.set_defaults(run=explain, models=None, model_uploads=False, catalogue_only=False)
+    commands.add_parser("models", help="list the networks; timm/NAME and torchvision/NAME work too").set_defaults(run=models)
     return parser
 
 
 def _serving_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"), help="address to serve on")
     parser.add_argument("--port", type=int, default=None, help="port to serve on (default: the first free from 7860)")
-    parser.add_argument("--device", default="cpu", help="where networks run, as PyTorch names it: cpu, cuda, mps")
+    parser.add_argument(
+        "--models", type=Path, metavar="FOLDER", help="offer the checkpoints in this folder on the page"
+    )
+    parser.add_argument("--model-uploads", action="store_true", help="let visitors upload checkpoints")
+    parser.add_argument(
+        "--catalogue-only",
+        action="store_true",
+        default="SPACE_ID" in os.environ,
+        help="refuse other architectures, whose weights visitors would make this machine download (default on a Space)",
+    )
     parser.add_argument("--share", action="store_true", help="make a public address through Gradio's relay")
     parser.add_argument(
         "--links", type=Path, default=Path.home() / ".cache" / "simvis" / "links", help="folder for pictures of links"
+    )
+
+
+def _network_options(parser: argparse.ArgumentParser, engine: str) -> None:
+    parser.add_argument("--checkpoint", metavar="FILE", help="your own weights; needs --architecture")
+    parser.add_argument("--architecture", metavar="NAME", help="what they are for: timm/NAME or torchvision/NAME")
+    parser.add_argument(
+        "--head",
+        default="auto",
+        choices=("auto", "keep", "none"),
+        help="layers behind the pooling: as the checkpoint shows, every one, or none",
+    )
+    parser.add_argument(
+        "--between", choices=("relu", "gelu", "none"), help="what stands between linear layers that a file cannot name"
+    )
+    parser.add_argument("--device", default="auto", help="where networks run, as PyTorch names it: cpu, cuda, mps")
+    parser.add_argument(
+        "--engine",
+        default=engine,
+        help=f"what runs backbones: eager, channels_last, bf16, openvino, or auto to measure (default: {engine})",
     )
 
 

@@ -50,13 +50,14 @@ def _compare(handlers: Handlers) -> list[Any]:
     asked, viewer = Settings(), {"key": "", "pin": None, "mode": "share"}
     a, b = (str(file) for file in first_pair())
     return handlers.compare(
-        a, b, asked.backbone, asked.pooling, EXPONENT.default, asked.short_side, asked.framing, viewer, TOP_K, None
+        *(a, b, asked.backbone, asked.pooling, EXPONENT.default, asked.short_side, asked.framing, asked.method),
+        *(viewer, TOP_K, None),
     )
 
 
 def _sent(widgets: Widgets, answer: list[Any]) -> object:
     """What each component makes of its value; updates of properties (dicts) cost nothing to speak of."""
-    shown = [*widgets.head, widgets.viewer, *widgets.topk, *widgets.pooling]
+    shown = [*widgets.head, widgets.settings[-1], widgets.viewer, *widgets.topk, *widgets.pooling]
     return [
         component.postprocess(value)
         for component, value in zip(shown, answer, strict=False)

@@ -79,6 +79,8 @@ def score_change(reference: EmbeddingNetwork, other: EmbeddingNetwork) -> float:
 
 
 def _fastest(network: EmbeddingNetwork) -> EmbeddingNetwork:
+    if any(weight.device.type != "cpu" for weight in network.backbone.parameters()):
+        return with_engine(network, "eager")  # a graphics card answers before it has finished: nothing to time
     candidates = {"eager": with_engine(network, "eager")}
     for name in ENGINES:
         with suppress(SimvisError):  # what is not installed or cannot run this network is no candidate

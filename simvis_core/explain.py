@@ -39,18 +39,33 @@ def explain_pair(
     return finished(explain_by(pair, method or default_method(pair)), progress)
 
 
-def explain_by(pair: PairExplanation, method: Method) -> Explaining:
+def explain_by(
+    pair: PairExplanation, method: Method, a: Decomposition | None = None, b: Decomposition | None = None
+) -> Explaining:
     """The pair with its maps drawn by a method of MASKED; yields how many masked pictures of how many are done.
+
+    A picture that was drawn before is handed in as ``a`` or ``b`` and costs nothing.
 
     Raises SimvisError for a method that is not in MASKED.
     """
-    sides = ((pair.view_a, pair.activations_a), (pair.view_b, pair.activations_b))
-    drawings = [draw(pair.network, view.pixels, activations, method) for view, activations in sides]
+    drawings = [
+        _known(known) if known is not None else draw(pair.network, view.pixels, activations, method)
+        for known, view, activations in (
+            (a, pair.view_a, pair.activations_a),
+            (b, pair.view_b, pair.activations_b),
+        )
+    ]
     counts = [next(drawing)[1] for drawing in drawings]
     yield 0, sum(counts)
     a = yield from _shifted(drawings[0], 0, sum(counts))
     b = yield from _shifted(drawings[1], counts[0], sum(counts))
     return replace(pair, a=a, b=b)
+
+
+def _known(decomposition: Decomposition) -> Drawing:
+    """A drawing that is done before it begins."""
+    yield 0, 0
+    return decomposition
 
 
 def _shifted(drawing: Drawing, before: int, count: int) -> Drawing:

@@ -35,10 +35,11 @@ def build_app(session: Session, link_folder: Path) -> gr.Blocks:
     return app
 
 
-def warm_up(session: Session) -> None:
-    """Explains the first sample pair, so that the first visitor waits for nothing."""
-    first = samples.pairs()[0]
-    session.explain(samples.PICTURES / first["a"], samples.PICTURES / first["b"], Settings())
+def warm_up(session: Session, backbone: str) -> None:
+    """Explains the first sample pair as the page opens it, so that the first visitor waits for nothing."""
+    first, network = samples.pairs()[0], session.network(backbone)
+    settings = Settings(backbone, str(network.trained_pooling), network.preprocess.whole_cells(Settings.short_side))
+    session.explain(samples.PICTURES / first["a"], samples.PICTURES / first["b"], settings)
 
 
 TABS: dict[str, Callable[[Session, LinkedPictures], Any]] = {"Compare": compare.build}

@@ -6,6 +6,7 @@ import gradio as gr
 
 from simvis_core import PairExplanation, SimvisError
 from simvis_core.images import cell_at
+from simvis_core.perturbation import MASKED
 from ui.components import PictureDrop
 from ui.session import Session, Settings
 
@@ -14,15 +15,17 @@ def add_api(session: Session) -> None:
     """Adds /explain_pair and /explain_point to the app that is being built."""
 
     def explain_pair(
-        image_a: str, image_b: str, backbone: str, pooling: str, view_size: float, framing: str
+        image_a: str, image_b: str, backbone: str, pooling: str, view_size: float, framing: str, method: str = ""
     ) -> dict[str, Any]:
         """Why two pictures are similar: score, maps, ledger and verdict.
 
-        image_a, image_b: picture files. backbone: a name that `app.py models` lists. pooling: avg, max, gem, gem:4,
-        avgmax, catavgmax or flatten. view_size: short side of the views in pixels. framing: whole, square or crop.
-        Maps are rows of cells, signed, in units of the score; map_a plus bias_part.a sums to the score.
+        image_a, image_b: picture files. backbone: a name that `app.py models` lists, timm/NAME or torchvision/NAME.
+        pooling: avg, max, gem, gem:4, avgmax, catavgmax, flatten, token or own. view_size: short side of the views in
+        pixels. framing: whole, square or crop. method: what draws a black box's maps, "sliding window" or "RISE"; they
+        take a forward pass for each mask. Maps are rows of cells, signed, in units of the score; where additive is
+        true, map_a plus bias_part.a sums to the score.
         """
-        return pair_json(_explain(session, image_a, image_b, backbone, pooling, view_size, framing))
+        return pair_json(_explain(session, image_a, image_b, backbone, pooling, view_size, framing, method))
 
     def explain_point(
         image_a: str,
@@ -34,13 +37,14 @@ def add_api(session: Session) -> None:
         y: float,
         view_size: float,
         framing: str,
+        method: str = "",
     ) -> dict[str, Any]:
         """Where a point of one picture counts in the other, and what it carries of the score.
 
         side: a or b. x, y: pixels of that picture's view, whole numbers at pixel centres. A click on a cell of the page
         is the point at the cell's centre.
         """
-        pair = _explain(session, image_a, image_b, backbone, pooling, view_size, framing)
+        pair = _explain(session, image_a, image_b, backbone, pooling, view_size, framing, method)
         try:
             return point_json(pair, side, _number("x", x), _number("y", y))
         except SimvisError as error:
@@ -51,10 +55,13 @@ def add_api(session: Session) -> None:
         choices = [gr.Textbox("efficientnet_lite0", label="backbone"), gr.Textbox("avg", label="pooling")]
         point = [gr.Textbox("a", label="side"), gr.Number(0, label="x"), gr.Number(0, label="y")]
         view = [gr.Number(224, label="view_size"), gr.Textbox("whole", label="framing")]
+        method = gr.Textbox("", label="method")
         answer = gr.JSON()
         ask = gr.Button()
-    ask.click(explain_pair, [*pictures, *choices, *view], answer, api_name="explain_pair")
-    ask.click(explain_point, [*pictures, *choices, *point, *view], answer, api_name="explain_point")
+    # A black box takes as many passes as there are masks: not more than one such answer is made at a time.
+    asked = {"concurrency_limit": 1, "concurrency_id": "api"}
+    ask.click(explain_pair, [*pictures, *choices, *view, method], answer, api_name="explain_pair", **asked)
+    ask.click(explain_point, [*pictures, *choices, *point, *view, method], answer, api_name="explain_point", **asked)
 
 
 def pair_json(pair: PairExplanation) -> dict[str, Any]:
@@ -66,6 +73,9 @@ def pair_json(pair: PairExplanation) -> dict[str, Any]:
         "ledger": pair.ledger,
         "bias_part": {"a": pair.bias_part("a"), "b": pair.bias_part("b")},
         "verdict": pair.verdict,
+        "method": pair.method,
+        "additive": pair.additive,
+        "engine": pair.network.engine,
         "grids": {"a": list(pair.a.grid), "b": list(pair.b.grid)},
         "view_sizes": {"a": list(pair.view_a.size), "b": list(pair.view_b.size)},
         "backbone": pair.network.name,
@@ -86,7 +96,14 @@ def point_json(pair: PairExplanation, side: Any, x: float, y: float) -> dict[str
 
 
 def _explain(
-    session: Session, image_a: str, image_b: str, backbone: str, pooling: str, view_size: float, framing: Any
+    session: Session,
+    image_a: str,
+    image_b: str,
+    backbone: str,
+    pooling: str,
+    view_size: float,
+    framing: Any,
+    method: str,
 ) -> PairExplanation:
     if not image_a or not image_b:
         raise gr.Error(str(SimvisError("one picture", "two", "send image_a and image_b")), print_exception=False)
@@ -94,7 +111,9 @@ def _explain(
         size = _number("view_size", view_size)
         if not size.is_integer():
             raise SimvisError(f"view_size {size:g}", "a whole number", "send 224")
-        return session.explain(image_a, image_b, Settings(backbone, pooling, int(size), framing))
+        if method and method not in MASKED:
+            raise SimvisError(f"method '{method}'", f"one of {', '.join(MASKED)}, or nothing", "send one of these")
+        return session.explain_fully(image_a, image_b, Settings(backbone, pooling, int(size), framing, method or None))
     except SimvisError as error:
         raise gr.Error(str(error), print_exception=False) from error
 

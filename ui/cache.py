@@ -40,6 +40,11 @@ class BoundedCache(Generic[Value]):
             held = self._held(key)
             return held[0] if held else self._keep(key, make())
 
+    def held(self, key: Hashable) -> Value | None:
+        """The value of a key if it is kept."""
+        held = self._held(key)
+        return held[0] if held else None
+
     @contextmanager
     def _turn(self, key: Hashable) -> Iterator[None]:
         """One after the other for each key; the last to leave takes the lock away."""

@@ -6,9 +6,13 @@ from typing import Any
 import model_zoo
 from simvis_core import POOLINGS, SimvisError
 from simvis_core.colours import STOPS
+from simvis_core.decomposition import Method
 from simvis_core.images import FRAMINGS
+from simvis_core.perturbation import MASKED
+from simvis_core.poolings import INNER
 
 SIZES = {"quick: short side 224": 224, "fine: 384": 384, "finest: 512": 512}
+METHODS: tuple[Method, ...] = ("last-block values", *MASKED)
 FRAMES = dict(zip(("whole picture", "square, squeezed", "square, centre crop"), FRAMINGS, strict=True))
 
 
@@ -26,6 +30,17 @@ class OneOf:
     def read(self, text: str) -> Any:
         """The value that a text names. Raises ValueError for one that is not offered."""
         return {str(value): value for value in self.values}[text] if text in map(str, self.values) else _refuse(text)
+
+
+@dataclass(frozen=True)
+class Named:
+    """A name that the session knows or refuses."""
+
+    default: str
+
+    def read(self, text: str) -> str:
+        """The name itself."""
+        return text
 
 
 @dataclass(frozen=True)
@@ -63,19 +78,21 @@ def _read_one(name: str, text: str) -> Any:
         ) from error
 
 
-BACKBONE = OneOf(model_zoo.names())
-POOLING = OneOf(tuple(POOLINGS))
+BACKBONE = Named(model_zoo.names()[0])
+POOLING = OneOf((*POOLINGS, *INNER))
 EXPONENT = Between(3.0, 1.0, 20.0)
 SHORT_SIDE = OneOf(tuple(SIZES.values()))
 FRAMING = OneOf(FRAMINGS)
+METHOD = OneOf(("auto", *METHODS))
 COLOURS = OneOf(tuple(STOPS))
 OPACITY = Between(0.85, 0.1, 1.0)
-CHOICES: dict[str, OneOf | Between] = {
+CHOICES: dict[str, OneOf | Named | Between] = {
     "backbone": BACKBONE,
     "pooling": POOLING,
     "exponent": EXPONENT,
     "short_side": SHORT_SIDE,
     "framing": FRAMING,
+    "method": METHOD,
     "colours": COLOURS,
     "opacity": OPACITY,
 }

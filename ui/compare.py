@@ -7,9 +7,10 @@ import gradio as gr
 
 import model_zoo
 from ui import choices, samples, words
-from ui.components import FeatureChoice, HeldSlider, MapRows, PairViewer, PictureDrop, PoolingChoice
-from ui.handlers import Handlers
+from ui.components import FeatureChoice, HeldSlider, MapRows, MethodChoice, PairViewer, PictureDrop, PoolingChoice
+from ui.handlers import IDLE, Handlers, about
 from ui.links import LinkedPictures
+from ui.own_models import SUFFIXES
 from ui.session import Session
 
 TOP_K = 10
@@ -25,14 +26,16 @@ class Widgets:
 
     image_a: PictureDrop
     image_b: PictureDrop
-    settings: list[Any]  # backbone, pooling, exponent, short side, framing
+    settings: list[Any]  # backbone, pooling, exponent, short side, framing, method
     look: list[Any]  # colours, opacity
     viewer: PairViewer
     head: list[Any]  # notice, score, ledger, credits
+    drawing: list[Any]  # progress, button that stops it
     topk: list[Any]  # plot, k, rows, feature list, rows of the feature
     pooling: list[Any]  # rows, plot
     link_pin: gr.State
     network: list[Any]  # notice, card, name of the last network that loaded
+    own: list[Any]  # report, button, then file, upload, architecture, head; empty where the owner offers none
     examples: gr.Gallery
     share: list[Any]  # link button, query, link, export button, file
 
@@ -44,7 +47,7 @@ class Widgets:
 
 def build(session: Session, pictures: LinkedPictures) -> Widgets:
     """Lays the tab out and wires it up inside the app that is being built."""
-    widgets = _layout()
+    widgets = _layout(session)
     _wire(widgets, session, pictures)
     return widgets
 
@@ -52,7 +55,7 @@ def build(session: Session, pictures: LinkedPictures) -> Widgets:
 # ---------------------------------------------------------------- layout
 
 
-def _layout() -> Widgets:
+def _layout(session: Session) -> Widgets:
     first = samples.pairs()[0]
     with gr.Row(equal_height=False):
         with gr.Column(scale=4, min_width=320):
@@ -71,7 +74,8 @@ def _layout() -> Widgets:
                     )
                     for side in "ab"
                 )
-            settings, look, network = _settings()
+            settings, look, network = _settings(session)
+            own = _own(session)
             gr.HTML("<h3>Or begin with a ready-made pair</h3>")
             examples = gr.Gallery(
                 samples.thumbnails(),
@@ -89,6 +93,10 @@ def _layout() -> Widgets:
                 notice = gr.HTML(elem_id="notice")
                 score = gr.HTML(elem_id="score")
                 ledger = gr.HTML(elem_id="ledger")
+                method = MethodChoice([], label="Draw the map by", elem_id="method", visible=False)
+                with gr.Row(elem_id="drawing"):
+                    progress = gr.HTML(elem_id="progress", min_width=200)
+                    stop = gr.Button("Stop", size="sm", elem_id="stop", visible=False, scale=0, min_width=90)
             viewer = PairViewer(elem_id="pair_viewer")
             credits_line = gr.HTML(elem_id="credits")
             share = _share()
@@ -99,25 +107,59 @@ def _layout() -> Widgets:
     return Widgets(
         image_a,
         image_b,
-        settings,
+        [*settings, method],
         look,
         viewer,
         [notice, score, ledger, credits_line],
+        [progress, stop],
         topk,
         pooling,
         gr.State(None),
         network,
+        own,
         examples,
         share,
     )
 
 
-def _settings() -> tuple[list[Any], list[Any], list[Any]]:
+def _own(session: Session) -> list[Any]:
+    """The panel for one's own checkpoint, where the server's owner offers it."""
+    if not session.own.offered:
+        return []
+    with gr.Accordion("Your model", open=False, elem_id="own"):
+        file = gr.Dropdown(
+            session.own.files(),
+            value=None,
+            label="Checkpoint in this server's folder",
+            visible=bool(session.own.folder),
+        )
+        upload = gr.File(
+            label="Or upload one (.safetensors, or .pt/.pth holding weights only)",
+            file_types=list(SUFFIXES),
+            type="filepath",
+            height=110,
+            visible=session.own.uploads,
+        )
+        architecture = gr.Textbox(
+            label="Architecture", placeholder="timm/resnet50 or torchvision/resnet50", elem_id="architecture"
+        )
+        head = gr.Radio(
+            [("as the file shows", "auto"), ("keep every layer", "keep"), ("without", "none")],
+            value="auto",
+            label="Layers behind the pooling",
+        )
+        button = gr.Button("Load", size="sm", elem_id="load_own")
+        report = gr.HTML(elem_id="own_report")
+    return [report, button, file, upload, architecture, head]
+
+
+def _settings(session: Session) -> tuple[list[Any], list[Any], list[Any]]:
     with gr.Row():
-        backbone = gr.Dropdown(
-            [(words.network_label(name), name) for name in model_zoo.names()],
-            value=choices.BACKBONE.default,
-            label="Backbone",
+        backbone = PoolingChoice(
+            _backbones(session),
+            value=_first(session),
+            label="Backbone (or type timm/NAME)" if session.any_architecture else "Backbone",
+            allow_custom_value=session.any_architecture or session.own.offered,
             elem_id="backbone",
             min_width=140,
         )
@@ -140,12 +182,22 @@ def _settings() -> tuple[list[Any], list[Any], list[Any]]:
         colours = gr.Dropdown(choices.COLOURS.values, value=choices.COLOURS.default, label=label, elem_id="colours")
         opacity = _slider(choices.OPACITY, "opacity", 0.05, "Opacity")
     with gr.Accordion("About this network", open=False):
-        card = gr.Markdown(words.card_text(choices.BACKBONE.default))
+        card = gr.Markdown(about(session, _first(session)))
     return (
         [backbone, pooling, exponent, short_side, framing],
         [colours, opacity],
-        [network_notice, card, gr.State(choices.BACKBONE.default)],
+        [network_notice, card, gr.State(_first(session))],
     )
+
+
+def _backbones(session: Session) -> list[tuple[str, str]]:
+    own = [(name, name) for name in session.own.names()]
+    return own + [(words.network_label(name), name) for name in model_zoo.names()]
+
+
+def _first(session: Session) -> str:
+    """What the page opens with: the owner's own network if there is one."""
+    return next(iter(session.own.names()), choices.BACKBONE.default)
 
 
 def _slider(choice: choices.Between, name: str, step: float, label: str, visible: bool = True) -> HeldSlider:
@@ -197,14 +249,18 @@ def _share() -> list[Any]:
 
 
 def _wire(widgets: Widgets, session: Session, pictures: LinkedPictures) -> None:
-    """Binds events; pictures and settings ask for a whole comparison, the rest only for its own panel."""
+    """Binds events; pictures and settings ask for a whole comparison, the rest only for its own panel.
+
+    Every comparison is followed by a drawing, which does nothing unless the network is a black box. Whatever asks for
+    another comparison ends the drawing.
+    """
     handlers = Handlers(session, pictures)
     score = widgets.head[1]
-    backbone, pooling, exponent, short_side, framing = widgets.settings
-    compare = {
+    backbone, pooling, exponent, short_side, framing, method = widgets.settings
+    compare: dict[str, Any] = {
         "fn": handlers.compare,
         "inputs": [*widgets.asked, widgets.viewer, widgets.topk[1], widgets.link_pin],
-        "outputs": [*widgets.head, widgets.viewer, *widgets.topk, *widgets.pooling, widgets.link_pin],
+        "outputs": [*widgets.head, method, widgets.viewer, *widgets.topk, *widgets.pooling, widgets.link_pin],
         "show_progress": "minimal",
         "show_progress_on": score,
         "trigger_mode": "always_last",
@@ -213,12 +269,29 @@ def _wire(widgets: Widgets, session: Session, pictures: LinkedPictures) -> None:
         "concurrency_id": "compare",
         "api_visibility": "private",
     }
+    shown = [*widgets.head, widgets.settings[-1], widgets.viewer, *widgets.topk, *widgets.pooling, widgets.link_pin]
+    draw: dict[str, Any] = {
+        "fn": handlers.draw,
+        "inputs": compare["inputs"],
+        "outputs": [*widgets.drawing, *shown],
+        "show_progress": "hidden",
+        "trigger_mode": "multiple",  # the older one is being cancelled
+        "concurrency_limit": 2,
+        "concurrency_id": "draw",
+        "api_visibility": "private",
+    }
+    drawings: list[Any] = []
+
+    def compared(event: Any) -> None:
+        drawings.append(event.then(**draw))
+
     # `input` is the visitor's own doing (upload, paste, camera); what Python sets asks for itself below.
     changes = [widgets.image_a.input, widgets.image_b.input, pooling.input, exponent.input]
-    gr.on([*changes, short_side.input, framing.input], **compare)
+    changes += [short_side.input, framing.input, method.input]
+    compared(gr.on(changes, **compare))
     for image in (widgets.image_a, widgets.image_b):
         # The page tells of a cleared picture while it still sends the old one: empty it here, then compare.
-        image.clear(lambda: None, None, image, **_PRIVATE).then(**compare)
+        compared(image.clear(lambda: None, None, image, **_PRIVATE).then(**compare))
     pooling.input(handlers.choose_pooling, pooling, exponent, **_PRIVATE)
     chosen = backbone.input(
         handlers.choose_network,
@@ -227,9 +300,10 @@ def _wire(widgets: Widgets, session: Session, pictures: LinkedPictures) -> None:
         show_progress_on=[backbone],
         api_visibility="private",
     )
-    chosen.then(**compare)
-    shown = widgets.examples.select(handlers.show_example, None, [widgets.image_a, widgets.image_b], **_PRIVATE)
-    shown.then(**compare)
+    compared(chosen.then(**compare))
+    example = widgets.examples.select(handlers.show_example, None, [widgets.image_a, widgets.image_b], **_PRIVATE)
+    compared(example.then(**compare))
+    compared(_wire_own(widgets, handlers).then(**compare)) if widgets.own else None
     _wire_panels(widgets, handlers)
     _wire_share(widgets, handlers)
     gr.on([control.change for control in widgets.look], None, widgets.look, None, js=LOOK_JS)
@@ -240,9 +314,26 @@ def _wire(widgets: Widgets, session: Session, pictures: LinkedPictures) -> None:
         [*widgets.asked, *widgets.look, widgets.link_pin, *widgets.network],
         **_PRIVATE,
     )
-    opened.success(**compare)
+    compared(opened.success(**compare))
+    images = (widgets.image_a, widgets.image_b)
+    changes += [backbone.input, widgets.examples.select, *(image.clear for image in images)]
+    gr.on(changes, lambda: IDLE, None, widgets.drawing, cancels=drawings, **_PRIVATE)
+    widgets.drawing[1].click(handlers.stop, None, widgets.drawing, cancels=drawings, **_PRIVATE)
     # A pin needs no answer: the browser has drawn it. Telling Python keeps it for links, exports and the next pooling.
     widgets.viewer.pin(lambda _: None, widgets.viewer, None, **_PRIVATE, trigger_mode="always_last")
+
+
+def _wire_own(widgets: Widgets, handlers: Handlers) -> Any:
+    report, button, *asked = widgets.own
+    backbone, pooling, exponent = widgets.settings[:3]
+    working = widgets.network[2]
+    return button.click(
+        handlers.open_model,
+        [*asked, pooling, working],
+        [report, backbone, pooling, exponent, *widgets.network],
+        show_progress_on=[report],
+        api_visibility="private",
+    )
 
 
 def _wire_panels(widgets: Widgets, handlers: Handlers) -> None:

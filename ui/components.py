@@ -10,6 +10,8 @@ from gradio.data_classes import FileData, GradioModel, ImageData
 from simvis_core import PairExplanation, SimvisError
 from simvis_core.colours import FADE, STOPS
 from simvis_core.packing import packed_numbers
+from ui import words
+from ui.choices import METHODS
 from ui.files import kept, picture_file
 
 HERE = Path(__file__).parent
@@ -48,7 +50,7 @@ class HeldSlider(gr.Slider):  # type: ignore[misc]
 
 
 class PoolingChoice(gr.Dropdown):  # type: ignore[misc]
-    """A dropdown that hands on what was chosen though the list may have changed since; the session checks it.
+    """A dropdown that hands on what was chosen or typed though the list may have changed; the session checks it.
 
     Gradio tells of a choice twice. The answer to the first may shorten the list while the second is on its way.
     """
@@ -58,6 +60,16 @@ class PoolingChoice(gr.Dropdown):  # type: ignore[misc]
     def preprocess(self, payload: Any) -> str:
         """The name as it was chosen."""
         return str(payload)
+
+
+class MethodChoice(gr.Radio):  # type: ignore[misc]
+    """A list of methods that follows the network; one that does not apply any more counts as none chosen."""
+
+    is_template = True
+
+    def preprocess(self, payload: Any) -> str | None:
+        """The chosen method, or None."""
+        return payload if payload in METHODS else None
 
 
 class FeatureChoice(gr.Radio):  # type: ignore[misc]
@@ -88,6 +100,8 @@ class PairData(GradioModel):  # type: ignore[misc]
     a: FileData | None = None
     b: FileData | None = None
     numbers: FileData | None = None
+    method: str = "decomposition"
+    unit: str = ""
     pin: dict[str, Any] | None = None
     mode: str = "share"
 
@@ -140,6 +154,8 @@ class PairViewer(gr.HTML):  # type: ignore[misc]
             a=picture_file(pair.view_a),
             b=picture_file(pair.view_b),
             numbers=FileData(path=kept(numbers.content, "numbers.bin")),
+            method=pair.method,
+            unit=words.UNITS[pair.method],
             pin=checked_pin(pin, {"a": pair.a.grid, "b": pair.b.grid}),
             mode=mode,
         )
@@ -155,6 +171,7 @@ class MapRowsData(GradioModel):  # type: ignore[misc]
     aspect_a: float
     aspect_b: float
     scale: float
+    unit: str
     rows: list[dict[str, Any]]
 
 
@@ -192,6 +209,7 @@ class MapRows(gr.HTML):  # type: ignore[misc]
             aspect_a=pair.view_a.aspect,
             aspect_b=pair.view_b.aspect,
             scale=scale,
+            unit=words.UNITS[pair.method],
             rows=rows,
         )
 

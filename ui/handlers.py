@@ -1,21 +1,29 @@
 """What the Compare tab's events do: component values in, component values out."""
 
+from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 import model_zoo
-from simvis_core import PairExplanation, Pooling, SimvisError
+from simvis_core import EmbeddingNetwork, PairExplanation, Pooling, SimvisError
+from simvis_core.explain import Explaining
 from simvis_core.export import zipped
 from simvis_core.pairs import Side
+from simvis_core.perturbation import MASKED
 from ui import choices, links, panels, samples, words
 from ui.components import checked_pin
 from ui.files import kept
 from ui.links import LinkedPictures
 from ui.session import Session, Settings, content_hash
 
-# score, ledger, credits, viewer, then plot, k, rows, features, rows, then rows, plot
-EMPTY = ["", "", "", None, None, gr.skip(), None, gr.update(choices=[], value=None), None, None, None]
+# score, ledger, credits, method, viewer, then plot, k, rows, features, rows, then rows, plot
+EMPTY = [
+    *("", "", "", gr.update(visible=False), None, None, gr.skip(), None),
+    *(gr.update(choices=[], value=None), None, None, None),
+]
+IDLE = ["", gr.update(visible=False)]  # no progress, no button to stop it
 
 
 class Handlers:
@@ -33,31 +41,70 @@ class Handlers:
         exponent: float,
         short_side: int,
         framing: Any,
+        method: str | None,
         viewer: dict[str, Any],
         k: float | None,
         link_pin: Any,
     ) -> list[Any]:
-        """Everything the tab shows about the pair; a sentence and empty panels where it cannot be explained."""
+        """Everything the tab shows about the pair; a sentence and empty panels where it cannot be explained.
+
+        A black box's maps come later, by `draw`, unless they were drawn before.
+        """
         if image_a is None or image_b is None:
             return [words.notice("Drop a picture into both places to compare them."), *EMPTY, link_pin]
+        asked = (image_a, image_b, backbone, pooling, exponent, short_side, framing, method)
         try:
-            pair = self._pair(image_a, image_b, backbone, pooling, exponent, short_side, framing)
-            others = panels.pooling_pairs(pair, exponent)
+            shown = self._shown(self._pair(*asked), asked, viewer, k, link_pin)
         except SimvisError as error:
             return [words.notice(str(error)), *EMPTY, link_pin]
+        return ["", *shown, None]
+
+    def draw(self, *values: Any) -> Iterator[list[Any]]:
+        """A black box's maps by masks: how far they are, step by step, then what `compare` shows, with them.
+
+        Nothing for a pair that needs no masks. The page ends it when something else is asked for.
+        """
+        *asked, viewer, k, link_pin = values
+        if asked[0] is None or asked[1] is None:
+            return
+        try:
+            steps = self.session.drawing(asked[0], asked[1], self._settings(*asked[2:]))
+            pair = yield from self._progress(steps)
+            if pair is not None:
+                yield [*IDLE, "", *self._shown(pair, asked, viewer, k, link_pin), gr.skip()]
+        except SimvisError as error:
+            yield [*IDLE, words.notice(str(error)), *EMPTY, gr.skip()]
+
+    def _progress(self, steps: Explaining) -> Generator[list[Any], None, PairExplanation | None]:
+        """Shows each step; gives the explanation, or None where there was nothing to draw."""
+        started = False
+        while True:
+            try:
+                done, count = next(steps)
+            except StopIteration as end:
+                return end.value if started else None
+            started = True
+            yield [words.progress(done, count), gr.update(visible=True), *[gr.skip()] * (2 + len(EMPTY))]
+
+    def stop(self) -> list[Any]:
+        """What is left on the page when a drawing is stopped."""
+        return [words.notice("Stopped. The score stands; choose a method to draw its map after all."), IDLE[1]]
+
+    def _shown(self, pair: PairExplanation, asked: Any, viewer: dict[str, Any], k: Any, link_pin: Any) -> list[Any]:
+        image_a, image_b, _, _, exponent, _, framing, _ = asked
+        others = panels.pooling_pairs(pair, exponent)
         hashes = [content_hash(image) for image in (image_a, image_b)]
         key = ":".join([*hashes, str(pair.a.grid), str(pair.b.grid), framing])
         pin = viewer["pin"] if viewer["key"] == key else link_pin
         return [
-            "",
             words.score_line(pair),
             words.ledger_line(pair),
             samples.credits_of(hashes),
+            _methods(pair),
             (pair, key, pin, viewer["mode"]),
             *self._topk(pair, k),
             panels.pooling_rows(others),
             panels.pooling_figure(others),
-            None,
         ]
 
     def top_k(self, *values: Any) -> Any:
@@ -75,13 +122,23 @@ class Handlers:
         """Loads the network, offers the poolings its head takes, shows its card; keeps ``working`` if it cannot."""
         try:
             network = self.session.network(backbone)
+            card = about(self.session, backbone)
         except SimvisError as error:
-            return [working, gr.skip(), gr.skip(), words.notice(str(error)), words.card_text(working), working]
+            return [working, gr.skip(), gr.skip(), words.notice(str(error)), about(self.session, working), working]
         fits = list(network.poolings)
-        chosen = pooling if pooling in fits else str(network.trained_pooling)
-        note = model_zoo.card(backbone).note if network.preprocess.fixed_size else ""
+        chosen = pooling if pooling in fits and not network.trained_pooling.inner else str(network.trained_pooling)
         offered = gr.update(choices=fits, value=chosen)
-        return [backbone, offered, _shown_for(chosen), words.notice(note), words.card_text(backbone), backbone]
+        return [backbone, offered, _shown_for(chosen), words.notice(_note(backbone, network)), card, backbone]
+
+    def open_model(self, file: str | None, upload: Any, architecture: str, head: str, *chosen: Any) -> list[Any]:
+        """Loads a checkpoint, says what was loaded, and chooses it; keeps the working network where it cannot."""
+        pooling, working = chosen
+        try:
+            source = Path(upload) if upload else self.session.own.path(file or "")
+            name, report = self.session.open_model(source, (architecture or "").strip(), head)
+        except SimvisError as error:
+            return [words.notice(str(error)), *[gr.skip()] * 6]
+        return [words.report(report), *self.choose_network(name, pooling, working)]
 
     def choose_pooling(self, pooling: str) -> Any:
         """Whether the exponent's slider is there."""
@@ -99,22 +156,27 @@ class Handlers:
         """
         asked = dict(request.query_params)
         if "a" not in asked or "b" not in asked:
-            return [gr.skip()] * 13
+            return [gr.skip()] * 14
         try:
             images = [self.pictures.find(asked[side]) for side in "ab"]
             settings = choices.read(asked)
             self.session.network(settings[0])
         except SimvisError as error:
             gr.Warning(str(error), duration=None)
-            return [gr.skip()] * 13
-        asked_for, pooling, exponent, *rest = settings
+            return [gr.skip()] * 14
+        asked_for, pooling, exponent, short_side, framing, method, *look = settings
         backbone, offered, shown, *network = self.choose_network(asked_for, pooling, asked_for)
+        if pooling in offered["choices"]:
+            offered["value"] = pooling
         return [
             *images,
             backbone,
             offered,
             {**shown, "value": exponent},
-            *rest,
+            short_side,
+            framing,
+            gr.update(choices=list(choices.METHODS), value=None if method == "auto" else method),
+            *look,
             links.pin_of(asked.get("pin", "")),
             *network,
         ]
@@ -129,7 +191,7 @@ class Handlers:
             a, b = (self.pictures.keep(image) for image in asked[:2])
         except SimvisError as error:
             raise gr.Error(str(error), print_exception=False) from error
-        settings = dict(zip(choices.CHOICES, [*asked[2:], colours, opacity], strict=True))
+        settings = dict(zip(choices.CHOICES, [*asked[2:-1], asked[-1] or "auto", colours, opacity], strict=True))
         return [links.query(a, b, settings, viewer["pin"]), gr.update(visible=True)]
 
     def export(self, *values: Any) -> Any:
@@ -148,11 +210,15 @@ class Handlers:
         except SimvisError as error:
             raise gr.Error(str(error), print_exception=False) from error
 
-    def _pair(
-        self, image_a: str, image_b: str, backbone: str, pooling: str, exponent: float, short_side: int, framing: Any
-    ) -> PairExplanation:
-        chosen = Settings(backbone, str(Pooling(pooling, exponent)), short_side, framing)
-        return self.session.explain(image_a, image_b, chosen)
+    def _pair(self, image_a: str, image_b: str, *chosen: Any) -> PairExplanation:
+        return self.session.explain(image_a, image_b, self._settings(*chosen))
+
+    def _settings(
+        self, backbone: str, pooling: str, exponent: float, short_side: int, framing: Any, method: str | None
+    ) -> Settings:
+        """The page offers three sizes; the network takes the nearest of whole cells."""
+        size = self.session.network(backbone).preprocess.whole_cells(short_side)
+        return Settings(backbone, str(Pooling(pooling, exponent)), size, framing, method)
 
     def _topk(self, pair: PairExplanation, k: float | None) -> list[Any]:
         listed = panels.feature_choices(pair)
@@ -164,6 +230,29 @@ class Handlers:
             gr.update(choices=listed, value=listed[0][1]),
             panels.feature_rows(pair, listed[0][1]),
         ]
+
+
+def about(session: Session, name: str) -> str:
+    """The network's card, or what was loaded of one's own, as Markdown."""
+    return session.own.about(name) if session.own.knows(name) else words.card_text(name)
+
+
+def _methods(pair: PairExplanation) -> Any:
+    """What may draw the maps of a black box, and what did; nothing to choose for any other network."""
+    inner = pair.network.inner_pooling == str(pair.network.pooling) == "token"
+    offered = list(choices.METHODS if inner else MASKED)
+    chosen = pair.method if pair.method in offered else offered[0]
+    return gr.update(visible=pair.verdict == "black box", choices=offered, value=chosen)
+
+
+def _note(name: str, network: EmbeddingNetwork) -> str:
+    """What to know beforehand of a network that takes one size of view only."""
+    if network.preprocess.fixed_size is None:
+        return ""
+    if name in model_zoo.names():
+        return model_zoo.card(name).note
+    h, w = network.preprocess.fixed_size
+    return f"This network takes views of {h} x {w} pixels only: pictures are squeezed into that shape."
 
 
 def _shown_for(pooling: str) -> Any:

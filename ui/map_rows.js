@@ -19,7 +19,7 @@ function load() {
     both.className = "both";
     for (const side of "ab") drawn(both, value, row, side);
   }
-  if (value) paintBar(bar, value.scale, "share of the score, per cell");
+  if (value) paintBar(bar, value.scale, value.unit);
 }
 
 function drawn(both, value, row, side) {

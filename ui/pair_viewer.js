@@ -15,9 +15,19 @@ async function load() {
   if (!value) { data = null; for (const s of "ab") { clear($("canvas", stage[s])); mark(s, null, []); } say(); return; }
   const [buffer] = await Promise.all([fetch(value.numbers.url).then((r) => r.arrayBuffer()), picture("a", value), picture("b", value)]);
   if (mine !== generation) return; // a newer pair arrived meanwhile
+  if (value.method === "none") { // a black box's map is still to be drawn: pictures and score only
+    data = null;
+    for (const s of "ab") { clear($("canvas", stage[s])); mark(s, null, []); }
+    status.textContent = "This network's score cannot be split into places. Its map is drawn by hiding parts of the pictures.";
+    root.dataset.ready = "1";
+    return;
+  }
   data = unpack(value, buffer);
-  mode = value.mode || "share";
+  const additive = value.method === "decomposition" || value.method === "last-block values";
+  mode = value.mode === "cosine" && data.cosine ? "cosine" : "share";
   for (const input of element.querySelectorAll('input[type="radio"]')) input.checked = input.value === mode;
+  $(".switch").hidden = !data.cosine;
+  $(".switch .share").textContent = additive ? "share of the score" : "change of the score";
   if (pinned !== (value.pin || null)) props.value = { ...value, pin: pinned };
   draw(pinned); say();
   root.dataset.ready = "1";
@@ -34,10 +44,11 @@ function picture(side, value) {
 function unpack(value, buffer) {
   const [H, W] = value.grid_a, [R, C] = value.grid_b, n = H * W, m = R * C;
   return {
-    score: value.score, grid: { a: [H, W], b: [R, C] }, n, m,
+    score: value.score, method: value.method, unit: value.unit, grid: { a: [H, W], b: [R, C] }, n, m,
     scale: { map: value.scale_map, share: value.scale_share, cosine: value.scale_cosine },
     map: { a: new Float32Array(buffer, 0, n), b: new Float32Array(buffer, 4 * n, m) },
-    share: new Int16Array(buffer, 4 * (n + m), n * m), cosine: new Int16Array(buffer, 4 * (n + m) + 2 * n * m, n * m),
+    share: new Int16Array(buffer, 4 * (n + m), n * m),
+    cosine: value.scale_cosine ? new Int16Array(buffer, 4 * (n + m) + 2 * n * m, n * m) : null,
   };
 }
 
@@ -61,14 +72,14 @@ function draw(point) {
   current = point;
   if (!point) {
     for (const s of "ab") { paint($("canvas", stage[s]), ...data.grid[s], (i) => data.map[s][i], data.scale.map); mark(s, null, []); }
-    paintBar(bar, data.scale.map, "share of the score, per cell");
+    paintBar(bar, data.scale.map, data.unit);
   } else {
     const far = other[point.side], value = row(point), scale = scaleOf(value, far === "a" ? data.n : data.m);
     clear($("canvas", stage[point.side]));
     paint($("canvas", stage[far]), ...data.grid[far], value, scale);
     mark(point.side, point, []); mark(far, null, best(value, far));
     const name = point.side.toUpperCase();
-    paintBar(bar, scale, mode === "share" ? `share of the score, with the cell of ${name}` : `cosine with the cell of ${name}`);
+    paintBar(bar, scale, mode === "share" ? `${WITH_POINT[data.method]} the cell of ${name}` : `cosine with the cell of ${name}`);
   }
   root.dataset.point = point ? `${point.side}:${point.row},${point.col}` : "";
   $(".readout").textContent = point && point !== pinned ? `Here: ${sentence(point)}` : "";
@@ -91,13 +102,23 @@ function place(box, cell, H, W) {
   if (cell) Object.assign(box.style, { left: `${(100 * cell.col) / W}%`, top: `${(100 * cell.row) / H}%`, width: `${100 / W}%`, height: `${100 / H}%` });
 }
 
+// What the table of all pairs of cells holds under each method, and what a cell's own number says.
+const WITH_POINT = {
+  "decomposition": "share of the score, with", "last-block values": "share of the score, with",
+  "sliding window": "change of the score, both hidden: here and", "RISE": "change of the score, both shown: here and",
+};
+const OWN = {
+  "decomposition": "carries", "last-block values": "carries",
+  "sliding window": "hidden, takes from the score", "RISE": "shown, adds to the score",
+};
+
 function sentence(point) {
   const carried = data.map[point.side][point.row * data.grid[point.side][1] + point.col];
   const percent = data.score ? `, ${((100 * carried) / data.score).toFixed(1)} %` : "";
   const far = other[point.side], matches = best(row(point), far).map((m) => `${m.row},${m.col} (${number(m.value)})`);
   const unit = mode === "share" ? "by share" : "by cosine";
   const list = matches.length ? `Best matches in ${far.toUpperCase()}, ${unit}: ${matches.join(", ")}.` : `No cell of ${far.toUpperCase()} matches.`;
-  return `cell ${point.row},${point.col} of ${point.side.toUpperCase()} carries ${number(carried)} of ${number(data.score)}${percent}. ${list}`;
+  return `cell ${point.row},${point.col} of ${point.side.toUpperCase()} ${OWN[data.method]} ${number(carried)} of ${number(data.score)}${percent}. ${list}`;
 }
 
 function say(moving) {

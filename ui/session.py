@@ -1,7 +1,8 @@
-"""The server's only state: networks and features in bounded caches."""
+"""The server's only state: networks, features and drawn maps in bounded caches."""
 
 import hashlib
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,35 +10,46 @@ from typing import Any
 from PIL import Image
 
 import model_zoo
+from model_zoo.devices import on_device, weight_bytes
+from model_zoo.engines import with_engine
 from simvis_core import EmbeddingNetwork, PairExplanation, Pooling, SimvisError, View, explain_features, open_picture
+from simvis_core.explain import Explaining, default_method, explain_by
 from simvis_core.images import Framing
+from simvis_core.perturbation import MASKED, finished
 from ui.cache import BoundedCache
+from ui.own_models import OwnModels
 
 MEBIBYTE = 2**20
+NETWORKS_LIMIT = 1536 * MEBIBYTE
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a visitor chose beside the pictures. ``pooling`` may carry an exponent, as in gem:4."""
+    """What a visitor chose beside the pictures. ``pooling`` may carry an exponent, as in gem:4.
+
+    ``method`` is what draws a black box's maps; None, or one that does not apply, leaves that to the network.
+    """
 
     backbone: str = "efficientnet_lite0"
     pooling: str = "avg"
     short_side: int = 224
     framing: Framing = "whole"
+    method: str | None = None
 
 
 @dataclass(frozen=True)
 class Seen:
-    """A picture as one network sees it: the view and its features."""
+    """A picture as one network sees it: the view, what the forward pass left, and a key that no other picture has."""
 
+    key: tuple[Any, ...]
     view: View
-    features: Any  # a torch tensor; this room does no arithmetic on it
+    activations: Any  # torch tensors; this room does no arithmetic on them
 
     @property
     def bytes(self) -> int:
         """What keeping it costs."""
         image = self.view.image
-        return int(image.width * image.height * 3 + self.view.pixels.nbytes + self.features.nbytes)
+        return int(image.width * image.height * 3 + self.view.pixels.nbytes + self.activations.nbytes)
 
 
 class Session:
@@ -45,50 +57,132 @@ class Session:
 
     Pooling, point, k and colours never run a backbone. ``forward_passes`` counts those that ran. Passes take turns:
     two at once on the same cores are slower than one after the other, many times so where threads wait by spinning.
+    A drawing by masks takes its turn batch by batch, so that nobody waits for all of it.
     """
 
-    def __init__(self, device: str = "cpu", features_limit: int = 1024 * MEBIBYTE) -> None:
-        self.device = device
+    def __init__(
+        self,
+        device: str = "cpu",
+        features_limit: int = 1024 * MEBIBYTE,
+        engine: str = "eager",
+        any_architecture: bool = True,
+        own: OwnModels | None = None,
+    ) -> None:
+        self.device, self.engine, self.any_architecture = device, engine, any_architecture
+        self.own = own or OwnModels()
         self.forward_passes = 0
         self._turn = threading.Lock()
-        self._networks: BoundedCache[EmbeddingNetwork] = BoundedCache(1024 * MEBIBYTE, _network_bytes)
+        self._networks: BoundedCache[EmbeddingNetwork] = BoundedCache(NETWORKS_LIMIT, weight_bytes)
         self._seen: BoundedCache[Seen] = BoundedCache(features_limit, lambda seen: seen.bytes)
+        self._drawn: BoundedCache[Any] = BoundedCache(features_limit // 8, lambda drawn: drawn.cells.nbytes)
 
     def network(self, name: str) -> EmbeddingNetwork:
-        """The card's network on this session's device. Raises SimvisError as `model_zoo.load` does."""
-        return self._networks.get(name, lambda: self._loaded(name))
+        """The network of a card, of a library's architecture or of one's own, on this session's device and engine.
+
+        Raises SimvisError as `model_zoo.load` does, for an architecture where only the catalogue is offered, and for
+        a network that is too large to be kept.
+        """
+        if model_zoo.is_architecture(name) and not self.any_architecture:
+            raise SimvisError(
+                f"the architecture '{name}', while this server offers its catalogue only",
+                f"one of {', '.join(model_zoo.names())}",
+                "choose one of these, or run SimVis on your own machine",
+            )
+        return self._networks.get(name, lambda: self._placed(name, self._load(name)))
+
+    def open_model(
+        self, file: str | Path, architecture: str, head: Any = "auto", between: Any = None
+    ) -> tuple[str, str]:
+        """Loads one's own checkpoint; the name it has from now on, and what was loaded in a sentence.
+
+        Raises SimvisError as `model_zoo.open_checkpoint` does.
+        """
+        name, network, report = self.own.open(file, architecture, head, between)
+        self._networks.get(name, lambda: self._placed(name, network))
+        return name, report
 
     def explain(self, file_a: str | Path, file_b: str | Path, settings: Settings) -> PairExplanation:
-        """The pair's explanation. Raises SimvisError, naming the picture, for one that cannot be read."""
-        network = self.network(settings.backbone).with_pooling(Pooling.parse(settings.pooling))
-        a, b = (self._see(network, file, settings, name) for file, name in ((file_a, "A"), (file_b, "B")))
-        return explain_features(network, a.view, b.view, a.features, b.features)
+        """The pair's explanation, a black box's with its maps as far as they are there without running masks.
+
+        Raises SimvisError, naming the picture, for one that cannot be read.
+        """
+        pair, seen = self._unmasked(file_a, file_b, settings)
+        method = _method(pair, settings)
+        known = [self._drawn.held((one.key, str(pair.network.pooling), method)) for one in seen]
+        if method == pair.method or None in known:
+            return pair
+        return finished(explain_by(pair, method, *known))
+
+    def drawing(self, file_a: str | Path, file_b: str | Path, settings: Settings) -> Explaining:
+        """The same, and masks are run where they are needed: yields (done, all), returns the explanation.
+
+        It can be left at any step. Raises SimvisError as `explain` does.
+        """
+        pair, seen = self._unmasked(file_a, file_b, settings)
+        method = _method(pair, settings)
+        if method == pair.method:
+            return pair
+        keys = [(one.key, str(pair.network.pooling), method) for one in seen]
+        steps = explain_by(pair, method, *(self._drawn.held(key) for key in keys))
+        while True:
+            with self._turn:
+                try:
+                    step = next(steps)
+                except StopIteration as end:
+                    pair = end.value
+                    break
+            yield step
+        for key, drawn in zip(keys, (pair.a, pair.b), strict=True):
+            self._drawn.get(key, lambda drawn=drawn: drawn)  # type: ignore[misc]
+        return pair
+
+    def explain_fully(
+        self,
+        file_a: str | Path,
+        file_b: str | Path,
+        settings: Settings,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> PairExplanation:
+        """The explanation with all its maps; ``progress`` is told how far masks are. Raises as `explain` does."""
+        return finished(self.drawing(file_a, file_b, settings), progress)
 
     @property
     def cached_bytes(self) -> int:
-        """Memory held for features and their pictures."""
-        return self._seen.bytes
+        """Memory held for features and their pictures, and for drawn maps."""
+        return self._seen.bytes + self._drawn.bytes
+
+    def _unmasked(self, file_a: Any, file_b: Any, settings: Settings) -> tuple[PairExplanation, tuple[Seen, Seen]]:
+        network = self.network(settings.backbone).with_pooling(Pooling.parse(settings.pooling))
+        a, b = (self._see(network, file, settings, name) for file, name in ((file_a, "A"), (file_b, "B")))
+        return explain_features(network, a.view, b.view, a.activations, b.activations, unsplit=True), (a, b)
 
     def _see(self, network: EmbeddingNetwork, file: str | Path, settings: Settings, name: str) -> Seen:
-        key = (network.fingerprint, settings.short_side, settings.framing, content_hash(file))
-        return self._seen.get(key, lambda: self._run(network, _opened(file, name), settings))
+        key = (network.fingerprint, network.engine, settings.short_side, settings.framing, content_hash(file))
+        return self._seen.get(key, lambda: self._run(network, _opened(file, name), settings, key))
 
-    def _run(self, network: EmbeddingNetwork, image: Image.Image, settings: Settings) -> Seen:
+    def _run(self, network: EmbeddingNetwork, image: Image.Image, settings: Settings, key: tuple[Any, ...]) -> Seen:
         view = network.view(image, settings.short_side, settings.framing)
         with self._turn:
             self.forward_passes += 1
-            return Seen(view, network.features(view.pixels[None])[0])
+            return Seen(key, view, network.activations(view.pixels[None]).one())
 
-    def _loaded(self, name: str) -> EmbeddingNetwork:
-        network = model_zoo.load(name)
-        try:
-            for module in (network.backbone, network.head):
-                if module is not None:
-                    module.to(self.device)
-        except (RuntimeError, AssertionError, NotImplementedError) as error:  # as PyTorch refuses a device
-            reason = str(error).splitlines()[0]
-            raise SimvisError(f"device '{self.device}' ({reason})", "one that PyTorch finds here", "use cpu") from error
-        return network
+    def _load(self, name: str) -> EmbeddingNetwork:
+        return self.own.reopen(name) if self.own.knows(name) else model_zoo.load(name)
+
+    def _placed(self, name: str, network: EmbeddingNetwork) -> EmbeddingNetwork:
+        if weight_bytes(network) > NETWORKS_LIMIT // 2:
+            raise SimvisError(
+                f"'{name}' with {weight_bytes(network) / MEBIBYTE:.0f} MiB of weights",
+                f"at most {NETWORKS_LIMIT // 2 // MEBIBYTE} MiB",
+                "choose a smaller network, or use SimVis from Python",
+            )
+        return with_engine(on_device(network, self.device), self.engine)
+
+
+def _method(pair: PairExplanation, settings: Settings) -> Any:
+    """What is to draw the pair's maps: a black box follows the visitor where it can."""
+    chosen = pair.verdict == "black box" and settings.method in MASKED
+    return settings.method if chosen else default_method(pair)
 
 
 def _opened(file: str | Path, name: str) -> Image.Image:
@@ -107,8 +201,3 @@ def content_hash(file: str | Path) -> str:
         raise SimvisError(
             f"'{file}', which cannot be opened ({error.strerror})", "a picture file", "check the name"
         ) from error
-
-
-def _network_bytes(network: EmbeddingNetwork) -> int:
-    modules = [module for module in (network.backbone, network.head) if module is not None]
-    return sum(tensor.nbytes for module in modules for tensor in module.state_dict().values())

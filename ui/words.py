@@ -11,6 +11,27 @@ VERDICTS = {
     "exact at this input": "exact at this input: the head's statistics are frozen at these pictures",
     "black box": "black box: this network's score is no sum over cells",
 }
+METHODS = {
+    "decomposition": "",
+    "last-block values": "Map by last-block values, an estimate: what each place gave to the class token in the last "
+    "block alone. The rest had been gathered before and is in no place.",
+    "sliding window": "Map by a sliding window: how much the score falls while a window around the place is hidden. "
+    "These falls need not add up to the score.",
+    "RISE": "Map by RISE: how much higher the score is, on average, while the place is shown among random masks. "
+    "These differences need not add up to the score.",
+    "none": "No map yet.",
+}
+SUMS = {
+    "decomposition": ("in the pictures", "from the bias"),
+    "last-block values": ("in the map", "that it leaves out"),
+}
+UNITS = {
+    "decomposition": "share of the score, per cell",
+    "last-block values": "share of the score, per cell",
+    "sliding window": "fall of the score while hidden",
+    "RISE": "rise of the score while shown",
+    "none": "",
+}
 
 
 def number(value: float) -> str:
@@ -42,12 +63,26 @@ def score_line(pair: PairExplanation) -> str:
 
 def ledger_line(pair: PairExplanation) -> str:
     """``0.69 in the pictures + 0.05 from the bias = 0.74``: rounded, and adding up. Then verdict and what-if."""
+    parts = (_sum(pair), f"<em>{VERDICTS[pair.verdict]}</em>", METHODS[pair.method], what_if(pair))
+    return " &middot; ".join(part for part in parts if part)
+
+
+def _sum(pair: PairExplanation) -> str:
+    if pair.method not in SUMS:
+        return ""
     score = round(pair.score, 3)
     bias = round(pair.score - pair.ledger["cells_cells"], 3)
     sign = "-" if bias < 0 else "+"
-    sum_line = f"{three(score - bias)} in the pictures {sign} {three(abs(bias))} from the bias = {three(score)}"
-    parts = (sum_line, f"<em>{VERDICTS[pair.verdict]}</em>", what_if(pair))
-    return " &middot; ".join(part for part in parts if part)
+    inside, outside = SUMS[pair.method]
+    return f"{three(score - bias)} {inside} {sign} {three(abs(bias))} {outside} = {three(score)}"
+
+
+def progress(done: int, count: int) -> str:
+    """How far the masks are, as a bar with its numbers; nothing when there are none to run."""
+    if not count:
+        return ""
+    text = f"Drawing the map: {done} of {count} masked pictures"
+    return f'<label class="progress">{text} <progress value="{done}" max="{count}">{text}</progress></label>'
 
 
 def concentration(pair: PairExplanation) -> str:
@@ -72,10 +107,20 @@ def notice(text: str) -> str:
     return f'<div role="alert" class="notice">{html.escape(text)}</div>' if text else ""
 
 
+def report(text: str) -> str:
+    """What a load did, as a quiet notice."""
+    return f'<div role="status" class="report">{html.escape(text)}</div>'
+
+
 def network_label(name: str) -> str:
     """The network's title, with what it downloads."""
     card = model_zoo.card(name)
-    return card.title if card.bundled else f"{card.title} (downloads {card.weights.megabytes:.0f} MB)"
+    return card.title if card.bundled else f"{card.title} (downloads {size(card)})"
+
+
+def size(card: model_zoo.ModelCard) -> str:
+    """How much a card downloads, as far as it is known before."""
+    return f"{card.weights.megabytes:.0f} MB" if card.weights.megabytes else "its weights"
 
 
 def card_text(name: str) -> str:

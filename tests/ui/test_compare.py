@@ -30,12 +30,12 @@ def handlers(session, tmp_path):
 @pytest.fixture
 def asked(files):
     """Pictures and settings as the page sends them."""
-    return [*map(str, files), "tiny", "avg", 3.0, 16, "whole"]
+    return [*map(str, files), "tiny", "avg", 3.0, 16, "whole", None]
 
 
 def shown(answer):
     """Notice, score, ledger and viewer of a comparison."""
-    return dict(zip(("notice", "score", "ledger", "credits", "viewer"), answer, strict=False))
+    return dict(zip(("notice", "score", "ledger", "credits", "method", "viewer"), answer, strict=False))
 
 
 def test_a_pair_fills_every_panel(handlers, asked, pair):
@@ -142,7 +142,9 @@ def test_a_link_brings_back_what_was_shown(handlers, asked, monkeypatch):
     assert answer[3]["value"] == asked[3]
     assert answer[4]["value"] == asked[4]
     assert answer[4]["visible"] == (asked[3] == "gem")
-    assert [answer[2], *answer[5:10]] == [asked[2], *asked[5:], "teal-brown", 0.4, pin]
+    assert [answer[2], *answer[5:7]] == [asked[2], *asked[5:7]]
+    assert answer[7]["value"] is None
+    assert answer[8:11] == ["teal-brown", 0.4, pin]
 
 
 @pytest.mark.parametrize("asked_for", ["/etc/passwd", "sample/../credits.json", f"{'0' * 64}.png"])
@@ -155,6 +157,16 @@ def test_a_link_that_cannot_be_followed_changes_nothing_and_says_why(handlers, m
     assert len(said) == 1
     assert "upload the picture again" in said[0]
     assert handlers.open_page(SimpleNamespace(query_params={})) == answer
+
+
+def test_a_link_to_an_unknown_network_changes_nothing_and_says_why(tmp_path, monkeypatch):
+    said, sample = [], f"sample/{samples.pairs()[0]['a']}"
+    monkeypatch.setattr(gr, "Warning", lambda text, **_: said.append(text))
+    handlers = Handlers(Session(any_architecture=False), LinkedPictures(tmp_path / "links"))
+    for name, reason in (("../../x", "choose"), ("timm/resnet18", "its catalogue only"), ("yours/x", "load the file")):
+        answer = handlers.open_page(SimpleNamespace(query_params={"a": sample, "b": sample, "backbone": name}))
+        assert all(part == gr.skip() for part in answer)
+        assert reason in said[-1]
 
 
 def test_a_network_that_cannot_be_had_keeps_a_working_one(handlers, monkeypatch):

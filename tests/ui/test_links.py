@@ -17,11 +17,12 @@ from ui.links import LinkedPictures
 
 SETTINGS = st.fixed_dictionaries(
     {
-        "backbone": st.sampled_from(["efficientnet_lite0", "mobilenet_v2"]),
+        "backbone": st.sampled_from(["efficientnet_lite0", "timm/vit_tiny_patch16_224.augreg_in21k", "yours/my net-1a2b3c"]),
         "pooling": st.sampled_from(list(POOLINGS)),
         "exponent": st.integers(2, 40).map(lambda steps: steps / 2),
         "short_side": st.sampled_from([224, 384, 512]),
         "framing": st.sampled_from(FRAMINGS),
+        "method": st.sampled_from(["auto", "last-block values", "sliding window", "RISE"]),
         "colours": st.sampled_from(list(STOPS)),
         "opacity": st.integers(2, 20).map(lambda steps: steps / 20),
     }
@@ -45,13 +46,12 @@ def test_what_a_link_says_is_read_back(settings, pin, name):
 
 
 def test_settings_that_a_link_leaves_out_are_the_pages_own():
-    assert choices.read({}) == ["efficientnet_lite0", "avg", 3.0, 224, "whole", "blue-red", 0.85]
+    assert choices.read({}) == ["efficientnet_lite0", "avg", 3.0, 224, "whole", "auto", "blue-red", 0.85]
 
 
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("backbone", "../../x"),
         ("pooling", "gem:4"),
         ("exponent", "0.5"),
         ("exponent", "nan"),
@@ -60,6 +60,7 @@ def test_settings_that_a_link_leaves_out_are_the_pages_own():
         ("short_side", "223"),
         ("short_side", "99999999999"),
         ("framing", "<script>"),
+        ("method", "decomposition"),
         ("colours", ""),
         ("opacity", "-1"),
         ("opacity", "1e9"),

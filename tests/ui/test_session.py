@@ -49,10 +49,10 @@ def test_switching_the_pooling_on_the_page_runs_no_backbone(session, files, back
     """The whole handler, panels and verdict included."""
     compare = Handlers(session, LinkedPictures(tmp_path / "links")).compare
     viewer = {"key": "", "pin": None, "mode": "share"}
-    compare(*map(str, files), "tiny", "avg", 3.0, 16, "whole", viewer, 3, None)
+    compare(*map(str, files), "tiny", "avg", 3.0, 16, "whole", None, viewer, 3, None)
     before = len(backbone_calls)
     for pooling, exponent in (("max", 3.0), ("gem", 3.0), ("gem", 9.0), ("avg", 3.0)):
-        compare(*map(str, files), "tiny", pooling, exponent, 16, "whole", viewer, 3, None)
+        compare(*map(str, files), "tiny", pooling, exponent, 16, "whole", None, viewer, 3, None)
     assert session.forward_passes == 2
     assert len(backbone_calls) == before
 

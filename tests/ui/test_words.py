@@ -3,21 +3,24 @@
 import re
 from decimal import Decimal
 from types import SimpleNamespace
+from typing import get_args
 
 import pytest
 import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from simvis_core.decomposition import Method
 from ui import words
 
 COSINES = st.floats(-1, 1)
 
 
-def stub(score, cells_cells, verdict="exact"):
+def stub(score, cells_cells, verdict="exact", method="decomposition"):
     """As much of an explanation as the score lines read."""
     network = SimpleNamespace(pooling="avg", trained_pooling="avg")
-    return SimpleNamespace(score=score, ledger={"cells_cells": cells_cells}, verdict=verdict, network=network)
+    ledger = {"cells_cells": cells_cells}
+    return SimpleNamespace(score=score, ledger=ledger, verdict=verdict, network=network, method=method)
 
 
 @given(COSINES, st.floats(-2, 2))
@@ -45,6 +48,20 @@ def test_a_negative_bias_is_taken_away():
 @pytest.mark.parametrize("verdict", ["exact", "exact at this input", "black box"])
 def test_every_verdict_has_words(verdict):
     assert verdict in words.ledger_line(stub(0.5, 0.5, verdict))
+
+
+@pytest.mark.parametrize("method", get_args(Method))
+def test_every_method_has_words_a_unit_and_a_sum_only_where_it_adds_up(method):
+    line = words.ledger_line(stub(0.5, 0.2, "black box", method))
+    assert words.METHODS[method] in line
+    assert (" = 0.500" in line) == (method in ("decomposition", "last-block values"))
+    assert bool(words.UNITS[method]) == (method != "none")
+
+
+def test_progress_is_a_bar_with_its_numbers_or_nothing():
+    assert words.progress(0, 0) == ""
+    assert "24 of 96" in words.progress(24, 96)
+    assert '<progress value="24" max="96">' in words.progress(24, 96)
 
 
 @given(COSINES)
