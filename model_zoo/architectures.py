@@ -98,7 +98,7 @@ def arrange(
     anatomy = LIBRARIES[architecture.name.partition("/")[0]].anatomy(architecture.source, probe)
     found = _proved(anatomy, base, probe)
     trained = found.pooling if pooling is None or head is None else Pooling.parse(pooling)
-    own = _in_line(found.head, head) if trained == found.pooling else head
+    own = _in_line(found.head, head) if _as_wide(trained, found.pooling) else head
     network = EmbeddingNetwork(
         found.backbone,
         found.pooling if pooling is None else pooling,
@@ -160,6 +160,11 @@ def _agrees(network: EmbeddingNetwork, probe: Tensor, wanted: Tensor) -> bool:
     except _REFUSES:
         return False
     return found.shape == wanted.shape and bool((found - wanted).norm() <= _AGREES)
+
+
+def _as_wide(one: Pooling, other: Pooling) -> bool:
+    """Whether the same layers can follow both poolings."""
+    return one == other or (not one.inner and not other.inner and one.width(1, 2, 3) == other.width(1, 2, 3))
 
 
 def _in_line(first: nn.Module | None, second: nn.Module | None) -> nn.Module | None:

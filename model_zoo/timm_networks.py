@@ -44,8 +44,11 @@ def create(name: str, pretrained: bool) -> Created:
     """The network for views of any size where its family can take them; what timm raises is let through."""
     network: Any = _created(name, pretrained)
     facts = dict(network.pretrained_cfg)
-    classifier = facts.get("classifier") or ()
-    return Created(network, (classifier,) if isinstance(classifier, str) else tuple(classifier), facts)
+    found = facts.get("classifier") or ()
+    classifier = (found,) if isinstance(found, str) else tuple(found)
+    if isinstance(network, VGG):  # its layers behind the features are the classifier's own
+        network.pre_logits, classifier = nn.Identity(), ("pre_logits", *classifier)
+    return Created(network, classifier, facts)
 
 
 def described(name: str) -> dict[str, Any]:
@@ -70,7 +73,7 @@ def anatomy(network: nn.Module, probe: Tensor) -> Anatomy:
         return Anatomy(network, (), (), network, network)
     trunk = _map_trunk(network, output) if output.ndim == 4 else _token_trunk(network, output)
     fallback: nn.Module = OwnTrunk(trunk)
-    if isinstance(network, VGG):  # its layers behind the features are the classifier's own, as torchvision names them
+    if isinstance(network, VGG):
         return Anatomy(trunk, ("avg",), (None,), fallback, None)
     poolings: tuple[str, ...] = _POOLINGS
     if getattr(network, "global_pool", None) == "token" and isinstance(trunk, TokenTrunk) and trunk.prefix:
