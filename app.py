@@ -133,7 +133,8 @@ def _parser() -> argparse.ArgumentParser:
     _network_options(pair, engine="eager")
     pair.add_argument("--out", default="out", metavar="DIR", help="folder for overlays, maps and manifest")
     pair.set_defaults(run=explain, models=None, model_uploads=False, catalogue_only=False)
-    commands.add_parser("models", help="list the networks; timm/NAME and torchvision/NAME work too").set_defaults(run=models)
+    listing = commands.add_parser("models", help="list the networks; timm/NAME and torchvision/NAME work too")
+    listing.set_defaults(run=models)
     return parser
 
 

@@ -9,12 +9,15 @@ from torch import nn
 class Created(NamedTuple):
     """A library's network without its classifier, the classifier's paths, and what the library says of it.
 
-    ``facts`` are in timm's words: mean, std, input_size (3, h, w), interpolation, num_classes, license, url.
+    ``discarded`` are paths of more layers that belong to classification alone: VGG's fully connected ones, auxiliary
+    classifiers. ``facts`` are in timm's words: mean, std, input_size (3, h, w), interpolation, num_classes, license and
+    url.
     """
 
     network: nn.Module
     classifier: tuple[str, ...]
     facts: dict[str, Any]
+    discarded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

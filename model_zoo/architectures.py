@@ -26,7 +26,8 @@ _REFUSES = (SimvisError, RuntimeError, AssertionError, ValueError, IndexError)
 class Architecture:
     """A library's network before its features are found. ``source`` has the library's key names and no classifier.
 
-    ``classifier`` are the paths of the classifier in the library's full network, ``classes`` how many it tells apart;
+    ``classifier`` are the paths of the classifier in the library's full network, ``classes`` how many it tells apart,
+    ``discarded`` the paths of more layers that belong to classification alone;
     ``facts`` is what the library says of the network (mean, std, input_size, interpolation, license, ...).
     """
 
@@ -35,6 +36,7 @@ class Architecture:
     classifier: tuple[str, ...]
     classes: int
     facts: dict[str, Any]
+    discarded: tuple[str, ...] = ()
 
 
 def names() -> list[str]:
@@ -60,9 +62,8 @@ def build(name: str, pretrained: bool = False) -> Architecture:
         if not pretrained:
             raise
         raise _no_weights(name, error) from error
-    return Architecture(
-        name, created.network.eval(), created.classifier, int(created.facts.get("num_classes") or 0), created.facts
-    )
+    classes = int(created.facts.get("num_classes") or 0)
+    return Architecture(name, created.network.eval(), created.classifier, classes, created.facts, created.discarded)
 
 
 def described(name: str) -> dict[str, Any]:

@@ -227,6 +227,7 @@ class _Place:
         self.tops = {key.partition(".")[0] for key in built.source.state_dict()}
         self.buffers = {name for name, _ in built.source.named_buffers()}
         self.classifiers = tuple(self._outermost(path) for path in built.classifier)
+        self.discarded = built.discarded
 
     def _outermost(self, path: str) -> str:
         top = path.partition(".")[0]
@@ -237,6 +238,8 @@ class _Place:
         name = self.fit.inner(key)
         if name in self.buffers:
             return "which the network computes itself"
+        if name is not None and any(name.startswith(f"{path}.") for path in self.discarded):
+            return "a layer of classification alone"
         if name is not None and self._at_classifier(name):
             return ""
         parts = (key if name is None else name).casefold().split(".")

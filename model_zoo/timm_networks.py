@@ -46,9 +46,10 @@ def create(name: str, pretrained: bool) -> Created:
     facts = dict(network.pretrained_cfg)
     found = facts.get("classifier") or ()
     classifier = (found,) if isinstance(found, str) else tuple(found)
-    if isinstance(network, VGG):  # its layers behind the features are the classifier's own
-        network.pre_logits, classifier = nn.Identity(), ("pre_logits", *classifier)
-    return Created(network, classifier, facts)
+    if not isinstance(network, VGG):
+        return Created(network, classifier, facts)
+    network.pre_logits = nn.Identity()  # its layers behind the features are the classifier's own
+    return Created(network, classifier, facts, ("pre_logits",))
 
 
 def described(name: str) -> dict[str, Any]:

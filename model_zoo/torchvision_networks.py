@@ -11,6 +11,7 @@ import torch
 import torchvision
 from torch import Tensor, fx, nn
 from torch.nn import functional
+from torchvision.models import VGG, AlexNet, SqueezeNet
 from torchvision.models.vision_transformer import EncoderBlock, VisionTransformer
 
 from model_zoo.anatomy import Anatomy, Created
@@ -43,10 +44,11 @@ def create(name: str, pretrained: bool) -> Created:
     weights = torchvision.models.get_model_weights(name).DEFAULT
     untrained = {"init_weights": False} if name in ("googlenet", "inception_v3") and not pretrained else {}
     network = torchvision.models.get_model(name, weights=weights if pretrained else None, **untrained)
-    classifier = _classifier(network)
-    parent, _, child = classifier.rpartition(".")
-    setattr(network.get_submodule(parent), child, nn.Identity())
-    return Created(network, (classifier,), _facts(network, weights))
+    classifier, discarded = _classifier(network)
+    for path in classifier + discarded:
+        parent, _, child = path.rpartition(".")
+        setattr(network.get_submodule(parent), child, nn.Identity())
+    return Created(network, classifier, _facts(network, weights), discarded)
 
 
 def described(name: str) -> dict[str, Any]:
@@ -54,10 +56,17 @@ def described(name: str) -> dict[str, Any]:
     return _facts(None, torchvision.models.get_model_weights(name).DEFAULT)
 
 
-def _classifier(network: nn.Module) -> str:
-    """Path of the last linear layer; SqueezeNet's classifier is made of a convolution and its pooling."""
+def _classifier(network: nn.Module) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Path of the last linear layer, and of what else belongs to classification alone.
+
+    That is the auxiliary classifiers, which only training has, and the whole of ``classifier`` where it is made of a
+    convolution (SqueezeNet) or follows a grid of cells laid flat (VGG and AlexNet).
+    """
+    if isinstance(network, (SqueezeNet, VGG, AlexNet)):
+        return (), ("classifier",)
     linear = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)]
-    return linear[-1] if linear else "classifier"
+    auxiliary = tuple(name for name, _ in network.named_children() if name in ("aux1", "aux2", "AuxLogits"))
+    return (next(name for name in reversed(linear) if name.split(".")[0] not in auxiliary),), auxiliary
 
 
 def _facts(network: nn.Module | None, weights: Any) -> dict[str, Any]:

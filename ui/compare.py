@@ -163,9 +163,10 @@ def _settings(session: Session) -> tuple[list[Any], list[Any], list[Any]]:
             elem_id="backbone",
             min_width=140,
         )
+        network = session.network(_first(session))
         pooling = PoolingChoice(
-            choices.POOLING.values,
-            value=choices.POOLING.default,
+            list(network.poolings),
+            value=str(network.trained_pooling),
             label="Pooling",
             elem_id="pooling",
             min_width=140,
@@ -275,15 +276,15 @@ def _wire(widgets: Widgets, session: Session, pictures: LinkedPictures) -> None:
         "inputs": compare["inputs"],
         "outputs": [*widgets.drawing, *shown],
         "show_progress": "hidden",
-        "trigger_mode": "multiple",  # the older one is being cancelled
+        "trigger_mode": "multiple",  # the older one ends by itself
         "concurrency_limit": 2,
         "concurrency_id": "draw",
         "api_visibility": "private",
     }
-    drawings: list[Any] = []
 
     def compared(event: Any) -> None:
-        drawings.append(event.then(**draw))
+        # What is left of an older drawing goes first: its progress, and the button that stops it.
+        event.then(lambda: IDLE, None, widgets.drawing, **_PRIVATE).then(**draw)
 
     # `input` is the visitor's own doing (upload, paste, camera); what Python sets asks for itself below.
     changes = [widgets.image_a.input, widgets.image_b.input, pooling.input, exponent.input]
@@ -315,10 +316,8 @@ def _wire(widgets: Widgets, session: Session, pictures: LinkedPictures) -> None:
         **_PRIVATE,
     )
     compared(opened.success(**compare))
-    images = (widgets.image_a, widgets.image_b)
-    changes += [backbone.input, widgets.examples.select, *(image.clear for image in images)]
-    gr.on(changes, lambda: IDLE, None, widgets.drawing, cancels=drawings, **_PRIVATE)
-    widgets.drawing[1].click(handlers.stop, None, widgets.drawing, cancels=drawings, **_PRIVATE)
+    widgets.drawing[1].click(handlers.stop, None, widgets.drawing, **_PRIVATE)
+    blocks.unload(handlers.leave)
     # A pin needs no answer: the browser has drawn it. Telling Python keeps it for links, exports and the next pooling.
     widgets.viewer.pin(lambda _: None, widgets.viewer, None, **_PRIVATE, trigger_mode="always_last")
 

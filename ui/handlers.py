@@ -1,6 +1,6 @@
 """What the Compare tab's events do: component values in, component values out."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +45,13 @@ class Handlers:
         viewer: dict[str, Any],
         k: float | None,
         link_pin: Any,
+        request: gr.Request | None = None,
     ) -> list[Any]:
         """Everything the tab shows about the pair; a sentence and empty panels where it cannot be explained.
 
         A black box's maps come later, by `draw`, unless they were drawn before.
         """
+        self.session.ask(_visitor(request))
         if image_a is None or image_b is None:
             return [words.notice("Drop a picture into both places to compare them."), *EMPTY, link_pin]
         asked = (image_a, image_b, backbone, pooling, exponent, short_side, framing, method)
@@ -59,39 +61,56 @@ class Handlers:
             return [words.notice(str(error)), *EMPTY, link_pin]
         return ["", *shown, None]
 
-    def draw(self, *values: Any) -> Iterator[list[Any]]:
+    def draw(
+        self,
+        image_a: str | None,
+        image_b: str | None,
+        backbone: str,
+        pooling: str,
+        exponent: float,
+        short_side: int,
+        framing: Any,
+        method: str | None,
+        viewer: dict[str, Any],
+        k: float | None,
+        link_pin: Any,
+        request: gr.Request | None = None,
+    ) -> Iterator[list[Any]]:
         """A black box's maps by masks: how far they are, step by step, then what `compare` shows, with them.
 
-        Nothing for a pair that needs no masks. The page ends it when something else is asked for.
+        Nothing for a pair that needs no masks. It ends when its visitor asks for something else, or leaves.
         """
-        *asked, viewer, k, link_pin = values
-        if asked[0] is None or asked[1] is None:
+        visitor = _visitor(request)
+        ticket = self.session.ticket(visitor)
+        nothing = [gr.skip()] * (4 + len(EMPTY))
+        yield nothing  # Gradio empties the outputs of a generator that yields nothing
+        if image_a is None or image_b is None:
             return
-        try:
-            steps = self.session.drawing(asked[0], asked[1], self._settings(*asked[2:]))
-            pair = yield from self._progress(steps)
-            if pair is not None:
+        asked = (image_a, image_b, backbone, pooling, exponent, short_side, framing, method)
+        for pair, done, count in _followed(self._drawing(*asked)):
+            if self.session.ticket(visitor) != ticket:
+                yield nothing  # else Gradio, as it ends, repeats the last step over what the page shows by now
+                return
+            if pair is None:
+                yield [words.progress(done, count), gr.update(visible=True), *nothing[2:]]
+            else:
                 yield [*IDLE, "", *self._shown(pair, asked, viewer, k, link_pin), gr.skip()]
-        except SimvisError as error:
-            yield [*IDLE, words.notice(str(error)), *EMPTY, gr.skip()]
 
-    def _progress(self, steps: Explaining) -> Generator[list[Any], None, PairExplanation | None]:
-        """Shows each step; gives the explanation, or None where there was nothing to draw."""
-        started = False
-        while True:
-            try:
-                done, count = next(steps)
-            except StopIteration as end:
-                return end.value if started else None
-            started = True
-            yield [words.progress(done, count), gr.update(visible=True), *[gr.skip()] * (2 + len(EMPTY))]
+    def _drawing(self, image_a: str, image_b: str, *chosen: Any) -> Explaining:
+        """The session's drawing; even the settings are read inside it, where a refusal is met."""
+        return (yield from self.session.drawing(image_a, image_b, self._settings(*chosen)))
 
-    def stop(self) -> list[Any]:
-        """What is left on the page when a drawing is stopped."""
+    def stop(self, request: gr.Request | None = None) -> list[Any]:
+        """Ends the visitor's drawing; what is left on the page."""
+        self.session.ask(_visitor(request))
         return [words.notice("Stopped. The score stands; choose a method to draw its map after all."), IDLE[1]]
 
+    def leave(self, request: gr.Request) -> None:
+        """Ends the drawing of a visitor who closes the page."""
+        self.session.ask(_visitor(request))
+
     def _shown(self, pair: PairExplanation, asked: Any, viewer: dict[str, Any], k: Any, link_pin: Any) -> list[Any]:
-        image_a, image_b, _, _, exponent, _, framing, _ = asked
+        image_a, image_b, _, _, exponent, _, framing, method = asked
         others = panels.pooling_pairs(pair, exponent)
         hashes = [content_hash(image) for image in (image_a, image_b)]
         key = ":".join([*hashes, str(pair.a.grid), str(pair.b.grid), framing])
@@ -100,7 +119,7 @@ class Handlers:
             words.score_line(pair),
             words.ledger_line(pair),
             samples.credits_of(hashes),
-            _methods(pair),
+            _methods(pair, method),
             (pair, key, pin, viewer["mode"]),
             *self._topk(pair, k),
             panels.pooling_rows(others),
@@ -232,16 +251,35 @@ class Handlers:
         ]
 
 
+def _followed(steps: Explaining) -> Iterator[tuple[PairExplanation | None, int, int]]:
+    """Each step of a drawing, then the explanation; nothing where there is nothing to draw, or `compare` refused it."""
+    done = count = 0
+    while True:
+        try:
+            done, count = next(steps)
+        except SimvisError:
+            return
+        except StopIteration as end:
+            if count:
+                yield end.value, done, count
+            return
+        yield None, done, count
+
+
+def _visitor(request: gr.Request | None) -> str:
+    return str(request.session_hash) if request else ""
+
+
 def about(session: Session, name: str) -> str:
     """The network's card, or what was loaded of one's own, as Markdown."""
     return session.own.about(name) if session.own.knows(name) else words.card_text(name)
 
 
-def _methods(pair: PairExplanation) -> Any:
-    """What may draw the maps of a black box, and what did; nothing to choose for any other network."""
+def _methods(pair: PairExplanation, asked: str | None) -> Any:
+    """What may draw the maps of a black box, and what does; nothing to choose for any other network."""
     inner = pair.network.inner_pooling == str(pair.network.pooling) == "token"
     offered = list(choices.METHODS if inner else MASKED)
-    chosen = pair.method if pair.method in offered else offered[0]
+    chosen = next(method for method in (asked, pair.method, offered[0]) if method in offered)
     return gr.update(visible=pair.verdict == "black box", choices=offered, value=chosen)
 
 

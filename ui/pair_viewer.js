@@ -17,11 +17,13 @@ async function load() {
   if (mine !== generation) return; // a newer pair arrived meanwhile
   if (value.method === "none") { // a black box's map is still to be drawn: pictures and score only
     data = null;
+    root.classList.add("undrawn");
     for (const s of "ab") { clear($("canvas", stage[s])); mark(s, null, []); }
     status.textContent = "This network's score cannot be split into places. Its map is drawn by hiding parts of the pictures.";
     root.dataset.ready = "1";
     return;
   }
+  root.classList.remove("undrawn");
   data = unpack(value, buffer);
   const additive = value.method === "decomposition" || value.method === "last-block values";
   mode = value.mode === "cosine" && data.cosine ? "cosine" : "share";

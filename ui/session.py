@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from ui.cache import BoundedCache
 from ui.own_models import OwnModels
 
 MEBIBYTE = 2**20
+VISITORS = 10_000  # whose last ticket is remembered
 NETWORKS_LIMIT = 1536 * MEBIBYTE
 
 
@@ -71,6 +73,7 @@ class Session:
         self.device, self.engine, self.any_architecture = device, engine, any_architecture
         self.own = own or OwnModels()
         self.forward_passes = 0
+        self._tickets: OrderedDict[str, int] = OrderedDict()
         self._turn = threading.Lock()
         self._networks: BoundedCache[EmbeddingNetwork] = BoundedCache(NETWORKS_LIMIT, weight_bytes)
         self._seen: BoundedCache[Seen] = BoundedCache(features_limit, lambda seen: seen.bytes)
@@ -145,6 +148,18 @@ class Session:
     ) -> PairExplanation:
         """The explanation with all its maps; ``progress`` is told how far masks are. Raises as `explain` does."""
         return finished(self.drawing(file_a, file_b, settings), progress)
+
+    def ask(self, visitor: str) -> int:
+        """Notes that a visitor asks for something else, which ends that visitor's drawing; a ticket to ask with."""
+        ticket = self._tickets.pop(visitor, 0) + 1
+        self._tickets[visitor] = ticket
+        while len(self._tickets) > VISITORS:
+            self._tickets.popitem(last=False)
+        return ticket
+
+    def ticket(self, visitor: str) -> int:
+        """The ticket of what the visitor asked for last."""
+        return self._tickets.get(visitor, 0)
 
     @property
     def cached_bytes(self) -> int:

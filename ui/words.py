@@ -21,6 +21,7 @@ METHODS = {
     "These differences need not add up to the score.",
     "none": "No map yet.",
 }
+INNER_NAMES = {"token": "its class token", "own": "a pooling of its own"}
 SUMS = {
     "decomposition": ("in the pictures", "from the bias"),
     "last-block values": ("in the map", "that it leaves out"),
@@ -98,8 +99,8 @@ def concentration(pair: PairExplanation) -> str:
 
 def what_if(pair: PairExplanation) -> str:
     """Says that a pooling is not the one the head was trained with; empty where it is."""
-    trained = pair.network.trained_pooling
-    return "" if str(trained) == str(pair.network.pooling) else f"what-if: trained with {trained}"
+    trained = str(pair.network.trained_pooling)
+    return "" if trained == str(pair.network.pooling) else f"what-if: trained with {INNER_NAMES.get(trained, trained)}"
 
 
 def notice(text: str) -> str:

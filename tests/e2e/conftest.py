@@ -43,7 +43,7 @@ def browser():
 class Server:
     """``python app.py`` with a home of its own, and no way to the internet."""
 
-    def __init__(self, home):
+    def __init__(self, home, *options):
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         self.home, self.log, self.address = home, home / "server.log", f"http://127.0.0.1:{port}"
@@ -55,7 +55,11 @@ class Server:
         }
         with open(self.log, "w", encoding="utf-8") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "app.py", "--port", str(port)], cwd=ROOT, env=environment, stdout=log, stderr=log
+                [sys.executable, "app.py", "--port", str(port), *map(str, options)],
+                cwd=ROOT,
+                env=environment,
+                stdout=log,
+                stderr=log,
             )
 
     def wait(self):

@@ -17,7 +17,7 @@ from ui.links import LinkedPictures
 
 SETTINGS = st.fixed_dictionaries(
     {
-        "backbone": st.sampled_from(["efficientnet_lite0", "timm/vit_tiny_patch16_224.augreg_in21k", "yours/my net-1a2b3c"]),
+        "backbone": st.sampled_from(["efficientnet_lite0", "timm/vit_tiny_patch16_224.augreg", "yours/my net-1a2b3c"]),
         "pooling": st.sampled_from(list(POOLINGS)),
         "exponent": st.integers(2, 40).map(lambda steps: steps / 2),
         "short_side": st.sampled_from([224, 384, 512]),
