@@ -1,9 +1,13 @@
 """Where networks run."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
+from torch import Tensor, nn
 
 from simvis_core.errors import SimvisError
-from simvis_core.network import EmbeddingNetwork
+from simvis_core.network import Activations, EmbeddingNetwork
 
 AUTO = "auto"
 
@@ -39,3 +43,36 @@ def weight_bytes(network: EmbeddingNetwork) -> int:
     modules = [module for module in (network.backbone, network.head) if module is not None]
     weights = sum(tensor.nbytes for module in modules for tensor in module.state_dict().values())
     return weights if network.engine in ("eager", "channels_last", "bf16") else 2 * weights
+
+
+class Elsewhere(nn.Module):
+    """A backbone whose forward passes are made by a call, wherever that runs; its members are the backbone's own."""
+
+    def __init__(self, backbone: nn.Module, call: Callable[[Tensor], Tensor | Activations]) -> None:
+        super().__init__()
+        self._call = call
+        self._own = [backbone]  # in a list: not a submodule, so that pixels are not sent to its device
+
+    def __getattr__(self, name: str) -> Any:
+        """What PyTorch finds here, else what the backbone has: how it pools by itself, say."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(self.__dict__["_own"][0], name)
+
+    def state_dict(self, *arguments: Any, **options: Any) -> Any:
+        """The backbone's weights: what a fingerprint is made of, and what memory they take."""
+        return self._own[0].state_dict(*arguments, **options)
+
+    def forward(self, pixels: Tensor) -> Tensor | Activations:
+        """What the backbone gives."""
+        return self._call(pixels)
+
+
+def there_and_back(backbone: nn.Module, pixels: Tensor) -> Tensor | Activations:
+    """A forward pass on the backbone's own device, the result on the processor."""
+    with torch.inference_mode():
+        output = backbone(pixels.to(next(backbone.parameters())))
+    if isinstance(output, Tensor):
+        return output.cpu()
+    return Activations(*(None if part is None else part.cpu() for part in output))  # type: ignore[arg-type]

@@ -19,6 +19,7 @@ from simvis_core.images import Framing
 from simvis_core.perturbation import MASKED, finished
 from ui.cache import BoundedCache
 from ui.own_models import OwnModels
+from ui.zero_gpu import LentGpu, lent
 
 MEBIBYTE = 2**20
 VISITORS = 10_000  # whose last ticket is remembered
@@ -74,6 +75,7 @@ class Session:
         self.own = own or OwnModels()
         self.forward_passes = 0
         self._tickets: OrderedDict[str, int] = OrderedDict()
+        self._lent_gpu = LentGpu() if lent() else None
         self._turn = threading.Lock()
         self._networks: BoundedCache[EmbeddingNetwork] = BoundedCache(NETWORKS_LIMIT, weight_bytes)
         self._seen: BoundedCache[Seen] = BoundedCache(features_limit, lambda seen: seen.bytes)
@@ -191,6 +193,8 @@ class Session:
                 f"at most {NETWORKS_LIMIT // 2 // MEBIBYTE} MiB",
                 "choose a smaller network, or use SimVis from Python",
             )
+        if self._lent_gpu is not None:
+            return self._lent_gpu.placed(network)
         return with_engine(on_device(network, self.device), self.engine)
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 import model_zoo
 from simvis_core import SimvisError, explain_pair, open_picture
+from simvis_core.perturbation import sliding_windows
 from ui.compare import Handlers
 from ui.links import LinkedPictures
 from ui.session import Session, content_hash
@@ -149,3 +150,75 @@ def test_unknown_settings_are_sentences(session, files, small):
 def test_content_hash_is_sha256(tmp_path):
     (tmp_path / "abc").write_bytes(b"abc")
     assert content_hash(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+# Black boxes
+
+
+@pytest.fixture
+def black_box(session, tiny_network, monkeypatch):
+    """The session with a head that cannot be split."""
+    monkeypatch.setattr(tiny_network, "head", torch.nn.Sequential(torch.nn.Linear(6, 5), torch.nn.Softmax(-1)))
+    return session
+
+
+def test_a_black_box_has_its_score_at_once_and_its_map_when_drawn(black_box, files, small, backbone_calls):
+    before = black_box.explain(*files, small())
+    assert (before.method, before.verdict) == ("none", "black box")
+    assert before.map_a.abs().max() == 0
+    assert len(backbone_calls) == 2
+    steps = list(black_box.drawing(*files, small()))
+    assert steps[0][0] == 0
+    assert steps[-1][0] == steps[-1][1] > 0
+    after = black_box.explain(*files, small())
+    assert after.method == "sliding window"
+    assert after.score == pytest.approx(before.score, abs=1e-6)
+    assert after.map_a.abs().max() > 0
+
+
+def test_a_drawing_is_paid_for_once_and_picture_by_picture(black_box, files, small, backbone_calls, tmp_path):
+    black_box.explain_fully(*files, small())
+    ran = len(backbone_calls)
+    assert black_box.explain_fully(*files[::-1], small()).method == "sliding window"
+    assert len(backbone_calls) == ran
+    other = tmp_path / "other.png"
+    Image.open(files[0]).rotate(90).save(other)
+    told = []
+    black_box.explain_fully(files[0], other, small(), lambda done, count: told.append(count))
+    assert told[-1] == sliding_windows((24, 16), (3, 2))[0]  # of the new picture alone
+    assert len(backbone_calls) > ran
+
+
+def test_another_method_pooling_or_view_is_another_drawing(black_box, files, small):
+    black_box.explain_fully(*files, small())
+    assert black_box.explain(*files, small(method="RISE")).method == "none"
+    assert black_box.explain(*files, small(pooling="max")).method == "none"
+    assert black_box.explain(*files, small(framing="square")).method == "none"
+    assert black_box.explain(*files, small(method="last-block values")).method == "sliding window"
+
+
+def test_a_drawing_left_halfway_keeps_nothing_and_blocks_nobody(black_box, files, small):
+    drawing = black_box.drawing(*files, small())
+    next(drawing)
+    next(drawing)
+    drawing.close()
+    assert black_box.explain(*files, small()).method == "none"
+    assert black_box.explain_fully(*files, small()).method == "sliding window"
+
+
+def test_a_method_is_ignored_where_the_network_can_be_split(session, files, small, backbone_calls):
+    pair = session.explain_fully(*files, small(method="RISE"))
+    assert pair.method == "decomposition"
+    assert len(backbone_calls) == 2
+
+
+def test_a_ticket_is_of_the_visitors_last_question(session, monkeypatch):
+    assert session.ticket("anne") == 0
+    first = session.ask("anne")
+    session.ask("bert")
+    assert session.ticket("anne") == first
+    assert session.ask("anne") != first
+    monkeypatch.setattr("ui.session.VISITORS", 2)
+    for name in ("carl", "dora"):
+        session.ask(name)
+    assert session.ticket("bert") == 0
