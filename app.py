@@ -75,7 +75,7 @@ def explained(options: argparse.Namespace) -> PairExplanation:
     pooling = options.pooling or str(network.trained_pooling)
     usual = network.preprocess.whole_cells(Preprocess.short_side)
     size = usual if options.view_size is None else options.view_size
-    settings = Settings(backbone, pooling, size, options.framing, options.method)
+    settings = Settings(backbone, pooling, size, options.framing, options.method, insist=True)
     return session.explain_fully(options.a, options.b, settings, _told)
 
 
@@ -129,7 +129,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     pair.add_argument("--view-size", type=int, help="short side of the view in pixels (default: about 224)")
     pair.add_argument("--framing", default="whole", help="whole, square or crop")
-    pair.add_argument("--method", help="what draws a black box's maps: 'sliding window' or RISE")
+    pair.add_argument(
+        "--method",
+        choices=("sliding window", "RISE"),
+        help="draw the maps by masks (default: only those of a black box, by a sliding window)",
+    )
     _network_options(pair, engine="eager")
     pair.add_argument("--out", default="out", metavar="DIR", help="folder for overlays, maps and manifest")
     pair.set_defaults(run=explain, models=None, model_uploads=False, catalogue_only=False)

@@ -23,6 +23,7 @@ def first_images() -> tuple[Image.Image, Image.Image]:
 
 
 def distinct_pairs(count: int) -> list[list[Path]]:
-    """Pairs of sample pictures in which none comes twice."""
+    """Different pairs of sample pictures; none comes twice until all have been there."""
     files = sorted((FOLDER / "pictures").glob("*/*.jpg"))
-    return [files[2 * number : 2 * number + 2] for number in range(count)]
+    rounds = [files[shift:] + files[:shift] for shift in range(2)]  # the second pairs each with its other neighbour
+    return [files[at : at + 2] for files in rounds for at in range(0, len(files) - 1, 2)][:count]

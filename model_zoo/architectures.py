@@ -14,7 +14,7 @@ from model_zoo import timm_networks, torchvision_networks
 from model_zoo.anatomy import Anatomy
 from simvis_core.errors import SimvisError
 from simvis_core.images import Preprocess
-from simvis_core.network import EmbeddingNetwork
+from simvis_core.network import Activations, EmbeddingNetwork
 from simvis_core.poolings import Pooling
 
 _AGREES = 1e-4  # relative: the same sums in another order, in float32
@@ -97,19 +97,19 @@ def arrange(
     base = _preprocess(architecture)
     probe = torch.randn(1, 3, base.short_side, base.short_side, generator=torch.Generator().manual_seed(0))
     anatomy = LIBRARIES[architecture.name.partition("/")[0]].anatomy(architecture.source, probe)
-    found = _proved(anatomy, base, probe)
+    found, activations = _proved(anatomy, base, probe)
     trained = found.pooling if pooling is None or head is None else Pooling.parse(pooling)
     own = _in_line(found.head, head) if _as_wide(trained, found.pooling) else head
     network = EmbeddingNetwork(
         found.backbone,
         found.pooling if pooling is None else pooling,
         own,
-        _sized(found, base),
+        _sized(found, base, activations.features.shape[-1]),
         name=name or architecture.name,
         trained_pooling=trained,
     )
     if head is not None:
-        network.embed(probe)  # raises for a head that does not fit
+        network.unsplit(activations.one(), (1, 1))  # raises for a head that does not fit
     return network
 
 
@@ -131,33 +131,34 @@ def _preprocess(architecture: Architecture) -> Preprocess:
     )
 
 
-def _proved(anatomy: Anatomy, base: Preprocess, probe: Tensor) -> EmbeddingNetwork:
-    """The first candidate that gives the network's own embedding, else the fallback."""
-    candidates = _candidates(anatomy, base)
+def _proved(anatomy: Anatomy, base: Preprocess, probe: Tensor) -> tuple[EmbeddingNetwork, Activations]:
+    """The first candidate that gives the network's own embedding, else the fallback, with its activations."""
     if anatomy.embedding is None:
-        return next(candidates)
+        network = next(_candidates(anatomy, base))
+        return network, network.activations(probe)
     with torch.no_grad():
         wanted = anatomy.embedding(probe)
-    wanted = wanted / wanted.norm()
-    for network in candidates:
-        if _agrees(network, probe, wanted):
-            return network
-    for backbone in (anatomy.fallback, anatomy.embedding):
-        network = EmbeddingNetwork(backbone, "own", None, base)
-        if _agrees(network, probe, wanted):
-            return network
-    return network
+    wanted = (wanted / wanted.norm())[0]
+    seen: dict[nn.Module, Activations] = {}
+    for network in _candidates(anatomy, base):
+        seen[network.backbone] = seen.get(network.backbone) or network.activations(probe)
+        if _agrees(network, seen[network.backbone], wanted):
+            break
+    return network, seen[network.backbone]
 
 
 def _candidates(anatomy: Anatomy, base: Preprocess) -> Iterator[EmbeddingNetwork]:
+    """As the conventions suggest, then as a network that pools by itself, last the library's own as it stands."""
     for head in anatomy.heads:
         for pooling in anatomy.poolings:
             yield EmbeddingNetwork(anatomy.trunk, pooling, head, base)
+    for backbone in (anatomy.fallback, anatomy.embedding or anatomy.fallback):
+        yield EmbeddingNetwork(backbone, "own", None, base)
 
 
-def _agrees(network: EmbeddingNetwork, probe: Tensor, wanted: Tensor) -> bool:
+def _agrees(network: EmbeddingNetwork, activations: Activations, wanted: Tensor) -> bool:
     try:
-        found = network.embed(probe)
+        found = network.unsplit(activations.one(), (1, 1)).embedding
     except _REFUSES:
         return False
     return found.shape == wanted.shape and bool((found - wanted).norm() <= _AGREES)
@@ -173,10 +174,9 @@ def _in_line(first: nn.Module | None, second: nn.Module | None) -> nn.Module | N
     return nn.Sequential(*heads) if len(heads) > 1 else next(iter(heads), None)
 
 
-def _sized(network: EmbeddingNetwork, base: Preprocess) -> Preprocess:
+def _sized(network: EmbeddingNetwork, base: Preprocess, grid: int) -> Preprocess:
     """Stride from the probe's grid; a fixed size for a network that refuses another one."""
     side = base.short_side
-    grid = network.features(torch.zeros(1, 3, side, side)).shape[-1]
     stride = _stride(side, grid)
     cells = max(2, grid // 2)
     fixed = not _takes(network, (cells * stride, (cells + 1) * stride))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import app
@@ -243,3 +244,53 @@ def test_as_a_user_mistakes_it(tmp_path):
         "simvis: Got framing 'round'; wanted one of whole, square, crop: choose one of these."
     ]
     assert list(tmp_path.iterdir()) == []
+
+
+# One's own network
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """The weights of a small transformer with a class token."""
+    import timm
+
+    import model_zoo.operators  # noqa: F401
+
+    torch.manual_seed(51)
+    path = tmp_path_factory.mktemp("own") / "my_vit.pth"
+    torch.save({"state_dict": timm.create_model("vit_tiny_patch16_224", num_classes=0).state_dict()}, path)
+    return path
+
+
+OWN = ("--architecture", "timm/vit_tiny_patch16_224", "--view-size", "96")
+
+
+@pytest.mark.parametrize("method", [None, "sliding window"])
+def test_a_checkpoint_is_explained_and_the_manifest_says_what_drew_it(capsys, tmp_path, checkpoint, method):
+    options = [*OWN, *(("--method", method) if method else ())]
+    code, out, err = told(capsys, "explain", A, B, "--checkpoint", checkpoint, *options, "--out", tmp_path)
+    by = method or "last-block values"
+    assert code == 0
+    assert f"(black box, map by {by})" in out.splitlines()[0]
+    assert err.startswith("150 tensors of the trunk loaded")
+    assert ("cells_cells" in out) == (method is None)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert manifest["method"] == {"name": by, "additive": method is None}
+    assert manifest["network"]["name"].startswith("yours/my_vit-")
+    assert (manifest["network"]["engine"], manifest["network"]["pooling"]) == ("eager", "token")
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--checkpoint", "{}"], "--architecture with it"),
+        (["--checkpoint", "{}", "--architecture", "timm/resnet19"], "choose timm/resnet18"),
+        (["--checkpoint", "{}", "--architecture", "timm/resnet18"], "resnet18"),
+        (["--checkpoint", "nosuchfile.pth", "--architecture", "timm/resnet18"], "nosuchfile.pth"),
+        (["--engine", "nosuchengine"], "openvino"),
+        (["--backbone", "timm/resnet19"], "choose timm/resnet18"),
+    ],
+)
+def test_a_network_that_cannot_be_had_is_one_line(capsys, tmp_path, checkpoint, options, reason):
+    filled = [option.format(checkpoint) for option in options]
+    assert reason in refused(capsys, tmp_path, A, B, *filled)

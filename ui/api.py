@@ -21,8 +21,8 @@ def add_api(session: Session) -> None:
 
         image_a, image_b: picture files. backbone: a name that `app.py models` lists, timm/NAME or torchvision/NAME.
         pooling: avg, max, gem, gem:4, avgmax, catavgmax, flatten, token or own. view_size: short side of the views in
-        pixels. framing: whole, square or crop. method: what draws a black box's maps, "sliding window" or "RISE"; they
-        take a forward pass for each mask. Maps are rows of cells, signed, in units of the score; where additive is
+        pixels. framing: whole, square or crop. method: "sliding window" or "RISE" draw the maps by masks, with a forward
+        pass for each; empty, only those of a black box are. Maps are rows of cells, signed, in units of the score; where additive is
         true, map_a plus bias_part.a sums to the score.
         """
         return pair_json(_explain(session, image_a, image_b, backbone, pooling, view_size, framing, method))
@@ -113,7 +113,9 @@ def _explain(
             raise SimvisError(f"view_size {size:g}", "a whole number", "send 224")
         if method and method not in MASKED:
             raise SimvisError(f"method '{method}'", f"one of {', '.join(MASKED)}, or nothing", "send one of these")
-        return session.explain_fully(image_a, image_b, Settings(backbone, pooling, int(size), framing, method or None))
+        return session.explain_fully(
+            image_a, image_b, Settings(backbone, pooling, int(size), framing, method or None, True)
+        )
     except SimvisError as error:
         raise gr.Error(str(error), print_exception=False) from error
 

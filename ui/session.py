@@ -30,7 +30,8 @@ NETWORKS_LIMIT = 1536 * MEBIBYTE
 class Settings:
     """What a visitor chose beside the pictures. ``pooling`` may carry an exponent, as in gem:4.
 
-    ``method`` is what draws a black box's maps; None, or one that does not apply, leaves that to the network.
+    ``method`` is what draws a black box's maps; None, or one that does not apply, leaves that to the network. With
+    ``insist`` masks draw the maps of a network that could be split, too.
     """
 
     backbone: str = "efficientnet_lite0"
@@ -38,6 +39,7 @@ class Settings:
     short_side: int = 224
     framing: Framing = "whole"
     method: str | None = None
+    insist: bool = False
 
 
 @dataclass(frozen=True)
@@ -200,7 +202,7 @@ class Session:
 
 def _method(pair: PairExplanation, settings: Settings) -> Any:
     """What is to draw the pair's maps: a black box follows the visitor where it can."""
-    chosen = pair.verdict == "black box" and settings.method in MASKED
+    chosen = settings.method in MASKED and (settings.insist or pair.verdict == "black box")
     return settings.method if chosen else default_method(pair)
 
 

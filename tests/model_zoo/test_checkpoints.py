@@ -305,16 +305,24 @@ def test_the_librarys_classifier_is_left_out_unless_it_is_kept(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["torchvision/squeezenet1_1", "timm/levit_128s", "timm/deit_tiny_distilled_patch16_224"]
+    "name",
+    [
+        "torchvision/squeezenet1_1",
+        "torchvision/alexnet",
+        "torchvision/googlenet",
+        "timm/levit_128s",
+        "timm/deit_tiny_distilled_patch16_224",
+    ],
 )
 def test_every_kind_of_classifier_is_left_out(tmp_path, name):
-    """A convolution, one with a norm in front, and two of them."""
+    """A convolution, three layers, auxiliary ones, one with a norm in front, and two of them."""
     torch.manual_seed(18)
     library, _, inner = name.partition("/")
-    full = timm.create_model(inner) if library == "timm" else torchvision.models.get_model(inner, weights=None)
+    options = {"init_weights": False} if inner == "googlenet" else {}
+    full = timm.create_model(inner) if library == "timm" else torchvision.models.get_model(inner, **options)
     report = open_checkpoint(saved(tmp_path / "x.pth", full.state_dict()), name).report
     assert report.head == "none"
-    assert all(line.endswith("the classifier") for line in report.left_out)
+    assert all(line.endswith(("the classifier", "a layer of classification alone")) for line in report.left_out)
 
 
 @pytest.mark.parametrize(

@@ -222,3 +222,8 @@ def test_a_ticket_is_of_the_visitors_last_question(session, monkeypatch):
     for name in ("carl", "dora"):
         session.ask(name)
     assert session.ticket("bert") == 0
+
+
+def test_who_insists_gets_masks_for_any_network(session, files, small):
+    pair = session.explain_fully(*files, small(method="sliding window", insist=True))
+    assert (pair.method, pair.verdict, pair.additive) == ("sliding window", "black box", False)
