@@ -44,6 +44,8 @@ def explain_by(
 ) -> Explaining:
     """The pair with its maps drawn by a method of MASKED; yields how many masked pictures of how many are done.
 
+    Its verdict stays the network's, its ``additive`` is false.
+
     A picture that was drawn before is handed in as ``a`` or ``b`` and costs nothing.
 
     Raises SimvisError for a method that is not in MASKED.
@@ -59,7 +61,7 @@ def explain_by(
     yield 0, sum(counts)
     a = yield from _shifted(drawings[0], 0, sum(counts))
     b = yield from _shifted(drawings[1], counts[0], sum(counts))
-    return replace(pair, a=a, b=b)
+    return replace(pair, a=replace(a, verdict=pair.verdict), b=replace(b, verdict=pair.verdict))
 
 
 def _known(decomposition: Decomposition) -> Drawing:

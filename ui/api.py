@@ -21,9 +21,9 @@ def add_api(session: Session) -> None:
 
         image_a, image_b: picture files. backbone: a name that `app.py models` lists, timm/NAME or torchvision/NAME.
         pooling: avg, max, gem, gem:4, avgmax, catavgmax, flatten, token or own. view_size: short side of the views in
-        pixels. framing: whole, square or crop. method: "sliding window" or "RISE" draw the maps by masks, with a forward
-        pass for each; empty, only those of a black box are. Maps are rows of cells, signed, in units of the score; where additive is
-        true, map_a plus bias_part.a sums to the score.
+        pixels. framing: whole, square or crop. method: "sliding window" or "RISE" draw the maps by masks, with a
+        forward pass for each; empty, only those of a black box are. Maps are rows of cells, signed, in units of the
+        score; where additive is true, map_a plus bias_part.a sums to the score.
         """
         return pair_json(_explain(session, image_a, image_b, backbone, pooling, view_size, framing, method))
 
