@@ -16,6 +16,8 @@ from simvis_core import PairExplanation, SimvisError
 if TYPE_CHECKING:
     from ui.session import Session
 
+DEFAULT = "efficientnet_lite0"
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs a command; gives its exit code: 0, or 2 for a user's mistake, told in one sentence."""
@@ -42,7 +44,7 @@ def serve(options: argparse.Namespace) -> None:
             share=options.share,
             css=CSS,
             theme=THEME,
-            max_file_size="10mb",
+            max_file_size="2gb" if options.model_uploads else "10mb",  # `open_picture` has its own limit of 10 MB
             ssr_mode=False,
             run_history=False,
             enable_monitoring=False,
@@ -80,9 +82,11 @@ def explained(options: argparse.Namespace) -> PairExplanation:
 
 
 def _told(done: int, count: int) -> None:
-    """How far the masks are, on one line of a terminal."""
+    """How far the masks are: on one line of a terminal, elsewhere once as it begins."""
     if sys.stderr.isatty():
         print(f"\r{done} of {count} masked pictures", end="\n" if done == count else "", file=sys.stderr, flush=True)
+    elif done == 0:
+        print(f"running {count} masked pictures", file=sys.stderr, flush=True)
 
 
 def _session(options: argparse.Namespace) -> "tuple[Session, str]":
@@ -90,10 +94,16 @@ def _session(options: argparse.Namespace) -> "tuple[Session, str]":
     from ui.own_models import OwnModels
     from ui.session import Session
 
+    if options.models is not None and not options.models.is_dir():
+        raise SimvisError(f"--models '{options.models}'", "a folder of checkpoints", "name one that exists")
     own = OwnModels(options.models, options.model_uploads)
     session = Session(options.device, engine=options.engine, any_architecture=not options.catalogue_only, own=own)
     if options.checkpoint is None:
-        return session, options.backbone
+        if options.architecture or options.between or options.head != "auto":
+            raise SimvisError("--architecture, --head or --between alone", "--checkpoint with it", "name your file")
+        return session, options.backbone or DEFAULT
+    if options.backbone is not None:
+        raise SimvisError("both --backbone and --checkpoint", "one network", "leave one of them out")
     if not options.architecture:
         raise SimvisError("--checkpoint alone", "--architecture with it", "name it, for example timm/resnet50")
     name, report = session.open_model(options.checkpoint, options.architecture, options.head, options.between)
@@ -115,13 +125,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="app.py", description=__doc__)
     _serving_options(parser)
     _network_options(parser, engine="auto")
-    parser.set_defaults(run=serve, backbone="efficientnet_lite0")
+    parser.set_defaults(run=serve, backbone=None)
     commands = parser.add_subparsers(title="commands (without one, the page is served)")
     pair = commands.add_parser("explain", help="explain two pictures into a folder")
     pair.add_argument("a", metavar="A", help="a picture file")
     pair.add_argument("b", metavar="B", help="a picture file")
     pair.add_argument(
-        "--backbone", default="efficientnet_lite0", help="a name that `models` lists, timm/NAME or torchvision/NAME"
+        "--backbone", help=f"a name that `models` lists, timm/NAME or torchvision/NAME (default: {DEFAULT})"
     )
     pair.add_argument(
         "--pooling",
@@ -132,7 +142,8 @@ def _parser() -> argparse.ArgumentParser:
     pair.add_argument(
         "--method",
         choices=("sliding window", "RISE"),
-        help="draw the maps by masks (default: only those of a black box, by a sliding window)",
+        help="draw the maps by masks, RISE with 2000 a picture (default: a class token's by its last block's values, "
+        "another black box's by a sliding window)",
     )
     _network_options(pair, engine="eager")
     pair.add_argument("--out", default="out", metavar="DIR", help="folder for overlays, maps and manifest")

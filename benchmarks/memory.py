@@ -32,7 +32,7 @@ def tables(quick: bool) -> list[Table]:
             many,
             [
                 "Short side 224, through `ui.session.Session`: 128 pairs of new pictures, then new pairs of old ones. "
-                "The C library keeps about 200 MiB of what is freed, so the peak rises for a while after the cache is full."
+                "The C library keeps about 200 MiB of what is freed: the peak rises on a little after the cache is full."
             ],
         ),
     ]

@@ -46,9 +46,11 @@ def load(name: str, pooling: str | Pooling | None = None) -> EmbeddingNetwork:
     path = find(name, entry.weights)
     backbone, head = BACKBONES[entry.architecture]()
     load_into(name, path, entry.weights, backbone, head)
-    return EmbeddingNetwork(
+    network = EmbeddingNetwork(
         backbone, pooling or entry.pooling, head, entry.preprocess, name=name, trained_pooling=entry.pooling
     )
+    network.origin = entry.origin
+    return network
 
 
 def untrained(name: str, pooling: str | Pooling | None = None) -> EmbeddingNetwork:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from model_zoo import timm_networks, torchvision_networks
 from model_zoo.anatomy import Anatomy
+from model_zoo.trunks import TokenTrunk
 from simvis_core.errors import SimvisError
 from simvis_core.images import Preprocess
 from simvis_core.network import Activations, EmbeddingNetwork
@@ -19,7 +20,7 @@ from simvis_core.poolings import Pooling
 
 _AGREES = 1e-4  # relative: the same sums in another order, in float32
 # What a network raises for a view whose size it cannot take.
-_REFUSES = (SimvisError, RuntimeError, AssertionError, ValueError, IndexError)
+_REFUSES = (RuntimeError, AssertionError, ValueError, IndexError)
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,9 @@ def names() -> list[str]:
 
 def nearest(name: str, among: list[str]) -> list[str]:
     """The three names most like the one that was asked for."""
+    same = [other for other in among if other.rpartition("/")[2] == name.rpartition("/")[2].lower()]
     close = difflib.get_close_matches(name.lower(), among, 3, 0.4)
-    return close or difflib.get_close_matches(name.lower().rpartition("/")[2], among, 3, 0)
+    return (same + [other for other in close if other not in same])[:3] or among[:3]
 
 
 def build(name: str, pretrained: bool = False) -> Architecture:
@@ -74,6 +76,11 @@ def described(name: str) -> dict[str, Any]:
 
 def _known(name: str) -> tuple[ModuleType, str]:
     library, _, inner = name.partition("/")
+    name = name if len(name) <= 80 else f"{name[:80]}..."
+    if not inner:
+        raise SimvisError(
+            f"'{name}' as the architecture", "timm/NAME or torchvision/NAME", "name one, for example timm/resnet50"
+        )
     if library not in LIBRARIES or not LIBRARIES[library].knows(inner):
         close = " or ".join(nearest(name, names()))
         raise SimvisError(f"the architecture '{name}'", "timm/NAME or torchvision/NAME", f"choose {close}")
@@ -108,6 +115,7 @@ def arrange(
         name=name or architecture.name,
         trained_pooling=trained,
     )
+    network.origin = network.architecture = architecture.name
     if head is not None:
         network.unsplit(activations.one(), (1, 1))  # raises for a head that does not fit
     return network
@@ -157,6 +165,8 @@ def _candidates(anatomy: Anatomy, base: Preprocess) -> Iterator[EmbeddingNetwork
 
 
 def _agrees(network: EmbeddingNetwork, activations: Activations, wanted: Tensor) -> bool:
+    if network.pooling.name != "own" and activations.features[0, 0].numel() == 1:
+        return False  # one cell splits nothing: PiT, say, gives its class token alone
     try:
         found = network.unsplit(activations.one(), (1, 1)).embedding
     except _REFUSES:
@@ -179,8 +189,10 @@ def _sized(network: EmbeddingNetwork, base: Preprocess, grid: int) -> Preprocess
     side = base.short_side
     stride = _stride(side, grid)
     cells = max(2, grid // 2)
-    fixed = not _takes(network, (cells * stride, (cells + 1) * stride))
-    if fixed:
+    free = _takes(network, (cells * stride, (cells + 1) * stride))
+    if free and grid > 1 and isinstance(network.backbone, TokenTrunk):  # whose tables of positions may end
+        free = _takes(network, (grid * stride, (grid + 3) * stride))
+    if not free:
         return replace(base, stride=stride, fixed_size=(side, side))
     return replace(base, stride=stride, short_side=max(1, round(side / stride)) * stride)
 
@@ -201,11 +213,12 @@ def _takes(network: EmbeddingNetwork, size: tuple[int, int]) -> bool:
 
 
 def _no_weights(name: str, error: Exception) -> SimvisError:
-    reason = " ".join(str(error).split())[:200]
+    away = isinstance(error, OSError)  # as urllib and the hub's client say that nobody answers
+    reason = "nobody answers, and this machine has no copy" if away else " ".join(str(error).split())[:200]
     return SimvisError(
         f"'{name}', whose weights cannot be had ({reason})",
         "an architecture with published weights, and a connection on first use",
-        "connect this machine to the internet, or give your own weights with --checkpoint FILE",
+        "connect this machine to the internet, or load your own checkpoint of it",
     )
 
 

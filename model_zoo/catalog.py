@@ -1,6 +1,5 @@
 """The cards: which networks there are, where each comes from, and what may be done with it."""
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -72,12 +71,19 @@ def card(name: str) -> ModelCard:
 
         return _library_card(name, architectures.described(name))
     if name not in CATALOG:
-        raise SimvisError(
-            f"the network '{name}'",
-            f"one of {', '.join(CATALOG)}, or timm/NAME or torchvision/NAME",
-            f"choose {' or '.join(difflib.get_close_matches(name, CATALOG, 3, 0.0))}",
-        )
+        raise _unknown(name)
     return CATALOG[name]
+
+
+def _unknown(name: str) -> SimvisError:
+    from model_zoo import architectures  # noqa: PLC0415  (pulls in torchvision and timm)
+
+    close = architectures.nearest(name, [*CATALOG, *architectures.names()])
+    return SimvisError(
+        f"the network '{name}'",
+        f"one of {', '.join(CATALOG)}, or timm/NAME or torchvision/NAME",
+        f"choose {' or '.join(close)}",
+    )
 
 
 def _library_card(name: str, facts: Mapping[str, Any]) -> ModelCard:

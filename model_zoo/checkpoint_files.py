@@ -43,6 +43,7 @@ def read_checkpoint(path: Path) -> CheckpointFile:
 
     Raises SimvisError for a file that is missing, damaged, of another kind, or that wants to run code.
     """
+    _check_name(path)
     trunk = _only_trunk(path) if path.is_dir() else _beside("embedder", "trunk", path) or path
     embedder = _beside("trunk", "embedder", trunk)
     tree = _contents(trunk)
@@ -58,6 +59,12 @@ def read_checkpoint(path: Path) -> CheckpointFile:
         {".".join((*nest, key)): ".".join(nest) for nest, key, tensor in found},
         trunk.suffix != ".safetensors",
     )
+
+
+def _check_name(path: Path) -> None:
+    """A name longer than any file's is refused by the system each time it is asked about."""
+    if len(path.name.encode(errors="surrogateescape")) > 255:
+        raise SimvisError(f"'{path.name[:80]}...', which does not exist", "a checkpoint", "check the path")
 
 
 def _only_trunk(folder: Path) -> Path:
@@ -89,11 +96,20 @@ def _name(path: Path, trunk: Path, embedder: Path | None) -> str:
 
 
 def _flat(tree: Mapping[object, object], nest: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str, Tensor]]:
+    if len(nest) > DEEPEST:
+        raise SimvisError(f"a checkpoint with more than {DEEPEST} dicts in each other", "a checkpoint", _SAVE_AGAIN)
     for key, value in tree.items():
         if isinstance(value, Mapping):
             yield from _flat(value, (*nest, str(key)))
         elif isinstance(value, Tensor) and value.layout == torch.strided and not value.is_meta:
-            yield nest, str(key), value.detach()
+            yield nest, str(key), _whole(str(key), value.detach())
+
+
+def _whole(key: str, tensor: Tensor) -> Tensor:
+    """A tensor all of whose numbers are in the file: one number repeated a million times would fill the memory."""
+    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        raise SimvisError(f"'{key}', which the file does not hold as a whole", "all of its numbers", _SAVE_AGAIN)
+    return tensor
 
 
 def _contents(path: Path) -> Mapping[object, object]:
@@ -140,8 +156,7 @@ def _pickled(path: Path) -> object:
     """
     _check_pickled(path)
     try:
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            return torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if "Unsupported operand" in str(error):
             raise _damaged(path, error) from error
@@ -166,11 +181,14 @@ def _check_archive(path: Path) -> None:
         raise _damaged(path, "its end is missing")
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
+        packed = [entry.filename for entry in archive.infolist() if entry.compress_type != zipfile.ZIP_STORED]
     if any(name.endswith("/constants.pkl") for name in names):
         raise SimvisError(f"'{path.name}', a TorchScript program", "weights only", _SAVE_AGAIN)
     if not any(name.endswith("/data.pkl") for name in names):
         holds = f"with {names[0]}" if names else "without files"
         raise SimvisError(f"'{path.name}', a zip archive {holds}", "a checkpoint", "unpack it and give the file inside")
+    if packed:  # torch.save stores: a small file that unpacks to a large one is nobody's weights
+        raise SimvisError(f"'{path.name}', an archive of compressed files", "a checkpoint", _SAVE_AGAIN)
 
 
 def _code(path: Path, calls: list[str]) -> SimvisError:
@@ -193,4 +211,6 @@ def _damaged(path: Path, reason: object) -> SimvisError:
 
 # What PyTorch's restricted unpickler raises at bytes that make no sense.
 _BROKEN = (OSError, RuntimeError, EOFError, LookupError, ValueError, TypeError, AttributeError, struct.error)
+torch.serialization.add_safe_globals([argparse.Namespace])  # once: the list is the whole process's
+DEEPEST = 32
 ENDINGS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".tar")

@@ -130,12 +130,10 @@ def _roots(start: str, other: str) -> tuple[str, str]:
 
 def _fitted(source: nn.Module, key: str, tensor: Tensor, slot: Tensor) -> Tensor | None:
     """The tensor in the slot's shape and precision; None where it does not fit or holds no usable numbers."""
+    if tensor.shape != slot.shape:
+        return _resampled(source, key, tensor, slot)
     usable = tensor.is_floating_point() and bool(torch.isfinite(tensor).all())
-    if slot.is_floating_point() and not usable:
-        return None
-    if tensor.shape == slot.shape:
-        return tensor.to(slot.dtype)
-    return _resampled(source, key, tensor, slot)
+    return tensor.to(slot.dtype) if usable or not slot.is_floating_point() else None
 
 
 def _resampled(source: Any, key: str, tensor: Tensor, slot: Tensor) -> Tensor | None:

@@ -106,6 +106,7 @@ def _assembled(built: Architecture, base: EmbeddingNetwork, opened: _Opened, bet
         network.trained_pooling = pooling
     if network.pooling.positional and head is not None:  # such a head takes the trained view only
         network.preprocess = replace(network.preprocess, fixed_size=_view(base))
+    network.origin = f"{opened.file.name} for {built.name}"
     return Checkpoint(network, _report(opened, head, pooling))
 
 

@@ -27,6 +27,8 @@ def on_device(network: EmbeddingNetwork, device: str) -> EmbeddingNetwork:
     Raises SimvisError for a device that PyTorch does not find.
     """
     device = best_device() if device == AUTO else device
+    if device == "meta":  # PyTorch's device without numbers
+        raise SimvisError("device 'meta'", "one that computes", "use cpu")
     torch.backends.cudnn.allow_tf32 = False
     try:
         for module in (network.backbone, network.head):
@@ -36,6 +38,23 @@ def on_device(network: EmbeddingNetwork, device: str) -> EmbeddingNetwork:
         reason = str(error).splitlines()[0]
         raise SimvisError(f"device '{device}' ({reason})", "one that PyTorch finds here", "use cpu") from error
     return network
+
+
+def architecture_bytes(name: str) -> int:
+    """What an architecture's weights would take, without making them; 0 for one that cannot be built so.
+
+    Raises SimvisError for an unknown name.
+    """
+    from model_zoo import architectures  # noqa: PLC0415  (pulls in torchvision and timm)
+
+    try:
+        with torch.device("meta"):
+            source = architectures.build(name).source
+    except SimvisError:
+        raise
+    except (RuntimeError, NotImplementedError, ValueError):  # one that computes with its weights as it is built
+        return 0
+    return sum(tensor.nbytes for tensor in source.state_dict().values())
 
 
 def weight_bytes(network: EmbeddingNetwork) -> int:

@@ -70,6 +70,8 @@ class EmbeddingNetwork:
         self.head = head if head is None else head.eval()
         self.preprocess = preprocess or Preprocess()
         self.name = name
+        self.architecture = ""  # a library's name for it, where it has one
+        self.origin = ""  # architecture and file it came from, for a manifest
         self.engine = "eager"  # what runs the backbone; `model_zoo.engines` has others
         self.trained_pooling = Pooling.parse(trained_pooling or pooling)
         self._probe: list[Activations] = []  # of a probe picture, shared with every other pooling
@@ -115,7 +117,7 @@ class EmbeddingNetwork:
         weight = next(self.backbone.parameters(), pixels)
         try:
             output = self.backbone(pixels.to(weight))
-        except (RuntimeError, AssertionError, ValueError) as error:  # as PyTorch, timm and torchvision refuse a shape
+        except (RuntimeError, AssertionError, ValueError, IndexError) as error:  # as libraries refuse a shape
             if isinstance(error, SimvisError) or _out_of_memory(error):
                 raise
             raise self._refused(pixels, error) from error
@@ -247,8 +249,8 @@ class EmbeddingNetwork:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of weights, architecture and preprocessing: equal for networks that give equal features and heads."""
-        digest = hashlib.sha256(repr((self.preprocess, self.backbone, self.head)).encode())
+        """Hash of weights, layers, architecture and preprocessing; networks that differ in any of them differ in it."""
+        digest = hashlib.sha256(repr((self.architecture, self.preprocess, self.backbone, self.head)).encode())
         for module in (self.backbone, self.head):
             for key, tensor in module.state_dict().items() if module is not None else ():
                 digest.update(key.encode())

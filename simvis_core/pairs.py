@@ -28,7 +28,7 @@ from simvis_core.errors import SimvisError
 from simvis_core.figures import common_scale, overlay
 from simvis_core.images import View, cell_at, weights_at, weights_in
 from simvis_core.network import Activations, EmbeddingNetwork
-from simvis_core.perturbation import map_grid
+from simvis_core.perturbation import PARAMETERS, map_grid
 from simvis_core.poolings import Pooling
 
 Side = Literal["a", "b"]
@@ -243,12 +243,13 @@ class PairExplanation:
     def _manifest(self) -> dict[str, object]:
         return {
             "score": self.score,
-            "ledger": self.ledger,
-            "bias_part": {side: self.bias_part(side) for side in SIDES},
+            "ledger": self.ledger if self.additive else None,
+            "bias_part": {side: self.bias_part(side) for side in SIDES} if self.additive else None,
             "verdict": self.verdict,
-            "method": {"name": self.method, "additive": self.additive},
+            "method": {"name": self.method, "additive": self.additive, **PARAMETERS.get(self.method, {})},
             "network": {
                 "name": self.network.name,
+                "origin": self.network.origin,
                 "fingerprint": self.network.fingerprint,
                 "pooling": str(self.network.pooling),
                 "trained_pooling": str(self.network.trained_pooling),

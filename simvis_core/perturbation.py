@@ -168,6 +168,11 @@ def _batch(size: tuple[int, int]) -> int:
     return max(1, BATCH_PIXELS // (size[0] * size[1]))
 
 
+# What a manifest says of each method, so that its maps can be made again.
+PARAMETERS: dict[Method, dict[str, object]] = {
+    "sliding window": {"window": WINDOW, "step": WINDOW / 2, "of": "short side", "fill": "training mean"},
+    "RISE": {"masks": RISE_MASKS, "cells": RISE_CELLS, "shown": RISE_SHOWN, "seed": 0, "fill": "training mean"},
+}
 MASKED: dict[Method, Callable[[EmbeddingNetwork, Tensor, Tensor, tuple[int, int]], Drawing]] = {
     "sliding window": _by_sliding_window,
     "RISE": _by_rise,

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from simvis_core.errors import SimvisError
 from simvis_core.network import EmbeddingNetwork
 
 
@@ -30,10 +31,16 @@ class EmbeddingModule(nn.Module):
     """A network as one differentiable module: pixels (B, 3, h, w) to embeddings (B, D) before the unit norm.
 
     Its weights are the network's own. ``backbone`` is the layer for CAM methods to look at: its output is the features.
+
+    Raises SimvisError for a network under another engine than PyTorch's own, through which no gradient flows.
     """
 
     def __init__(self, network: EmbeddingNetwork) -> None:
         super().__init__()
+        if network.engine != "eager":
+            raise SimvisError(
+                f"{network.name} under the engine '{network.engine}'", "eager", "use `with_engine(network, 'eager')`"
+            )
         self.network, self.backbone, self.head = network, network.backbone, network.head
 
     def forward(self, pixels: Float[Tensor, "B 3 h w"]) -> Float[Tensor, "B D"]:

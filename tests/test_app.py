@@ -272,10 +272,14 @@ def test_a_checkpoint_is_explained_and_the_manifest_says_what_drew_it(capsys, tm
     by = method or "last-block values"
     assert code == 0
     assert f"(black box, map by {by})" in out.splitlines()[0]
-    assert err.startswith("150 tensors of the trunk loaded")
+    assert err.startswith("my_vit.pth: 150 tensors of the trunk loaded")
+    assert ("running 126 masked pictures" in err) == (method is not None)
     assert ("cells_cells" in out) == (method is None)
     manifest = json.loads((tmp_path / "manifest.json").read_text())
-    assert manifest["method"] == {"name": by, "additive": method is None}
+    assert (manifest["method"]["name"], manifest["method"]["additive"]) == (by, method is None)
+    assert (manifest["ledger"] is None) == (method is not None)
+    assert ("window" in manifest["method"]) == (method is not None)
+    assert manifest["network"]["origin"] == "my_vit for timm/vit_tiny_patch16_224"
     assert manifest["network"]["name"].startswith("yours/my_vit-")
     assert (manifest["network"]["engine"], manifest["network"]["pooling"]) == ("eager", "token")
 
@@ -288,6 +292,9 @@ def test_a_checkpoint_is_explained_and_the_manifest_says_what_drew_it(capsys, tm
         (["--checkpoint", "{}", "--architecture", "timm/resnet18"], "resnet18"),
         (["--checkpoint", "nosuchfile.pth", "--architecture", "timm/resnet18"], "nosuchfile.pth"),
         (["--engine", "nosuchengine"], "openvino"),
+        (["--device", "meta"], "one that computes"),
+        (["--architecture", "timm/resnet18"], "--checkpoint with it"),
+        (["--checkpoint", "{}", "--architecture", "timm/resnet18", "--backbone", "resnet18"], "leave one of them out"),
         (["--backbone", "timm/resnet19"], "choose timm/resnet18"),
     ],
 )

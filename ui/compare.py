@@ -5,17 +5,17 @@ from typing import Any
 
 import gradio as gr
 
-import model_zoo
-from ui import choices, samples, words
+from model_zoo.checkpoint_files import ENDINGS
+from ui import choices, samples
 from ui.components import FeatureChoice, HeldSlider, MapRows, MethodChoice, PairViewer, PictureDrop, PoolingChoice
-from ui.handlers import IDLE, Handlers, about
+from ui.handlers import IDLE, Handlers, about, backbones, first
 from ui.links import LinkedPictures
-from ui.own_models import SUFFIXES
 from ui.session import Session
 
 TOP_K = 10
 LOOK_JS = """(colours, opacity) => { window.simvisLook = {colours, opacity};
   document.dispatchEvent(new CustomEvent("simvis-look")); }"""
+CLEARED = [*IDLE, gr.update(visible=False), gr.update(visible=False)]
 LINK_JS = """(query) => { if (!query) return ""; const link = location.origin + location.pathname + "?" + query;
   if (navigator.clipboard) navigator.clipboard.writeText(link).catch(() => {}); return link; }"""
 
@@ -127,6 +127,10 @@ def _own(session: Session) -> list[Any]:
     if not session.own.offered:
         return []
     with gr.Accordion("Your model", open=False, elem_id="own"):
+        gr.HTML(
+            "<p>A checkpoint of any timm or torchvision architecture: what comes before its pooling must be whole; "
+            "linear and norm layers behind it are recognised.</p>"
+        )
         file = gr.Dropdown(
             session.own.files(),
             value=None,
@@ -134,17 +138,17 @@ def _own(session: Session) -> list[Any]:
             visible=bool(session.own.folder),
         )
         upload = gr.File(
-            label="Or upload one (.safetensors, or .pt/.pth holding weights only)",
-            file_types=list(SUFFIXES),
+            label="Upload a checkpoint: .safetensors, or .pt/.pth of weights",
+            file_types=list(ENDINGS),
             type="filepath",
-            height=110,
+            height=130,
             visible=session.own.uploads,
         )
         architecture = gr.Textbox(
             label="Architecture", placeholder="timm/resnet50 or torchvision/resnet50", elem_id="architecture"
         )
         head = gr.Radio(
-            [("as the file shows", "auto"), ("keep every layer", "keep"), ("without", "none")],
+            [("as the file shows", "auto"), ("every one, the classifier too", "keep"), ("none", "none")],
             value="auto",
             label="Layers behind the pooling",
         )
@@ -156,14 +160,14 @@ def _own(session: Session) -> list[Any]:
 def _settings(session: Session) -> tuple[list[Any], list[Any], list[Any]]:
     with gr.Row():
         backbone = PoolingChoice(
-            _backbones(session),
-            value=_first(session),
+            backbones(session, first(session)),
+            value=first(session),
             label="Backbone (or type timm/NAME)" if session.any_architecture else "Backbone",
             allow_custom_value=session.any_architecture or session.own.offered,
             elem_id="backbone",
             min_width=140,
         )
-        network = session.network(_first(session))
+        network = session.network(first(session))
         pooling = PoolingChoice(
             list(network.poolings),
             value=str(network.trained_pooling),
@@ -183,22 +187,12 @@ def _settings(session: Session) -> tuple[list[Any], list[Any], list[Any]]:
         colours = gr.Dropdown(choices.COLOURS.values, value=choices.COLOURS.default, label=label, elem_id="colours")
         opacity = _slider(choices.OPACITY, "opacity", 0.05, "Opacity")
     with gr.Accordion("About this network", open=False):
-        card = gr.Markdown(about(session, _first(session)))
+        card = gr.Markdown(about(session, first(session)))
     return (
         [backbone, pooling, exponent, short_side, framing],
         [colours, opacity],
-        [network_notice, card, gr.State(_first(session))],
+        [network_notice, card, gr.State(first(session))],
     )
-
-
-def _backbones(session: Session) -> list[tuple[str, str]]:
-    own = [(name, name) for name in session.own.names()]
-    return own + [(words.network_label(name), name) for name in model_zoo.names()]
-
-
-def _first(session: Session) -> str:
-    """What the page opens with: the owner's own network if there is one."""
-    return next(iter(session.own.names()), choices.BACKBONE.default)
 
 
 def _slider(choice: choices.Between, name: str, step: float, label: str, visible: bool = True) -> HeldSlider:
@@ -283,8 +277,10 @@ def _wire(widgets: Widgets, session: Session, pictures: LinkedPictures) -> None:
     }
 
     def compared(event: Any) -> None:
-        # What is left of an older drawing goes first: its progress, and the button that stops it.
-        event.then(lambda: IDLE, None, widgets.drawing, **_PRIVATE).then(**draw)
+        # What is left of the pair before goes first: progress, the button that stops it, a link and an export.
+        event.then(lambda: CLEARED, None, [*widgets.drawing, widgets.share[2], widgets.share[4]], **_PRIVATE).then(
+            **draw
+        )
 
     # `input` is the visitor's own doing (upload, paste, camera); what Python sets asks for itself below.
     changes = [widgets.image_a.input, widgets.image_b.input, pooling.input, exponent.input]
@@ -304,7 +300,8 @@ def _wire(widgets: Widgets, session: Session, pictures: LinkedPictures) -> None:
     compared(chosen.then(**compare))
     example = widgets.examples.select(handlers.show_example, None, [widgets.image_a, widgets.image_b], **_PRIVATE)
     compared(example.then(**compare))
-    compared(_wire_own(widgets, handlers).then(**compare)) if widgets.own else None
+    if widgets.own:
+        compared(_wire_own(widgets, handlers).then(**compare))
     _wire_panels(widgets, handlers)
     _wire_share(widgets, handlers)
     gr.on([control.change for control in widgets.look], None, widgets.look, None, js=LOOK_JS)
@@ -316,19 +313,24 @@ def _wire(widgets: Widgets, session: Session, pictures: LinkedPictures) -> None:
         **_PRIVATE,
     )
     compared(opened.success(**compare))
-    widgets.drawing[1].click(handlers.stop, None, widgets.drawing, **_PRIVATE)
+    widgets.drawing[1].click(handlers.stop, widgets.asked, [*widgets.drawing, method], **_PRIVATE)
     blocks.unload(handlers.leave)
     # A pin needs no answer: the browser has drawn it. Telling Python keeps it for links, exports and the next pooling.
     widgets.viewer.pin(lambda _: None, widgets.viewer, None, **_PRIVATE, trigger_mode="always_last")
 
 
 def _wire_own(widgets: Widgets, handlers: Handlers) -> Any:
+    """Of list and upload the last chosen counts; the list follows the folder with each visit."""
     report, button, *asked = widgets.own
+    file, upload, architecture, _ = asked
     backbone, pooling, exponent = widgets.settings[:3]
-    working = widgets.network[2]
-    return button.click(
+    file.input(lambda: None, None, upload, **_PRIVATE)
+    upload.upload(lambda: None, None, file, **_PRIVATE)
+    gr.context.Context.root_block.load(lambda: gr.update(choices=handlers.session.own.files()), None, file, **_PRIVATE)
+    return gr.on(
+        [button.click, architecture.submit],
         handlers.open_model,
-        [*asked, pooling, working],
+        [*asked, pooling, widgets.network[2]],
         [report, backbone, pooling, exponent, *widgets.network],
         show_progress_on=[report],
         api_visibility="private",

@@ -1,5 +1,6 @@
 """What the Compare tab's events do: component values in, component values out."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ EMPTY = [
     *("", "", "", gr.update(visible=False), None, None, gr.skip(), None),
     *(gr.update(choices=[], value=None), None, None, None),
 ]
+Asked = tuple[Any, ...]  # both pictures and every setting, as the page sends them
 IDLE = ["", gr.update(visible=False)]  # no progress, no button to stop it
 
 
@@ -51,10 +53,10 @@ class Handlers:
 
         A black box's maps come later, by `draw`, unless they were drawn before.
         """
-        self.session.ask(_visitor(request))
+        asked: Asked = (image_a, image_b, backbone, pooling, exponent, short_side, framing, method)
+        self.session.ask(_visitor(request), asked)
         if image_a is None or image_b is None:
             return [words.notice("Drop a picture into both places to compare them."), *EMPTY, link_pin]
-        asked = (image_a, image_b, backbone, pooling, exponent, short_side, framing, method)
         try:
             shown = self._shown(self._pair(*asked), asked, viewer, k, link_pin)
         except SimvisError as error:
@@ -80,19 +82,19 @@ class Handlers:
 
         Nothing for a pair that needs no masks. It ends when its visitor asks for something else, or leaves.
         """
-        visitor = _visitor(request)
-        ticket = self.session.ticket(visitor)
+        visitor, started = _visitor(request), time.monotonic()
+        asked: Asked = (image_a, image_b, backbone, pooling, exponent, short_side, framing, method)
         nothing = [gr.skip()] * (4 + len(EMPTY))
         yield nothing  # Gradio empties the outputs of a generator that yields nothing
         if image_a is None or image_b is None:
             return
-        asked = (image_a, image_b, backbone, pooling, exponent, short_side, framing, method)
         for pair, done, count in _followed(self._drawing(*asked)):
-            if self.session.ticket(visitor) != ticket:
+            if self.session.asked(visitor) != asked:
                 yield nothing  # else Gradio, as it ends, repeats the last step over what the page shows by now
                 return
             if pair is None:
-                yield [words.progress(done, count), gr.update(visible=True), *nothing[2:]]
+                seconds = time.monotonic() - started
+                yield [words.progress(done, count, seconds), gr.update(visible=True), *nothing[2:]]
             else:
                 yield [*IDLE, "", *self._shown(pair, asked, viewer, k, link_pin), gr.skip()]
 
@@ -100,14 +102,27 @@ class Handlers:
         """The session's drawing; even the settings are read inside it, where a refusal is met."""
         return (yield from self.session.drawing(image_a, image_b, self._settings(*chosen)))
 
-    def stop(self, request: gr.Request | None = None) -> list[Any]:
-        """Ends the visitor's drawing; what is left on the page."""
-        self.session.ask(_visitor(request))
-        return [words.notice("Stopped. The score stands; choose a method to draw its map after all."), IDLE[1]]
+    def stop(
+        self,
+        image_a: str | None,
+        image_b: str | None,
+        backbone: str,
+        pooling: str,
+        exponent: float,
+        short_side: int,
+        framing: Any,
+        method: str | None,
+        request: gr.Request | None = None,
+    ) -> list[Any]:
+        """Ends the visitor's drawing; the method goes back to the one whose map is shown."""
+        self.session.ask(_visitor(request), None)
+        method = self._asked_pair([image_a, image_b, backbone, pooling, exponent, short_side, framing, method]).method
+        said = words.notice("Stopped. The score stands; choose a method to draw its map after all.")
+        return [said, IDLE[1], method if method in choices.METHODS else None]
 
     def leave(self, request: gr.Request) -> None:
         """Ends the drawing of a visitor who closes the page."""
-        self.session.ask(_visitor(request))
+        self.session.ask(_visitor(request), None)
 
     def _shown(self, pair: PairExplanation, asked: Any, viewer: dict[str, Any], k: Any, link_pin: Any) -> list[Any]:
         image_a, image_b, _, _, exponent, _, framing, method = asked
@@ -147,17 +162,27 @@ class Handlers:
         fits = list(network.poolings)
         chosen = pooling if pooling in fits and not network.trained_pooling.inner else str(network.trained_pooling)
         offered = gr.update(choices=fits, value=chosen)
-        return [backbone, offered, _shown_for(chosen), words.notice(_note(backbone, network)), card, backbone]
+        shown = gr.update(choices=backbones(self.session, backbone), value=backbone)
+        return [shown, offered, _shown_for(chosen), words.notice(_note(backbone, network)), card, backbone]
 
-    def open_model(self, file: str | None, upload: Any, architecture: str, head: str, *chosen: Any) -> list[Any]:
+    def open_model(
+        self, file: str | None, upload: Any, architecture: str, head: str, pooling: str, working: str
+    ) -> list[Any]:
         """Loads a checkpoint, says what was loaded, and chooses it; keeps the working network where it cannot."""
-        pooling, working = chosen
         try:
-            source = Path(upload) if upload else self.session.own.path(file or "")
-            name, report = self.session.open_model(source, (architecture or "").strip(), head)
+            source, own = self._checkpoint(file, upload), upload is None
+            name, report = self.session.open_model(source, (architecture or "").strip(), head, public=own)
         except SimvisError as error:
             return [words.notice(str(error)), *[gr.skip()] * 6]
         return [words.report(report), *self.choose_network(name, pooling, working)]
+
+    def _checkpoint(self, file: str | None, upload: str | None) -> Path:
+        """The chosen file; the page has no place to upload one where the owner allows none, but a request may."""
+        if upload is not None:
+            return self.session.own.uploaded(upload)
+        if not file:
+            raise SimvisError("no checkpoint", "one of the list, or an upload", "choose one first")
+        return self.session.own.path(file)
 
     def choose_pooling(self, pooling: str) -> Any:
         """Whether the exponent's slider is there."""
@@ -179,19 +204,19 @@ class Handlers:
         try:
             images = [self.pictures.find(asked[side]) for side in "ab"]
             settings = choices.read(asked)
-            self.session.network(settings[0])
         except SimvisError as error:
             gr.Warning(str(error), duration=None)
             return [gr.skip()] * 14
         asked_for, pooling, exponent, short_side, framing, method, *look = settings
-        backbone, offered, shown, *network = self.choose_network(asked_for, pooling, asked_for)
-        if pooling in offered["choices"]:
+        # A network that cannot be had leaves the page's own, and a sentence that stays beside it.
+        backbone, offered, shown, *network = self.choose_network(asked_for, pooling, first(self.session))
+        if "choices" in offered and pooling in offered["choices"]:
             offered["value"] = pooling
         return [
             *images,
             backbone,
             offered,
-            {**shown, "value": exponent},
+            {**shown, "value": exponent} if "visible" in shown else exponent,
             short_side,
             framing,
             gr.update(choices=list(choices.METHODS), value=None if method == "auto" else method),
@@ -270,6 +295,18 @@ def _visitor(request: gr.Request | None) -> str:
     return str(request.session_hash) if request else ""
 
 
+def backbones(session: Session, chosen: str) -> list[tuple[str, str]]:
+    """What the list of networks offers: the owner's checkpoints, the chosen network, and the catalogue."""
+    names = dict.fromkeys([*session.own.names(), *([] if chosen in model_zoo.names() else [chosen])])
+    own = [(session.own.label(name) if session.own.knows(name) else name, name) for name in names]
+    return own + [(words.network_label(name), name) for name in model_zoo.names()]
+
+
+def first(session: Session) -> str:
+    """What the page opens with: the owner's own network if there is one."""
+    return next(iter(session.own.names()), choices.BACKBONE.default)
+
+
 def about(session: Session, name: str) -> str:
     """The network's card, or what was loaded of one's own, as Markdown."""
     return session.own.about(name) if session.own.knows(name) else words.card_text(name)
@@ -279,8 +316,11 @@ def _methods(pair: PairExplanation, asked: str | None) -> Any:
     """What may draw the maps of a black box, and what does; nothing to choose for any other network."""
     inner = pair.network.inner_pooling == str(pair.network.pooling) == "token"
     offered = list(choices.METHODS if inner else MASKED)
+    if pair.verdict != "black box":
+        return gr.update(visible=False, value=None)
     chosen = next(method for method in (asked, pair.method, offered[0]) if method in offered)
-    return gr.update(visible=pair.verdict == "black box", choices=offered, value=chosen)
+    listed = [(words.METHOD_LABELS[method], method) for method in offered]
+    return gr.update(visible=True, choices=listed, value=chosen)
 
 
 def _note(name: str, network: EmbeddingNetwork) -> str:

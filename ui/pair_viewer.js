@@ -110,17 +110,20 @@ const WITH_POINT = {
   "sliding window": "change of the score, both hidden: here and", "RISE": "change of the score, both shown: here and",
 };
 const OWN = {
-  "decomposition": "carries", "last-block values": "carries",
-  "sliding window": "hidden, takes from the score", "RISE": "shown, adds to the score",
+  "decomposition": (cell, share, score) => `${cell} carries ${share} of ${score}`,
+  "last-block values": (cell, share, score) => `${cell} carries ${share} of ${score}`,
+  "sliding window": (cell, share, score) => `hiding ${cell} lowers the score of ${score} by ${share}`,
+  "RISE": (cell, share, score) => `showing ${cell} raises the score of ${score} by ${share}`,
 };
 
 function sentence(point) {
   const carried = data.map[point.side][point.row * data.grid[point.side][1] + point.col];
   const percent = data.score ? `, ${((100 * carried) / data.score).toFixed(1)} %` : "";
   const far = other[point.side], matches = best(row(point), far).map((m) => `${m.row},${m.col} (${number(m.value)})`);
-  const unit = mode === "share" ? "by share" : "by cosine";
+  const unit = mode === "cosine" ? "by cosine" : data.method in { "sliding window": 1, RISE: 1 } ? "by joint change" : "by share";
   const list = matches.length ? `Best matches in ${far.toUpperCase()}, ${unit}: ${matches.join(", ")}.` : `No cell of ${far.toUpperCase()} matches.`;
-  return `cell ${point.row},${point.col} of ${point.side.toUpperCase()} ${OWN[data.method]} ${number(carried)} of ${number(data.score)}${percent}. ${list}`;
+  const cell = `cell ${point.row},${point.col} of ${point.side.toUpperCase()}`;
+  return `${OWN[data.method](cell, number(carried), number(data.score))}${percent}. ${list}`;
 }
 
 function say(moving) {

@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image
 
 import model_zoo
-from model_zoo.devices import on_device, weight_bytes
+from model_zoo.devices import architecture_bytes, on_device, weight_bytes
 from model_zoo.engines import with_engine
 from simvis_core import EmbeddingNetwork, PairExplanation, Pooling, SimvisError, View, explain_features, open_picture
 from simvis_core.explain import Explaining, default_method, explain_by
@@ -22,7 +22,7 @@ from ui.own_models import OwnModels
 from ui.zero_gpu import LentGpu, lent
 
 MEBIBYTE = 2**20
-VISITORS = 10_000  # whose last ticket is remembered
+VISITORS = 10_000  # whose last question is remembered
 NETWORKS_LIMIT = 1536 * MEBIBYTE
 
 
@@ -76,7 +76,7 @@ class Session:
         self.device, self.engine, self.any_architecture = device, engine, any_architecture
         self.own = own or OwnModels()
         self.forward_passes = 0
-        self._tickets: OrderedDict[str, int] = OrderedDict()
+        self._asked: OrderedDict[str, tuple[Any, ...] | None] = OrderedDict()
         self._lent_gpu = LentGpu() if lent() else None
         self._turn = threading.Lock()
         self._networks: BoundedCache[EmbeddingNetwork] = BoundedCache(NETWORKS_LIMIT, weight_bytes)
@@ -95,16 +95,21 @@ class Session:
                 f"one of {', '.join(model_zoo.names())}",
                 "choose one of these, or run SimVis on your own machine",
             )
+        if model_zoo.is_architecture(name):
+            self._check_room(name)
         return self._networks.get(name, lambda: self._placed(name, self._load(name)))
 
     def open_model(
-        self, file: str | Path, architecture: str, head: Any = "auto", between: Any = None
+        self, file: str | Path, architecture: str, head: Any = "auto", between: Any = None, public: bool = True
     ) -> tuple[str, str]:
         """Loads one's own checkpoint; the name it has from now on, and what was loaded in a sentence.
 
-        Raises SimvisError as `model_zoo.open_checkpoint` does.
+        A ``public`` one is offered to every visitor.
+
+        Raises SimvisError as `model_zoo.open_checkpoint` does, and for an architecture too large to be kept.
         """
-        name, network, report = self.own.open(file, architecture, head, between)
+        self._check_room(architecture)
+        name, network, report = self.own.open(file, architecture, head, between, public)
         self._networks.get(name, lambda: self._placed(name, network))
         return name, report
 
@@ -153,17 +158,16 @@ class Session:
         """The explanation with all its maps; ``progress`` is told how far masks are. Raises as `explain` does."""
         return finished(self.drawing(file_a, file_b, settings), progress)
 
-    def ask(self, visitor: str) -> int:
-        """Notes that a visitor asks for something else, which ends that visitor's drawing; a ticket to ask with."""
-        ticket = self._tickets.pop(visitor, 0) + 1
-        self._tickets[visitor] = ticket
-        while len(self._tickets) > VISITORS:
-            self._tickets.popitem(last=False)
-        return ticket
+    def ask(self, visitor: str, what: tuple[Any, ...] | None) -> None:
+        """Notes what a visitor asks for, which ends that visitor's drawing of anything else; None ends every one."""
+        self._asked.pop(visitor, None)
+        self._asked[visitor] = what
+        while len(self._asked) > VISITORS:
+            self._asked.popitem(last=False)
 
-    def ticket(self, visitor: str) -> int:
-        """The ticket of what the visitor asked for last."""
-        return self._tickets.get(visitor, 0)
+    def asked(self, visitor: str) -> tuple[Any, ...] | None:
+        """What the visitor asked for last."""
+        return self._asked.get(visitor)
 
     @property
     def cached_bytes(self) -> int:
@@ -189,15 +193,23 @@ class Session:
         return self.own.reopen(name) if self.own.knows(name) else model_zoo.load(name)
 
     def _placed(self, name: str, network: EmbeddingNetwork) -> EmbeddingNetwork:
-        if weight_bytes(network) > NETWORKS_LIMIT // 2:
-            raise SimvisError(
-                f"'{name}' with {weight_bytes(network) / MEBIBYTE:.0f} MiB of weights",
-                f"at most {NETWORKS_LIMIT // 2 // MEBIBYTE} MiB",
-                "choose a smaller network, or use SimVis from Python",
-            )
+        _check_bytes(name, weight_bytes(network))
         if self._lent_gpu is not None:
             return self._lent_gpu.placed(network)
         return with_engine(on_device(network, self.device), self.engine)
+
+    def _check_room(self, architecture: str) -> None:
+        """Before anything is downloaded or built: a stranger's choice must not take the machine's memory."""
+        _check_bytes(architecture, architecture_bytes(architecture))
+
+
+def _check_bytes(name: str, needed: int) -> None:
+    if needed > NETWORKS_LIMIT // 2:
+        raise SimvisError(
+            f"'{name}' with {needed / MEBIBYTE:.0f} MiB of weights",
+            f"at most {NETWORKS_LIMIT // 2 // MEBIBYTE} MiB",
+            "choose a smaller network, or use SimVis from Python",
+        )
 
 
 def _method(pair: PairExplanation, settings: Settings) -> Any:

@@ -11,10 +11,15 @@ VERDICTS = {
     "exact at this input": "exact at this input: the head's statistics are frozen at these pictures",
     "black box": "black box: this network's score is no sum over cells",
 }
+METHOD_LABELS = {
+    "last-block values": "last-block values (at once)",
+    "sliding window": "sliding window (seconds)",
+    "RISE": "RISE (minutes)",
+}
 METHODS = {
     "decomposition": "",
-    "last-block values": "Map by last-block values, an estimate: what each place gave to the class token in the last "
-    "block alone. The rest had been gathered before and is in no place.",
+    "last-block values": "Map by last-block values, an estimate: what each place gave to the network's class token in "
+    "its last block. What the token had gathered in the blocks before is left out.",
     "sliding window": "Map by a sliding window: how much the score falls while a window around the place is hidden. "
     "These falls need not add up to the score.",
     "RISE": "Map by RISE: how much higher the score is, on average, while the place is shown among random masks. "
@@ -78,11 +83,12 @@ def _sum(pair: PairExplanation) -> str:
     return f"{three(score - bias)} {inside} {sign} {three(abs(bias))} {outside} = {three(score)}"
 
 
-def progress(done: int, count: int) -> str:
-    """How far the masks are, as a bar with its numbers; nothing when there are none to run."""
+def progress(done: int, count: int, seconds: float) -> str:
+    """How far the masks are after some seconds, as a bar with its numbers; nothing when there are none to run."""
     if not count:
         return ""
-    text = f"Drawing the map: {done} of {count} masked pictures"
+    left = f", about {duration(seconds / done * (count - done))} left" if done else ""
+    text = f"Drawing the map: {done} of {count} masked pictures{left}"
     return f'<label class="progress">{text} <progress value="{done}" max="{count}">{text}</progress></label>'
 
 
@@ -106,6 +112,11 @@ def what_if(pair: PairExplanation) -> str:
 def notice(text: str) -> str:
     """Plain text as a visible notice; it may quote a file name, so it is escaped."""
     return f'<div role="alert" class="notice">{html.escape(text)}</div>' if text else ""
+
+
+def duration(seconds: float) -> str:
+    """``20 s`` or ``3 min``."""
+    return f"{max(1, round(seconds))} s" if seconds < 90 else f"{round(seconds / 60)} min"
 
 
 def report(text: str) -> str:

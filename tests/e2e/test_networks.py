@@ -89,7 +89,7 @@ def test_a_sliding_window_is_drawn_step_by_step_and_replaces_the_map(owner):
     assert "leaves out" not in owner.text("#ledger")
     assert "fall of the score while hidden" in owner.text("#pair_viewer .bar")
     owner.click_cell("b", 1, 2, (14, 17))
-    assert "cell 1,2 of B hidden, takes from the score" in owner.status
+    assert "hiding cell 1,2 of B lowers the score of " in owner.status
     assert owner.canvas("a").any()
 
 

@@ -212,7 +212,7 @@ def test_a_block_that_cannot_be_split_is_a_black_box_without_a_map(options):
         ("timm/resnet19", "timm/resnet18"),
         ("torchvision/vgg-16", "torchvision/vgg16"),
         ("timm/vit_tiny_patch16", "timm/vit_tiny_patch16_224"),
-        ("timm/", "timm/"),
+        ("timm/vit-tiny patch16/224", "timm/vit_tiny_patch16_224"),
     ],
 )
 def test_an_unknown_architecture_names_the_three_nearest(name, near):
@@ -220,6 +220,12 @@ def test_an_unknown_architecture_names_the_three_nearest(name, near):
         model_zoo.load(name)
     assert near in raised.value.cure
     assert raised.value.cure.count("/") == 3
+
+
+def test_no_name_at_all_is_asked_for():
+    for name in ("timm/", "", "torchvision/"):
+        with pytest.raises(SimvisError, match="for example timm/resnet50"):
+            build(name)
 
 
 def test_names_are_the_libraries_own():
@@ -272,7 +278,7 @@ def test_weights_out_of_reach_are_told_in_a_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(SimvisError, match="Got 'timm/resnet18', whose weights cannot be had") as raised:
         model_zoo.load("timm/resnet18")
-    assert "--checkpoint" in raised.value.cure
+    assert "load your own checkpoint" in raised.value.cure
 
 
 def test_an_architecture_without_published_weights_says_so():
@@ -310,3 +316,20 @@ def test_a_wrong_number_of_input_channels_is_told(channels, tiny_preprocess):
     with pytest.raises(SimvisError, match="which grey does not take") as raised:
         network.embed(torch.zeros(1, 3, 16, 16))
     assert "input channels" in raised.value.cure
+
+
+def test_a_network_that_shows_nothing_but_its_class_token_is_a_black_box():
+    network = model_zoo.untrained("timm/pit_ti_224")
+    assert (str(network.pooling), network.verdict) == ("own", BLACK_BOX)
+
+
+def test_a_network_whose_tables_of_positions_end_gets_a_fixed_size():
+    network = model_zoo.untrained("timm/mvitv2_tiny")
+    assert network.preprocess.fixed_size == (224, 224)
+
+
+def test_fingerprints_tell_apart_what_weights_alone_do_not():
+    one, other = (model_zoo.untrained(name) for name in ("timm/resnet18", "torchvision/resnet18"))
+    other.backbone = one.backbone
+    other.preprocess = one.preprocess
+    assert one.fingerprint != other.fingerprint

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import model_zoo.operators  # noqa: F401  (timm and torchvision cannot be imported before it)
 
 # isort: split
+
 import pytest
 import timm
 import torch
@@ -716,3 +717,40 @@ def test_missing_and_foreign_files_are_told(tmp_path):
     assert "a file that ends in .safetensors, .pt" in refusal(tmp_path / "x.onnx")
     assert "which holds no tensors" in refusal(saved(tmp_path / "x.pt", {"epoch": 3}))
     assert "which holds a list; wanted a dict of tensors" in refusal(saved(tmp_path / "y.pt", [torch.ones(3)]))
+
+
+# Files made to harm
+
+
+def test_dicts_in_each_other_without_end_are_refused(tmp_path):
+    tree = {}
+    tree["state_dict"] = tree
+    torch.save(tree, tmp_path / "x.pt")
+    with pytest.raises(SimvisError, match="more than 32 dicts in each other"):
+        open_checkpoint(tmp_path / "x.pt", ARCHITECTURE)
+
+
+@pytest.mark.parametrize("key", ["conv1.weight", "embedder.0.weight"])
+def test_a_number_spread_over_a_huge_shape_is_refused_before_it_is_looked_at(tmp_path, key):
+    state = timm.create_model("resnet18", num_classes=0).state_dict()
+    torch.save(state | {key: torch.zeros(1).expand(10**6, 10**6)}, tmp_path / "x.pt")
+    with pytest.raises(SimvisError, match=f"'{key}', which the file does not hold as a whole"):
+        open_checkpoint(tmp_path / "x.pt", ARCHITECTURE)
+
+
+def test_an_archive_that_unpacks_to_more_than_it_is_is_refused(tmp_path):
+    torch.save({"conv1.weight": torch.zeros(10**6)}, tmp_path / "plain.pt")
+    with (
+        zipfile.ZipFile(tmp_path / "plain.pt") as plain,
+        zipfile.ZipFile(tmp_path / "packed.pt", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for name in plain.namelist():
+            packed.writestr(name, plain.read(name))
+    assert (tmp_path / "packed.pt").stat().st_size < 10**5
+    with pytest.raises(SimvisError, match="an archive of compressed files"):
+        open_checkpoint(tmp_path / "packed.pt", ARCHITECTURE)
+
+
+def test_a_name_too_long_for_any_file_does_not_exist():
+    with pytest.raises(SimvisError, match="which does not exist"):
+        open_checkpoint("x" * 5000 + ".pt", ARCHITECTURE)

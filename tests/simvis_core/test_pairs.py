@@ -270,6 +270,7 @@ def test_the_manifest_adds_up_and_says_what_was_done(exported):
         "fingerprint": pair.network.fingerprint,
         "pooling": "gem:2.5",
         "trained_pooling": "avg",
+        "origin": "",
         "engine": "eager",
         "dtype": "float32",
     }

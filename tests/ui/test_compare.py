@@ -10,6 +10,7 @@ from urllib.parse import parse_qs
 import gradio as gr
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import model_zoo
@@ -142,7 +143,7 @@ def test_a_link_brings_back_what_was_shown(handlers, asked, monkeypatch):
     assert answer[3]["value"] == asked[3]
     assert answer[4]["value"] == asked[4]
     assert answer[4]["visible"] == (asked[3] == "gem")
-    assert [answer[2], *answer[5:7]] == [asked[2], *asked[5:7]]
+    assert [answer[2]["value"], *answer[5:7]] == [asked[2], *asked[5:7]]
     assert answer[7]["value"] is None
     assert answer[8:11] == ["teal-brown", 0.4, pin]
 
@@ -159,14 +160,83 @@ def test_a_link_that_cannot_be_followed_changes_nothing_and_says_why(handlers, m
     assert handlers.open_page(SimpleNamespace(query_params={})) == answer
 
 
-def test_a_link_to_an_unknown_network_changes_nothing_and_says_why(tmp_path, monkeypatch):
-    said, sample = [], f"sample/{samples.pairs()[0]['a']}"
-    monkeypatch.setattr(gr, "Warning", lambda text, **_: said.append(text))
+def test_a_link_to_a_network_that_cannot_be_had_keeps_its_pictures_and_says_why(tmp_path):
+    other = samples.pairs()[1]
+    query = {side: f"sample/{other[side]}" for side in "ab"} | {"pooling": "max"}
     handlers = Handlers(Session(any_architecture=False), LinkedPictures(tmp_path / "links"))
     for name, reason in (("../../x", "choose"), ("timm/resnet18", "its catalogue only"), ("yours/x", "load the file")):
-        answer = handlers.open_page(SimpleNamespace(query_params={"a": sample, "b": sample, "backbone": name}))
-        assert all(part == gr.skip() for part in answer)
-        assert reason in said[-1]
+        answer = handlers.open_page(SimpleNamespace(query_params={**query, "backbone": name}))
+        assert [Path(file).name for file in answer[:2]] == [Path(other[side]).name for side in "ab"]
+        assert answer[2] == answer[-1] == "efficientnet_lite0"
+        assert reason in answer[-3]
+
+
+VISITOR = SimpleNamespace(session_hash="anne")
+
+
+@pytest.fixture
+def black_box(handlers, tiny_network, monkeypatch):
+    """The handlers of a network whose head cannot be split."""
+    monkeypatch.setattr(tiny_network, "head", torch.nn.Sequential(torch.nn.Linear(6, 5), torch.nn.Softmax(-1)))
+    return handlers
+
+
+def test_a_black_box_shows_its_score_then_how_far_it_is_then_its_map(black_box, asked):
+    first = shown(black_box.compare(*asked, VIEWER, 2, None, VISITOR))
+    assert first["method"]["visible"] is True
+    assert first["viewer"][0].method == "none"
+    steps = list(black_box.draw(*asked, VIEWER, 2, None, VISITOR))
+    assert all(part == gr.skip() for part in steps[0])
+    assert "0 of " in steps[1][0]
+    assert steps[1][1]["visible"] is True
+    progress, stop, notice, *page = steps[-1]
+    assert (progress, stop["visible"], notice) == ("", False, "")
+    assert page[4][0].method == "sliding window"
+    assert len({len(step) for step in steps}) == 1
+
+
+def test_nothing_is_drawn_for_a_network_that_can_be_split_or_a_missing_picture(handlers, asked):
+    handlers.compare(*asked, VIEWER, 2, None, VISITOR)
+    assert len(list(handlers.draw(*asked, VIEWER, 2, None, VISITOR))) == 1
+    assert len(list(handlers.draw(None, *asked[1:], VIEWER, 2, None, VISITOR))) == 1
+    assert len(list(handlers.draw(*asked[:2], "tiny", "nosuchpooling", *asked[4:], VIEWER, 2, None, VISITOR))) == 1
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_drawing_ends_without_a_word_when_its_visitor_asks_for_something_else(black_box, asked, begun):
+    """Before it began too: an answer that waits its turn must not take the newer question for its own."""
+    black_box.compare(*asked, VIEWER, 2, None, VISITOR)
+    drawing = black_box.draw(*asked, VIEWER, 2, None, VISITOR)
+    if begun:
+        assert "of" in [next(drawing) for _ in range(3)][-1][0]
+    black_box.compare(*asked[:3], "max", *asked[4:], VIEWER, 2, None, VISITOR)
+    rest = list(drawing)
+    assert len(rest) <= 2
+    assert all(part == gr.skip() for part in rest[-1])
+    other = SimpleNamespace(session_hash="bert")
+    black_box.compare(*asked, VIEWER, 2, None, other)
+    assert list(black_box.draw(*asked, VIEWER, 2, None, other))[-1][7][0].method == "sliding window"
+
+
+def test_stop_ends_a_drawing_and_goes_back_to_the_map_that_is_shown(black_box, asked):
+    black_box.compare(*asked, VIEWER, 2, None, VISITOR)
+    list(black_box.draw(*asked, VIEWER, 2, None, VISITOR))
+    again = [*asked[:-1], "RISE"]
+    black_box.compare(*again, VIEWER, 2, None, VISITOR)
+    drawing = black_box.draw(*again, VIEWER, 2, None, VISITOR)
+    next(drawing)
+    said, button, method = black_box.stop(*again, VISITOR)
+    assert "Stopped." in said
+    assert button["visible"] is False
+    assert method is None
+    assert all(part == gr.skip() for step in drawing for part in step)
+
+
+def test_an_upload_is_refused_where_the_owner_allows_none(handlers, tmp_path):
+    (tmp_path / "x.pth").write_bytes(b"x")
+    answer = handlers.open_model(None, str(tmp_path / "x.pth"), "timm/resnet18", "auto", "avg", "tiny")
+    assert "Got an uploaded checkpoint" in answer[0]
+    assert "choose one first" in handlers.open_model(None, None, "timm/resnet18", "auto", "avg", "tiny")[0]
 
 
 def test_a_network_that_cannot_be_had_keeps_a_working_one(handlers, monkeypatch):
@@ -183,7 +253,7 @@ def test_a_network_that_cannot_be_had_keeps_a_working_one(handlers, monkeypatch)
 
 def test_a_network_offers_the_poolings_its_head_takes(handlers):
     backbone, pooling, exponent, notice, card, last = handlers.choose_network("mobilenet_v2", "catavgmax", "tiny")
-    assert (backbone, last, notice) == ("mobilenet_v2", "mobilenet_v2", "")
+    assert (backbone["value"], last, notice) == ("mobilenet_v2", "mobilenet_v2", "")
     assert exponent["visible"] is False
     assert pooling["choices"] == ["avg", "max", "gem", "avgmax"]
     assert pooling["value"] == "avg"

@@ -47,7 +47,9 @@ def test_a_checkpoint_is_opened_under_its_own_name_and_opened_again(folder, file
     assert name.startswith("yours/a-")
     assert "tensors of the trunk loaded" in report
     assert session.own.names() == [name]
+    assert report.startswith("a.safetensors: ")
     assert report in session.own.about(name)
+    assert session.own.label(name) == "a (timm/mobilenetv3_small_050)"
     first = session.network(name)
     session._networks = Session()._networks  # as if it had been dropped for others
     again = session.network(name)
@@ -67,17 +69,51 @@ def test_one_that_is_not_remembered_or_whose_file_is_gone_is_a_sentence(folder):
         session.network(name)
 
 
-def test_only_so_many_are_remembered(folder, monkeypatch):
-    monkeypatch.setattr("ui.own_models.REMEMBERED", 1)
+def test_a_file_that_changed_meanwhile_is_not_taken_for_the_same(folder):
     session = Session(own=OwnModels(folder))
-    names = [session.open_model(folder / "a.safetensors", "timm/mobilenetv3_small_050")[0]]
+    name, _ = session.open_model(folder / "a.safetensors", "timm/mobilenetv3_small_050")
+    torch.manual_seed(42)
+    save_file(timm.create_model("mobilenetv3_small_050", num_classes=0).state_dict(), folder / "a.safetensors")
+    session._networks = Session()._networks
+    with pytest.raises(SimvisError, match="whose file has changed since"):
+        session.network(name)
+    assert session.own.names() == [name]
+
+
+def test_strangers_uploads_are_forgotten_and_seen_by_nobody_else_and_the_owners_stay(folder, monkeypatch):
+    monkeypatch.setattr("ui.own_models.REMEMBERED", 1)
+    session = Session(own=OwnModels(folder, uploads=True))
+    owners = session.open_model(folder / "a.safetensors", "timm/mobilenetv3_small_050")[0]
     (folder / "a.safetensors").rename(folder / "c.safetensors")
-    names.append(session.open_model(folder / "c.safetensors", "timm/mobilenetv3_small_050")[0])
-    assert session.own.names() == names[1:]
+    first = session.open_model(folder / "c.safetensors", "timm/mobilenetv3_small_050", public=False)[0]
+    (folder / "c.safetensors").rename(folder / "d.safetensors")
+    session.open_model(folder / "d.safetensors", "timm/mobilenetv3_small_050", public=False)
+    assert session.own.names() == [owners]
+    with pytest.raises(SimvisError, match="does not remember"):
+        session.own.about(first)
+
+
+def test_names_tell_networks_apart_that_differ_in_pooling_alone(folder):
+    state = timm.create_model("resnet18", num_classes=0).state_dict()
+    names = []
+    for exponent in (3.0, 6.0):
+        torch.save(state | {"pool.p": torch.tensor([exponent])}, folder / "net.pt")
+        session = Session(own=OwnModels(folder))
+        names.append(session.open_model(folder / "net.pt", "timm/resnet18")[0])
+        assert str(session.network(names[-1]).trained_pooling) == f"gem:{exponent:g}"
+    assert names[0] != names[1]
+
+
+def test_an_architecture_too_large_is_refused_before_it_is_built(folder):
+    session = Session(own=OwnModels(folder))
+    for ask in (session.network, lambda name: session.open_model(folder / "a.safetensors", name)):
+        with pytest.raises(SimvisError, match=r"'timm/vit_7b_patch16_dinov3' with \d+ MiB of weights; wanted at most"):
+            ask("timm/vit_7b_patch16_dinov3")
 
 
 def test_a_network_too_large_to_keep_is_refused(folder, monkeypatch):
     monkeypatch.setattr("ui.session.NETWORKS_LIMIT", 2**20)
+    monkeypatch.setattr("ui.session.architecture_bytes", lambda name: 0)
     with pytest.raises(SimvisError, match="choose a smaller network"):
         Session(own=OwnModels(folder)).open_model(folder / "a.safetensors", "timm/mobilenetv3_small_050")
 

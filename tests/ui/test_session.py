@@ -212,16 +212,17 @@ def test_a_method_is_ignored_where_the_network_can_be_split(session, files, smal
     assert len(backbone_calls) == 2
 
 
-def test_a_ticket_is_of_the_visitors_last_question(session, monkeypatch):
-    assert session.ticket("anne") == 0
-    first = session.ask("anne")
-    session.ask("bert")
-    assert session.ticket("anne") == first
-    assert session.ask("anne") != first
+def test_what_a_visitor_asked_for_last_is_remembered(session, monkeypatch):
+    assert session.asked("anne") is None
+    session.ask("anne", ("a",))
+    session.ask("bert", ("b",))
+    assert session.asked("anne") == ("a",)
+    session.ask("anne", None)
+    assert session.asked("anne") is None
     monkeypatch.setattr("ui.session.VISITORS", 2)
     for name in ("carl", "dora"):
-        session.ask(name)
-    assert session.ticket("bert") == 0
+        session.ask(name, ("c",))
+    assert session.asked("bert") is None
 
 
 def test_who_insists_gets_masks_for_any_network(session, files, small):

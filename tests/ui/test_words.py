@@ -59,9 +59,11 @@ def test_every_method_has_words_a_unit_and_a_sum_only_where_it_adds_up(method):
 
 
 def test_progress_is_a_bar_with_its_numbers_or_nothing():
-    assert words.progress(0, 0) == ""
-    assert "24 of 96" in words.progress(24, 96)
-    assert '<progress value="24" max="96">' in words.progress(24, 96)
+    assert words.progress(0, 0, 1.0) == ""
+    assert "left" not in words.progress(0, 96, 0.0)
+    assert "24 of 96 masked pictures, about 30 s left" in words.progress(24, 96, 10.0)
+    assert "about 5 min left" in words.progress(24, 96, 100.0)
+    assert '<progress value="24" max="96">' in words.progress(24, 96, 1.0)
 
 
 @given(COSINES)
