@@ -31,8 +31,8 @@ def tables(quick: bool) -> list[Table]:
             ["cache limit", *(f"pair {count}, MiB" for count in reported), "cached at the end, MiB"],
             many,
             [
-                "Short side 224, through `ui.session.Session`: 128 pairs of new pictures, then new pairs of old ones. "
-                "The C library keeps about 200 MiB of what is freed: the peak rises on a little after the cache is full."
+                "Short side 224, through `ui.session.Session`: 128 pairs of new pictures, then new pairs of old. "
+                "The C library keeps about 200 MiB of what is freed, so the peak rises on a little after that."
             ],
         ),
     ]

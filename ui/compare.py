@@ -8,14 +8,13 @@ import gradio as gr
 from model_zoo.checkpoint_files import ENDINGS
 from ui import choices, samples
 from ui.components import FeatureChoice, HeldSlider, MapRows, MethodChoice, PairViewer, PictureDrop, PoolingChoice
-from ui.handlers import IDLE, Handlers, about, backbones, first
+from ui.handlers import Handlers, about, backbones, first
 from ui.links import LinkedPictures
 from ui.session import Session
 
 TOP_K = 10
 LOOK_JS = """(colours, opacity) => { window.simvisLook = {colours, opacity};
   document.dispatchEvent(new CustomEvent("simvis-look")); }"""
-CLEARED = [*IDLE, gr.update(visible=False), gr.update(visible=False)]
 LINK_JS = """(query) => { if (!query) return ""; const link = location.origin + location.pathname + "?" + query;
   if (navigator.clipboard) navigator.clipboard.writeText(link).catch(() => {}); return link; }"""
 
@@ -34,6 +33,7 @@ class Widgets:
     topk: list[Any]  # plot, k, rows, feature list, rows of the feature
     pooling: list[Any]  # rows, plot
     link_pin: gr.State
+    to_draw: gr.Textbox  # changes when a black box's map is to be drawn
     network: list[Any]  # notice, card, name of the last network that loaded
     own: list[Any]  # report, button, then file, upload, architecture, head; empty where the owner offers none
     examples: gr.Gallery
@@ -115,6 +115,7 @@ def _layout(session: Session) -> Widgets:
         topk,
         pooling,
         gr.State(None),
+        gr.Textbox(visible="hidden", elem_id="to_draw"),
         network,
         own,
         examples,
@@ -246,8 +247,7 @@ def _share() -> list[Any]:
 def _wire(widgets: Widgets, session: Session, pictures: LinkedPictures) -> None:
     """Binds events; pictures and settings ask for a whole comparison, the rest only for its own panel.
 
-    Every comparison is followed by a drawing, which does nothing unless the network is a black box. Whatever asks for
-    another comparison ends the drawing.
+    A black box's comparison is followed by a drawing, which ends when another comparison is asked for.
     """
     handlers = Handlers(session, pictures)
     score = widgets.head[1]
@@ -255,7 +255,10 @@ def _wire(widgets: Widgets, session: Session, pictures: LinkedPictures) -> None:
     compare: dict[str, Any] = {
         "fn": handlers.compare,
         "inputs": [*widgets.asked, widgets.viewer, widgets.topk[1], widgets.link_pin],
-        "outputs": [*widgets.head, method, widgets.viewer, *widgets.topk, *widgets.pooling, widgets.link_pin],
+        "outputs": [
+            *(*widgets.head, method, widgets.viewer, *widgets.topk, *widgets.pooling, widgets.link_pin),
+            *(*widgets.drawing, widgets.share[2], widgets.share[4], widgets.to_draw),
+        ],
         "show_progress": "minimal",
         "show_progress_on": score,
         "trigger_mode": "always_last",
@@ -264,31 +267,25 @@ def _wire(widgets: Widgets, session: Session, pictures: LinkedPictures) -> None:
         "concurrency_id": "compare",
         "api_visibility": "private",
     }
-    shown = [*widgets.head, widgets.settings[-1], widgets.viewer, *widgets.topk, *widgets.pooling, widgets.link_pin]
-    draw: dict[str, Any] = {
-        "fn": handlers.draw,
-        "inputs": compare["inputs"],
-        "outputs": [*widgets.drawing, *shown],
-        "show_progress": "hidden",
-        "trigger_mode": "multiple",  # the older one ends by itself
-        "concurrency_limit": 2,
-        "concurrency_id": "draw",
-        "api_visibility": "private",
-    }
-
-    def compared(event: Any) -> None:
-        # What is left of the pair before goes first: progress, the button that stops it, a link and an export.
-        event.then(lambda: CLEARED, None, [*widgets.drawing, widgets.share[2], widgets.share[4]], **_PRIVATE).then(
-            **draw
-        )
-
+    shown = [*widgets.head, widgets.settings[-1], widgets.viewer, *widgets.topk, *widgets.pooling]
+    # Not `then`: only a black box has anything to draw, and an event that changes nothing would still touch the page.
+    widgets.to_draw.change(
+        handlers.draw,
+        [widgets.viewer, widgets.topk[1]],
+        [*widgets.drawing, *shown],
+        show_progress="hidden",
+        trigger_mode="multiple",  # the older one ends by itself
+        concurrency_limit=2,
+        concurrency_id="draw",
+        api_visibility="private",
+    )
     # `input` is the visitor's own doing (upload, paste, camera); what Python sets asks for itself below.
     changes = [widgets.image_a.input, widgets.image_b.input, pooling.input, exponent.input]
     changes += [short_side.input, framing.input, method.input]
-    compared(gr.on(changes, **compare))
+    gr.on(changes, **compare)
     for image in (widgets.image_a, widgets.image_b):
         # The page tells of a cleared picture while it still sends the old one: empty it here, then compare.
-        compared(image.clear(lambda: None, None, image, **_PRIVATE).then(**compare))
+        image.clear(lambda: None, None, image, **_PRIVATE).then(**compare)
     pooling.input(handlers.choose_pooling, pooling, exponent, **_PRIVATE)
     chosen = backbone.input(
         handlers.choose_network,
@@ -297,11 +294,11 @@ def _wire(widgets: Widgets, session: Session, pictures: LinkedPictures) -> None:
         show_progress_on=[backbone],
         api_visibility="private",
     )
-    compared(chosen.then(**compare))
+    chosen.then(**compare)
     example = widgets.examples.select(handlers.show_example, None, [widgets.image_a, widgets.image_b], **_PRIVATE)
-    compared(example.then(**compare))
+    example.then(**compare)
     if widgets.own:
-        compared(_wire_own(widgets, handlers).then(**compare))
+        _wire_own(widgets, handlers).then(**compare)
     _wire_panels(widgets, handlers)
     _wire_share(widgets, handlers)
     gr.on([control.change for control in widgets.look], None, widgets.look, None, js=LOOK_JS)
@@ -312,7 +309,7 @@ def _wire(widgets: Widgets, session: Session, pictures: LinkedPictures) -> None:
         [*widgets.asked, *widgets.look, widgets.link_pin, *widgets.network],
         **_PRIVATE,
     )
-    compared(opened.success(**compare))
+    opened.success(**compare)
     widgets.drawing[1].click(handlers.stop, widgets.asked, [*widgets.drawing, method], **_PRIVATE)
     blocks.unload(handlers.leave)
     # A pin needs no answer: the browser has drawn it. Telling Python keeps it for links, exports and the next pooling.

@@ -1,6 +1,7 @@
 """What the Compare tab's events do: component values in, component values out."""
 
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ EMPTY = [
 ]
 Asked = tuple[Any, ...]  # both pictures and every setting, as the page sends them
 IDLE = ["", gr.update(visible=False)]  # no progress, no button to stop it
+CLEARED = [*IDLE, gr.update(visible=False), gr.update(visible=False)]  # nor a link or an export of the pair before
 
 
 class Handlers:
@@ -56,37 +58,23 @@ class Handlers:
         asked: Asked = (image_a, image_b, backbone, pooling, exponent, short_side, framing, method)
         self.session.ask(_visitor(request), asked)
         if image_a is None or image_b is None:
-            return [words.notice("Drop a picture into both places to compare them."), *EMPTY, link_pin]
+            return [words.notice("Drop a picture into both places to compare them."), *EMPTY, link_pin, *CLEARED, ""]
         try:
-            shown = self._shown(self._pair(*asked), asked, viewer, k, link_pin)
+            pair = self._pair(*asked)
+            shown = self._shown(pair, asked, viewer, k, link_pin)
         except SimvisError as error:
-            return [words.notice(str(error)), *EMPTY, link_pin]
-        return ["", *shown, None]
+            return [words.notice(str(error)), *EMPTY, link_pin, *CLEARED, ""]
+        return ["", *shown, None, *CLEARED, self._to_draw(pair, asked)]
 
-    def draw(
-        self,
-        image_a: str | None,
-        image_b: str | None,
-        backbone: str,
-        pooling: str,
-        exponent: float,
-        short_side: int,
-        framing: Any,
-        method: str | None,
-        viewer: dict[str, Any],
-        k: float | None,
-        link_pin: Any,
-        request: gr.Request | None = None,
-    ) -> Iterator[list[Any]]:
+    def draw(self, viewer: dict[str, Any], k: float | None, request: gr.Request | None = None) -> Iterator[list[Any]]:
         """A black box's maps by masks: how far they are, step by step, then what `compare` shows, with them.
 
-        Nothing for a pair that needs no masks. It ends when its visitor asks for something else, or leaves.
+        It draws what the visitor asked for last, and ends when that is something else, or the visitor leaves.
         """
         visitor, started = _visitor(request), time.monotonic()
-        asked: Asked = (image_a, image_b, backbone, pooling, exponent, short_side, framing, method)
-        nothing = [gr.skip()] * (4 + len(EMPTY))
+        asked, nothing = self.session.asked(visitor), [gr.skip()] * (3 + len(EMPTY))
         yield nothing  # Gradio empties the outputs of a generator that yields nothing
-        if image_a is None or image_b is None:
+        if asked is None or None in asked[:2]:
             return
         for pair, done, count in _followed(self._drawing(*asked)):
             if self.session.asked(visitor) != asked:
@@ -96,7 +84,11 @@ class Handlers:
                 seconds = time.monotonic() - started
                 yield [words.progress(done, count, seconds), gr.update(visible=True), *nothing[2:]]
             else:
-                yield [*IDLE, "", *self._shown(pair, asked, viewer, k, link_pin), gr.skip()]
+                yield [*IDLE, "", *self._shown(pair, asked, viewer, k, None)]
+
+    def _to_draw(self, pair: PairExplanation, asked: Asked) -> str:
+        """Another text for each drawing that is to follow, which starts it; none for a pair that needs none."""
+        return uuid.uuid4().hex if self.session.needs_masks(pair, self._settings(*asked[2:])) else ""
 
     def _drawing(self, image_a: str, image_b: str, *chosen: Any) -> Explaining:
         """The session's drawing; even the settings are read inside it, where a refusal is met."""

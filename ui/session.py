@@ -125,6 +125,10 @@ class Session:
             return pair
         return finished(explain_by(pair, method, *known))
 
+    def needs_masks(self, pair: PairExplanation, settings: Settings) -> bool:
+        """Whether an explanation that `explain` gave has maps that masks are still to draw."""
+        return bool(_method(pair, settings) != pair.method)
+
     def drawing(self, file_a: str | Path, file_b: str | Path, settings: Settings) -> Explaining:
         """The same, and masks are run where they are needed: yields (done, all), returns the explanation.
 

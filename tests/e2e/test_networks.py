@@ -66,7 +66,7 @@ def load(owner, file, architecture):
 
 
 def test_a_class_token_has_a_map_at_once_that_says_what_it_leaves_out(owner):
-    assert owner.at("#backbone input").input_value().startswith("yours/vit-")
+    assert owner.at("#backbone input").input_value() == "vit (timm/vit_tiny_patch16_224)"
     line = owner.text("#ledger")
     found = re.match(r"(-?\d\.\d+) in the map ([+-]) (\d\.\d+) that it leaves out = (-?\d\.\d+) ", line)
     assert found, line
@@ -128,7 +128,7 @@ def test_a_checkpoint_of_the_folder_is_loaded_and_chosen(owner):
     load(owner, "resnet.pth", "timm/resnet18")
     expect(owner.at("#own_report")).to_contain_text("tensors of the trunk loaded")
     owner.wait_score(before)
-    assert owner.at("#backbone input").input_value().startswith("yours/resnet-")
+    assert owner.at("#backbone input").input_value() == "resnet (timm/resnet18)"
     expect(owner.at("#ledger")).to_contain_text("exact: the cells add up")
 
 
@@ -139,7 +139,7 @@ def test_a_checkpoint_of_the_folder_is_loaded_and_chosen(owner):
         ("code.pt", "timm/resnet10t", "any program"),
         ("resnet.pth", "timm/vgg11_bn", "vgg11_bn"),
         ("resnet.pth", "timm/resnet19", "choose timm/resnet18"),
-        ("resnet.pth", "", "timm/NAME"),
+        ("resnet.pth", "", "for example timm/resnet50"),
     ],
 )
 def test_a_checkpoint_that_cannot_be_used_is_told_and_the_network_stays(owner, file, architecture, said):
@@ -161,3 +161,16 @@ def test_an_unknown_architecture_offers_the_nearest_and_the_network_stays(owner)
     owner.settle()
     assert owner.at("#backbone input").input_value() == network
     assert owner.text("#score .big") == score
+
+
+def test_a_loaded_checkpoint_stays_in_the_list_and_a_stopped_method_can_be_asked_for_again(owner):
+    owner.at("#method").get_by_text("RISE").click()
+    expect(owner.at("#progress")).to_contain_text("masked pictures")
+    owner.at("#stop").click()
+    expect(owner.at("#progress")).to_contain_text("Stopped.")
+    assert owner.at("#method input:checked").get_attribute("value") == "last-block values"
+    owner.at("#method").get_by_text("RISE").click()
+    expect(owner.at("#progress progress")).to_have_count(1)
+    owner.changing_the_score(lambda: owner.choose("#backbone", "EfficientNet-Lite0"))
+    owner.changing_the_score(lambda: owner.choose("#backbone", "resnet (timm/resnet18)"))
+    expect(owner.at("#method")).to_have_count(0)

@@ -46,7 +46,7 @@ def test_a_pair_fills_every_panel(handlers, asked, pair):
     assert f"{pair.score:.3f}" in page["score"]
     assert f"= {pair.score:.3f} " in page["ledger"]
     assert page["viewer"][0].score == pair.score
-    assert None not in answer[:-1]
+    assert None not in answer[:13]
 
 
 @pytest.mark.parametrize("missing", [(0,), (1,), (0, 1)])
@@ -91,7 +91,7 @@ def test_a_links_pin_is_used_once(handlers, asked):
     pin = {"side": "b", "row": 0, "col": 1}
     answer = handlers.compare(*asked, VIEWER, 2, pin)
     assert shown(answer)["viewer"][2] == pin
-    assert answer[-1] is None
+    assert answer[13] is None
 
 
 def test_k_is_held_to_the_number_of_features(handlers, asked):
@@ -185,7 +185,7 @@ def test_a_black_box_shows_its_score_then_how_far_it_is_then_its_map(black_box, 
     first = shown(black_box.compare(*asked, VIEWER, 2, None, VISITOR))
     assert first["method"]["visible"] is True
     assert first["viewer"][0].method == "none"
-    steps = list(black_box.draw(*asked, VIEWER, 2, None, VISITOR))
+    steps = list(black_box.draw(VIEWER, 2, VISITOR))
     assert all(part == gr.skip() for part in steps[0])
     assert "0 of " in steps[1][0]
     assert steps[1][1]["visible"] is True
@@ -196,34 +196,46 @@ def test_a_black_box_shows_its_score_then_how_far_it_is_then_its_map(black_box, 
 
 
 def test_nothing_is_drawn_for_a_network_that_can_be_split_or_a_missing_picture(handlers, asked):
-    handlers.compare(*asked, VIEWER, 2, None, VISITOR)
-    assert len(list(handlers.draw(*asked, VIEWER, 2, None, VISITOR))) == 1
-    assert len(list(handlers.draw(None, *asked[1:], VIEWER, 2, None, VISITOR))) == 1
-    assert len(list(handlers.draw(*asked[:2], "tiny", "nosuchpooling", *asked[4:], VIEWER, 2, None, VISITOR))) == 1
+    for values in (asked, [None, *asked[1:]], [*asked[:3], "nosuchpooling", *asked[4:]]):
+        assert handlers.compare(*values, VIEWER, 2, None, VISITOR)[-1] == ""
+        assert len(list(handlers.draw(VIEWER, 2, VISITOR))) == 1
+    stranger = SimpleNamespace(session_hash="carl")
+    assert len(list(handlers.draw(VIEWER, 2, stranger))) == 1
+
+
+def test_each_drawing_that_is_to_follow_has_another_text(black_box, asked):
+    texts = {black_box.compare(*asked, VIEWER, 2, None, VISITOR)[-1] for _ in range(2)}
+    assert len(texts) == 2
+    list(black_box.draw(VIEWER, 2, VISITOR))
+    assert black_box.compare(*asked, VIEWER, 2, None, VISITOR)[-1] == ""
 
 
 @pytest.mark.parametrize("begun", [False, True])
-def test_a_drawing_ends_without_a_word_when_its_visitor_asks_for_something_else(black_box, asked, begun):
-    """Before it began too: an answer that waits its turn must not take the newer question for its own."""
+def test_a_drawing_never_shows_what_its_visitor_does_not_ask_for_any_more(black_box, asked, begun):
+    """Whether it has begun or waits its turn."""
     black_box.compare(*asked, VIEWER, 2, None, VISITOR)
-    drawing = black_box.draw(*asked, VIEWER, 2, None, VISITOR)
+    drawing = black_box.draw(VIEWER, 2, VISITOR)
     if begun:
         assert "of" in [next(drawing) for _ in range(3)][-1][0]
-    black_box.compare(*asked[:3], "max", *asked[4:], VIEWER, 2, None, VISITOR)
+    asked[3] = "max"
+    black_box.compare(*asked, VIEWER, 2, None, VISITOR)
     rest = list(drawing)
-    assert len(rest) <= 2
-    assert all(part == gr.skip() for part in rest[-1])
-    other = SimpleNamespace(session_hash="bert")
-    black_box.compare(*asked, VIEWER, 2, None, other)
-    assert list(black_box.draw(*asked, VIEWER, 2, None, other))[-1][7][0].method == "sliding window"
+    if begun:
+        assert all(part == gr.skip() for step in rest for part in step)
+    else:  # it draws what was asked for last
+        assert rest[-1][7][0].network.pooling.name == "max"
+    if begun:
+        other = SimpleNamespace(session_hash="bert")
+        black_box.compare(*asked, VIEWER, 2, None, other)
+        assert list(black_box.draw(VIEWER, 2, other))[-1][7][0].method == "sliding window"
 
 
 def test_stop_ends_a_drawing_and_goes_back_to_the_map_that_is_shown(black_box, asked):
     black_box.compare(*asked, VIEWER, 2, None, VISITOR)
-    list(black_box.draw(*asked, VIEWER, 2, None, VISITOR))
+    list(black_box.draw(VIEWER, 2, VISITOR))
     again = [*asked[:-1], "RISE"]
     black_box.compare(*again, VIEWER, 2, None, VISITOR)
-    drawing = black_box.draw(*again, VIEWER, 2, None, VISITOR)
+    drawing = black_box.draw(VIEWER, 2, VISITOR)
     next(drawing)
     said, button, method = black_box.stop(*again, VISITOR)
     assert "Stopped." in said
