@@ -18,6 +18,7 @@ from simvis_core.images import Framing, Preprocess, View
 from simvis_core.poolings import INNER, POOLINGS, Pooling
 
 # A sum of float32 parts differs from the direct result by rounding only; more than this is another network.
+_HALVES = (torch.float16, torch.bfloat16)
 _RELATIVE_ERROR = {torch.float64: 1e-9, torch.float32: 1e-4}
 
 
@@ -74,6 +75,7 @@ class EmbeddingNetwork:
         self.origin = ""  # architecture and file it came from, for a manifest
         self.engine = "eager"  # what runs the backbone; `model_zoo.engines` has others
         self.trained_pooling = Pooling.parse(trained_pooling or pooling)
+        self._single_heads: dict[nn.Module, nn.Module] = {}
         self._probe: list[Activations] = []  # of a probe picture, shared with every other pooling
 
     def with_pooling(self, pooling: str | Pooling) -> "EmbeddingNetwork":
@@ -177,7 +179,7 @@ class EmbeddingNetwork:
         """The decomposition; None for a head that cannot be split, or parts that do not add up to the embedding."""
         activations = features if isinstance(features, Activations) else Activations(features)
         pooled, direct, norm = self._embedded(activations)
-        split = split_head(self.head, pooled)
+        split = split_head(self._head_in(pooled), pooled)
         found = None if split.verdict == "black box" else self._parts(activations)
         if found is None:
             return None
@@ -204,18 +206,19 @@ class EmbeddingNetwork:
 
     def _pooled(self, activations: Activations) -> Tensor:
         if not self.pooling.inner:
-            return self.pooling.pool(activations.features)
+            return self.pooling.pool(_single(activations.features))
         if activations.pooled is None or self.inner_pooling != self.pooling.name:
             raise SimvisError(
                 f"pooling '{self.pooling}' for {self.name}", f"one of {', '.join(self.poolings)}", "choose one of these"
             )
-        return activations.pooled
+        return _single(activations.pooled)
 
     def _parts(self, activations: Activations) -> tuple[Tensor, Tensor | None] | None:
         if not self.pooling.inner:
-            return self.pooling.parts(activations.features), None
+            return self.pooling.parts(_single(activations.features)), None
         inner_parts = getattr(self.backbone, "inner_parts", None)
-        return None if inner_parts is None else inner_parts(activations)
+        found = None if inner_parts is None else inner_parts(activations)
+        return None if found is None else (_single(found[0]), _single(found[1]))
 
     @property
     @torch.inference_mode()
@@ -276,7 +279,18 @@ class EmbeddingNetwork:
                 f"{widths[0]} features",
                 f"choose the pooling it was trained with ({self.trained_pooling}) or a view of the trained size",
             )
-        return self.head(pooled.clone())  # a first layer with inplace=True would write over the features
+        head = self._head_in(pooled)
+        assert head is not None
+        return head(pooled.clone())  # a first layer with inplace=True would write over the features
+
+    def _head_in(self, pooled: Tensor) -> nn.Module | None:
+        """The head in the precision of what it is given: after a backbone in half precision, a float32 copy of it."""
+        weight = None if self.head is None else next(self.head.parameters(), None)
+        if self.head is None or weight is None or weight.dtype not in _HALVES or pooled.dtype in _HALVES:
+            return self.head
+        if self.head not in self._single_heads:
+            self._single_heads[self.head] = copy.deepcopy(self.head).float()
+        return self._single_heads[self.head]
 
     def _norm(self, raw: Tensor) -> Tensor:
         norm = raw.norm(dim=-1, keepdim=True)
@@ -298,6 +312,11 @@ def _input_widths(head: nn.Module | None) -> list[int]:
     modules = [] if head is None else list(head.modules())
     widths = [getattr(module, name) for module in modules for name in names if hasattr(module, name)]
     return [width[-1] if isinstance(width, tuple) else width for width in widths]
+
+
+def _single(tensor: Tensor) -> Tensor:
+    """Half precision as float32: sums of halves are off in the third digit, where a score is read."""
+    return tensor.float() if tensor.dtype in _HALVES else tensor
 
 
 def _out_of_memory(error: Exception) -> bool:

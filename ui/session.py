@@ -95,8 +95,6 @@ class Session:
                 f"one of {', '.join(model_zoo.names())}",
                 "choose one of these, or run SimVis on your own machine",
             )
-        if model_zoo.is_architecture(name):
-            self._check_room(name)
         return self._networks.get(name, lambda: self._placed(name, self._load(name)))
 
     def open_model(
@@ -194,7 +192,11 @@ class Session:
             return Seen(key, view, network.activations(view.pixels[None]).one())
 
     def _load(self, name: str) -> EmbeddingNetwork:
-        return self.own.reopen(name) if self.own.knows(name) else model_zoo.load(name)
+        if self.own.knows(name):
+            return self.own.reopen(name)
+        if model_zoo.is_architecture(name):
+            self._check_room(name)
+        return model_zoo.load(name)
 
     def _placed(self, name: str, network: EmbeddingNetwork) -> EmbeddingNetwork:
         _check_bytes(name, weight_bytes(network))

@@ -117,7 +117,8 @@ def test_features_and_embeddings_carry_no_gradient(network_with, pixels):
 def test_features_follow_the_backbones_dtype(dtype):
     network = EmbeddingNetwork(nn.Conv2d(3, 6, 8, 8).to(dtype), "avg", None, Preprocess(short_side=16, stride=8))
     assert network.features(torch.rand(1, 3, 16, 16)).dtype == dtype
-    assert network.decompose(torch.rand(3, 16, 16)).cells.dtype == dtype
+    summed = torch.float64 if dtype == torch.float64 else torch.float32
+    assert network.decompose(torch.rand(3, 16, 16)).cells.dtype == summed
 
 
 # Poolings
@@ -261,3 +262,21 @@ def test_a_float32_head_with_a_large_offset_is_still_split(tiny_backbone, tiny_p
     network = EmbeddingNetwork(tiny_backbone, "avg", bn, tiny_preprocess)
     assert network.verdict == "exact"
     assert network.decompose(network.view(two_pictures[0]).pixels).verdict == "exact"
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("pooling", ["avg", "max", "gem"])
+def test_a_network_in_half_precision_gives_unit_vectors_that_add_up(network_with, two_pictures, dtype, pooling):
+    network = network_with("fc", pooling)
+    usual = explain_pair(network, *two_pictures)
+    network.backbone.to(dtype)
+    network.head.to(dtype)
+    try:
+        pair = explain_pair(network, *two_pictures)
+        assert network.features(pair.view_a.pixels[None]).dtype == dtype
+    finally:
+        network.backbone.float()
+        network.head.float()
+    assert pair.a.embedding.norm().item() == pytest.approx(1, abs=1e-5)
+    assert float(pair.map_a.sum()) + pair.bias_part("a") == pytest.approx(pair.score, abs=1e-5)
+    assert pair.score == pytest.approx(usual.score, abs=0.02)
