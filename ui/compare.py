@@ -163,7 +163,8 @@ def _settings(session: Session) -> tuple[list[Any], list[Any], list[Any]]:
         backbone = PoolingChoice(
             backbones(session, first(session)),
             value=first(session),
-            label="Backbone (or type timm/NAME)" if session.any_architecture else "Backbone",
+            label="Backbone",
+            info="or type timm/NAME" if session.any_architecture else None,
             allow_custom_value=session.any_architecture or session.own.offered,
             elem_id="backbone",
             min_width=140,

@@ -97,7 +97,7 @@ def test_a_drawing_is_stopped_by_its_button_and_by_another_choice(owner):
     owner.at("#method").get_by_text("RISE").click()
     expect(owner.at("#progress")).to_contain_text("masked pictures")
     owner.at("#stop").click()
-    expect(owner.at("#progress")).to_contain_text("Stopped.")
+    expect(owner.page.get_by_text("Stopped. The score stands")).to_be_visible()
     expect(owner.at("#stop")).to_have_count(0)
     owner.at("#method").get_by_text("sliding window").click()
     expect(owner.at("#ledger")).to_contain_text("Map by a sliding window")
@@ -120,7 +120,7 @@ def test_others_are_served_while_a_map_is_drawn(owner, own_server, browser):
     other.page.close()
     assert other.problems == []
     owner.at("#stop").click()
-    expect(owner.at("#progress")).to_contain_text("Stopped.")
+    expect(owner.page.get_by_text("Stopped. The score stands")).to_be_visible()
 
 
 def test_a_checkpoint_of_the_folder_is_loaded_and_chosen(owner):
@@ -167,7 +167,7 @@ def test_a_loaded_checkpoint_stays_in_the_list_and_a_stopped_method_can_be_asked
     owner.at("#method").get_by_text("RISE").click()
     expect(owner.at("#progress")).to_contain_text("masked pictures")
     owner.at("#stop").click()
-    expect(owner.at("#progress")).to_contain_text("Stopped.")
+    expect(owner.page.get_by_text("Stopped. The score stands")).to_be_visible()
     assert owner.at("#method input:checked").get_attribute("value") == "last-block values"
     owner.at("#method").get_by_text("RISE").click()
     expect(owner.at("#progress progress")).to_have_count(1)
