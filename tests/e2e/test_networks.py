@@ -37,7 +37,7 @@ def folder(tmp_path_factory):
 def own_server(browser, folder, tmp_path_factory):
     """A server that opens with a vision transformer and offers a folder."""
     options = ("--checkpoint", folder / "vit.safetensors", "--architecture", "timm/vit_tiny_patch16_224")
-    running = Server(tmp_path_factory.mktemp("own"), *options, "--models", folder)
+    running = Server(tmp_path_factory.mktemp("own"), *options, "--models", folder, "--model-uploads")
     try:
         running.wait()
         yield running
@@ -150,6 +150,20 @@ def test_a_checkpoint_that_cannot_be_used_is_told_and_the_network_stays(owner, f
     assert owner.at("#backbone input").input_value() == network
     assert owner.text("#score .big") == score
     owner.changing_the_score(lambda: owner.choose("#pooling", "avg"))
+
+
+def test_an_upload_may_be_larger_than_a_picture_and_the_last_choice_counts(owner, folder):
+    assert (folder / "vit.safetensors").stat().st_size > 20e6
+    owner.open("Your model")
+    owner.at("#own input[type=file]").set_input_files(folder / "vit.safetensors")
+    expect(owner.at("#own")).to_contain_text("vit.safetensors")
+    owner.at("#architecture textarea, #architecture input").fill("timm/vit_tiny_patch16_224")
+    owner.at("#load_own").click()
+    expect(owner.at("#own_report")).to_contain_text("vit.safetensors: 150 tensors of the trunk loaded")
+    before = owner.text("#score .big")
+    load(owner, "resnet.pth", "timm/resnet18")
+    expect(owner.at("#own_report")).to_contain_text("resnet.pth: ")
+    owner.wait_score(before)
 
 
 def test_an_unknown_architecture_offers_the_nearest_and_the_network_stays(owner):
