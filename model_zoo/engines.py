@@ -117,7 +117,7 @@ def _copy(network: EmbeddingNetwork, backbone: nn.Module, engine: str) -> Embedd
     _ = network.fingerprint  # now kept in the network, so that the copy has it too: it is of the weights
     other = copy.copy(network)
     other.backbone, other.engine = backbone.eval(), engine
-    other._probe = []  # else a verdict of one engine would be read off another's features
+    other._probes = {}  # else a verdict of one engine would be read off another's features
     return other
 
 

@@ -1,6 +1,8 @@
 """Pictures and plots from results; computes nothing that an explanation does not already hold."""
 
-from collections.abc import Mapping
+import html
+import math
+from collections.abc import Mapping, Sequence
 from itertools import cycle
 
 import numpy as np
@@ -10,8 +12,11 @@ from PIL import Image
 from torch import Tensor
 
 from simvis_core.colours import DEFAULT, paint
+from simvis_core.curves import MeanCurve
 from simvis_core.images import View
 
+MOST_NAMES = 48  # beside a matrix: more cannot be read
+LONGEST_TICK = 18
 PAPER_K = 10  # the paper marks the ten strongest features (Stylianou 2019, fig. 3)
 
 
@@ -46,6 +51,75 @@ def contribution_figure(curves: Mapping[str, tuple[Float[Tensor, " D"], float]],
         **_LAYOUT,
     }
     return go.Figure({"data": traces, "layout": layout})  # one go: adding trace by trace validates all of it each time
+
+
+def score_figure(scores: Float[Tensor, "N N"], names: Sequence[str]) -> go.Figure:
+    """A matrix of scores as a heat map, names along both sides; what is NaN stays empty."""
+    values = [[None if math.isnan(value) else round(value, 4) for value in line] for line in scores.tolist()]
+    places = list(range(len(names)))
+    ticks = {"tickvals": places, "ticktext": [_short(name) for name in names], "fixedrange": True}
+    few = {"showticklabels": len(names) <= MOST_NAMES}
+    side = 110 if len(names) <= MOST_NAMES else 16
+    text = [[f"{_safe(a)}<br>{_safe(b)}" for b in names] for a in names]
+    cells = {
+        "type": "heatmap",
+        "z": values,
+        "text": text,
+        "hovertemplate": "%{text}: %{z:.3f}<extra></extra>",
+        "colorscale": "Viridis",
+        "colorbar": {"title": {"text": "score"}, "thickness": 12},
+    }
+    layout = _LAYOUT | {
+        "height": 420,
+        "margin": {"l": side, "r": 8, "t": 16, "b": side},
+        "xaxis": ticks | few | {"tickangle": 45},
+        "yaxis": ticks | few | {"autorange": "reversed"},
+    }
+    return go.Figure({"data": [cells], "layout": layout})
+
+
+def mean_curve_figure(curves: Mapping[str, MeanCurve], marked: int = PAPER_K) -> go.Figure:
+    """Mean contribution curves with their spread (10 % to 90 % of the pairs), one line for each name."""
+    traces: list[dict[str, object]] = []
+    for colour, (name, curve) in zip(cycle(_LINES), curves.items(), strict=False):
+        counts, mean, low, high = (one.tolist() for one in (curve.counts, curve.mean, curve.low, curve.high))
+        percent = [[100 * value for value in values] for values in (mean, low, high)]
+        label = f"{_safe(name)}: top {marked} carry {100 * curve.share(marked):.1f} % ({curve.pairs} pairs)"
+        common = {"type": "scatter", "mode": "lines", "legendgroup": name, "name": label}
+        band = {"line": {"width": 0, "color": colour}, "hoverinfo": "skip", "showlegend": False}
+        traces += [
+            common | band | {"x": counts, "y": percent[1]},
+            common | band | {"x": counts, "y": percent[2], "fill": "tonexty", "fillcolor": _faint(colour)},
+            common
+            | {
+                "x": counts,
+                "y": percent[0],
+                "line": {"color": colour, "width": 2.5},
+                "hovertemplate": f"first %{{x}} features: %{{y:.3g}} %<extra>{_safe(name)}</extra>",
+            },
+        ]
+    layout = _LAYOUT | {
+        "height": 380,
+        "xaxis": {"title": {"text": "number of features, strongest first"}, "type": "log", "dtick": 1, **_AXIS},
+        "yaxis": {"title": {"text": "share of the score (%)"}, "rangemode": "tozero", **_AXIS},
+        "legend": {"orientation": "h", "y": -0.2, "bgcolor": "rgba(0,0,0,0)"},
+        "margin": {"l": 56, "r": 16, "t": 16, "b": 120},
+    }
+    return go.Figure({"data": traces, "layout": layout})
+
+
+def _faint(colour: str) -> str:
+    red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    return f"rgba({red},{green},{blue},0.13)"
+
+
+def _safe(name: str) -> str:
+    """A name that plotly shows as it is: it reads a little HTML and its own %{...}."""
+    return html.escape(name).replace("%{", "%&#123;")
+
+
+def _short(name: str) -> str:
+    return _safe(name if len(name) <= LONGEST_TICK else f"{name[: LONGEST_TICK - 1]}\N{HORIZONTAL ELLIPSIS}")
 
 
 def _curve(name: str, curve: np.ndarray, marked: int, unit: str, colour: str) -> list[dict[str, object]]:

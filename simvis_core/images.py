@@ -88,7 +88,7 @@ class Preprocess:
         Raises SimvisError for an unknown framing and for a short side that is not 1..40 whole cells.
         """
         image = upright_rgb(image)
-        box = _centre_box(image) if framing == "crop" else (0.0, 0.0, float(image.width), float(image.height))
+        box = covered(image, framing)
         height, width = self._size(image, self.short_side if short_side is None else short_side, framing)
         sized = image.resize((width, height), Image.Resampling[self.resampling.upper()], box=box)
         return View(image, self._pixels(sized), box)
@@ -158,6 +158,11 @@ def cell_at(x: float, y: float, size: tuple[int, int], grid: tuple[int, int]) ->
     """The (row, column) of the cell that view pixel (x, y) lies in."""
     row, column = int((y + 0.5) * grid[0] / size[0]), int((x + 0.5) * grid[1] / size[1])
     return min(max(row, 0), grid[0] - 1), min(max(column, 0), grid[1] - 1)
+
+
+def covered(image: Image.Image, framing: Framing) -> tuple[float, float, float, float]:
+    """What a framing covers of an upright picture: (left, top, right, bottom) in its pixels."""
+    return _centre_box(image) if framing == "crop" else (0.0, 0.0, float(image.width), float(image.height))
 
 
 def _centre_box(image: Image.Image) -> tuple[float, float, float, float]:

@@ -76,7 +76,7 @@ class EmbeddingNetwork:
         self.engine = "eager"  # what runs the backbone; `model_zoo.engines` has others
         self.trained_pooling = Pooling.parse(trained_pooling or pooling)
         self._single_heads: dict[nn.Module, nn.Module] = {}
-        self._probe: list[Activations] = []  # of a probe picture, shared with every other pooling
+        self._probes: dict[tuple[int, int], Activations] = {}  # of noise, by size; shared with every other pooling
 
     def with_pooling(self, pooling: str | Pooling) -> "EmbeddingNetwork":
         """The same backbone and head under another pooling (``"max"``, ``"gem:4"``, ...); no weights are copied.
@@ -151,7 +151,21 @@ class EmbeddingNetwork:
 
         Raises SimvisError for an embedding of zero or infinite length, whose direction is undefined.
         """
-        return self._unit(self._project(self._pooled(self.activations(pixels))))
+        return self.embed_activations(self.activations(pixels))
+
+    @torch.inference_mode()
+    def embed_activations(self, activations: Activations) -> Float[Tensor, "B D"]:
+        """The same from activations of a batch, so that one forward pass serves several poolings. Raises alike."""
+        return self._unit(self._project(self._pooled(activations)))
+
+    @torch.inference_mode()
+    def width(self, short_side: int | None = None) -> int:
+        """Numbers in the embedding of a square view; only under ``flatten`` does that depend on the view.
+
+        The first time it costs a forward pass. Raises SimvisError for a head that does not fit.
+        """
+        side = self.preprocess.short_side if short_side is None else short_side
+        return len(self._embedded(self._probe(side))[1])
 
     def decompose(self, pixels: Float[Tensor, "3 h w"]) -> Decomposition:
         """The embedding of one view as a sum over its cells plus a bias; one forward pass."""
@@ -229,12 +243,16 @@ class EmbeddingNetwork:
         The probe runs the backbone once in the network's life. An explanation needs none: its own verdict is found at
         its own pictures.
         """
-        if not self._probe:
-            h, w = self.preprocess.fixed_size or (self.preprocess.short_side,) * 2
-            probe = torch.randn(1, 3, h, w, generator=torch.Generator().manual_seed(0))
-            self._probe.append(self.activations(probe).one())
-        decomposition = self.split(self._probe[0])
+        decomposition = self.split(self._probe(self.preprocess.short_side))
         return "black box" if decomposition is None else decomposition.verdict
+
+    def _probe(self, short_side: int) -> Activations:
+        """What a forward pass makes of noise."""
+        h, w = self.preprocess.fixed_size or (short_side, short_side)
+        if (h, w) not in self._probes:
+            noise = torch.randn(1, 3, h, w, generator=torch.Generator().manual_seed(0))
+            self._probes[h, w] = self.activations(noise).one()
+        return self._probes[h, w]
 
     @property
     def poolings(self) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Why two pictures are similar: the score of a pair and everything it splits into."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -156,7 +156,14 @@ class PairExplanation:
         view, own, _ = self.side(side)
         if tuple(mask.shape) != view.size:
             raise SimvisError(f"a mask of {tuple(mask.shape)}", f"the view's size {view.size}", "draw it over the view")
-        return self._other(side)[1].similarity_map(own.region_query(weights_in(mask, own.grid)))
+        return self.cells_map(side, weights_in(mask, own.grid))
+
+    def cells_map(self, side: Side, weights: Float[Tensor, "H W"]) -> Float[Tensor, "H2 W2"]:
+        """The same for cells of this side by weight, in score units. Raises SimvisError for weights of another grid."""
+        own = self.side(side)[1]
+        if tuple(weights.shape) != own.grid:
+            raise SimvisError(f"weights of {tuple(weights.shape)}", f"the grid {own.grid}", "give one for each cell")
+        return self._other(side)[1].similarity_map(own.region_query(weights))
 
     def contribution_curve(self) -> Float[Tensor, " D"]:
         """Cumulative share of the score held by the first k features, largest first; ends at 1.
@@ -201,11 +208,12 @@ class PairExplanation:
         colour_map: str = colours.DEFAULT,
         opacity: float = 0.85,
         facts: Mapping[str, object] | None = None,
+        region: tuple[Side, Sequence[float]] | None = None,
     ) -> dict[str, bytes]:
         """The export: PNG overlays at the pictures' own resolution, maps.npz, manifest.json.
 
-        With a point (side, x, y in view pixels) its map on the other picture comes along. ``facts`` are added to the
-        manifest.
+        With a point (side, x, y in view pixels) or a region (side, weights of its cells, row by row) its map on the
+        other picture comes along. ``facts`` are added to the manifest.
         """
         arrays = {
             "map_a": self.map_a,
@@ -220,6 +228,11 @@ class PairExplanation:
             map, other = self.point_map(*point), OTHER[point[0]]
             arrays["point_map"] = map
             pictures[f"point_on_{other}.png"] = overlay(self.side(other)[0], map, common_scale(map), *look)
+        if region is not None:
+            weights = torch.tensor(region[1], dtype=torch.float64).reshape(self.side(region[0])[1].grid)
+            map, other = self.cells_map(region[0], weights), OTHER[region[0]]
+            arrays |= {"region_weights": weights, "region_map": map}
+            pictures[f"region_on_{other}.png"] = overlay(self.side(other)[0], map, common_scale(map), *look)
         manifest = self._manifest() | self._point_facts(point) | {"scale": scale, **dict(facts or {})}
         return {name: export.png(picture) for name, picture in pictures.items()} | {
             "maps.npz": export.npz({name: _array(tensor) for name, tensor in arrays.items()}),

@@ -1,0 +1,178 @@
+"""A gallery: a name, the embeddings of its pictures under any number of networks, and their thumbnails."""
+
+import hashlib
+import io
+import json
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from simvis_core.errors import SimvisError
+from simvis_core.export import write_folder
+from simvis_core.images import FRAMINGS, Framing, covered
+from simvis_core.index import Row, Space, VectorIndex
+from simvis_core.network import EmbeddingNetwork
+from simvis_core.pictures import MAX_BYTES, open_picture
+
+THUMBNAIL = 224  # pixels of its longer side
+LONGEST_NAME = 100
+
+
+@dataclass(frozen=True, eq=False)
+class Gallery:
+    """Pictures of one name: ``folder`` keeps thumbnails and what was indexed, ``index`` the embeddings.
+
+    Each network, pooling and view has a space of its own in the index, so they never mix.
+    """
+
+    name: str
+    folder: Path
+    index: VectorIndex
+
+    def space(self, network: EmbeddingNetwork, short_side: int, framing: Framing) -> Space:
+        """The space of this gallery's embeddings by the network under its pooling, of views of that kind.
+
+        Raises SimvisError for an unknown framing, and for ``flatten`` over views of differing shapes.
+        """
+        if framing not in FRAMINGS:
+            raise SimvisError(f"framing '{framing}'", f"one of {', '.join(FRAMINGS)}", "choose one of these")
+        fixed = network.preprocess.fixed_size
+        if network.pooling.name == "flatten" and framing == "whole" and fixed is None:
+            raise SimvisError(
+                "pooling 'flatten' over views of differing shapes",
+                "embeddings of one length",
+                "choose a square framing or another pooling",
+            )
+        view = fixed or (short_side, framing)  # a network of a fixed size sees every picture in one way
+        precision = "bfloat16" if network.engine == "bf16" else "float32"
+        facts = (network.fingerprint, str(network.pooling), view, precision)
+        fingerprint = hashlib.sha256(repr(facts).encode()).hexdigest()
+        kind = f"{short_side} {framing}"
+        return Space(self.name, network.name, str(network.pooling), network.width(short_side), fingerprint, kind)
+
+    def spaces(self) -> list[Space]:
+        """What the gallery has been indexed with."""
+        return [space for space in self.index.spaces() if space.gallery == self.name]
+
+    def has(self, space: Space) -> bool:
+        """Whether pictures were indexed into this space."""
+        return space in self.index.spaces()
+
+    def require(self, space: Space) -> None:
+        """Raises SimvisError, saying what the gallery was indexed with, where it is not this space."""
+        if self.has(space):
+            return
+        there = sorted({f"{known.network} ({known.pooling})" for known in self.spaces()})
+        same = f"{space.network} ({space.pooling})" in there
+        raise SimvisError(
+            f"gallery '{self.name}', which was indexed with {', '.join(there) or 'nothing'}"
+            + (" but with other weights, preprocessing or views" if same else ""),
+            f"{space.network} ({space.pooling}) as it is now",
+            f"index it: python app.py index FOLDER --name '{self.name}' --backbone {space.network} "
+            f"--pooling {space.pooling}, or choose what it was indexed with",
+        )
+
+    def thumbnail(self, row: Row) -> bytes | None:
+        """A small JPEG of a row's picture, kept once made; None where its file is gone, changed or unreadable."""
+        path = self.thumbnail_file(row.sha256)
+        if path.is_file():
+            return path.read_bytes()
+        data = content(row.file)
+        if data is None or hashlib.sha256(data).hexdigest() != row.sha256:
+            return None
+        try:
+            image = open_picture(data, enough=THUMBNAIL)
+        except SimvisError:
+            return None
+        return self.keep_thumbnail(row.sha256, image)
+
+    def keep_thumbnail(self, sha256: str, image: Image.Image) -> bytes:
+        """Writes a picture's thumbnail whole; gives it. Raises SimvisError where the folder cannot be written."""
+        small = image.copy() if max(image.size) <= THUMBNAIL else image
+        if small is image:
+            ratio = THUMBNAIL / max(image.size)
+            size = (max(1, round(image.width * ratio)), max(1, round(image.height * ratio)))
+            small = image.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
+        buffer = io.BytesIO()
+        small.save(buffer, "JPEG", quality=80)
+        path = self.thumbnail_file(sha256)
+        write_folder(path.parent, {path.name: buffer.getvalue()})
+        return buffer.getvalue()
+
+    def thumbnail_file(self, sha256: str) -> Path:
+        """Where a picture's thumbnail is kept."""
+        return self.folder / "thumbnails" / sha256[:2] / f"{sha256}.jpg"
+
+    def remove(self, ids: list[str]) -> int:
+        """Takes pictures out of every space; gives how many rows went. The pictures' own files are left alone."""
+        gone = 0
+        for space in self.spaces():
+            there = list(self.index.scan(space, ids))
+            self.index.delete(space, [row.id for row in there])
+            gone += len(there)
+            for row in there:
+                self.thumbnail_file(row.sha256).unlink(missing_ok=True)
+        return gone
+
+    def delete(self) -> None:
+        """Removes the gallery whole; the pictures' own files are left alone."""
+        for space in self.spaces():
+            self.index.drop(space)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def open_gallery(name: str, home: str | Path, index: VectorIndex, create: bool = False) -> Gallery:
+    """The gallery of that name. Raises SimvisError for one that is not there, unless it is to be made."""
+    check_name(name)
+    gallery = Gallery(name, Path(home) / _slug(name), index)
+    if create and not (gallery.folder / "gallery.json").is_file():
+        write_folder(gallery.folder, {"gallery.json": json.dumps({"name": name}).encode()})
+    elif not create and name not in gallery_names(home, index):
+        known = ", ".join(f"'{known}'" for known in gallery_names(home, index)) or "none yet"
+        raise SimvisError(
+            f"gallery '{name}'", f"one that is there ({known})", "make it with: python app.py index FOLDER --name NAME"
+        )
+    return gallery
+
+
+def gallery_names(home: str | Path, index: VectorIndex) -> list[str]:
+    """The galleries of this machine and those that the store knows, sorted."""
+    here = {json.loads(file.read_text())["name"] for file in Path(home).glob("*/gallery.json")}
+    return sorted(here | {space.gallery for space in index.spaces()})
+
+
+def check_name(name: str) -> None:
+    """Raises SimvisError for a gallery name that is empty, long, or has control characters."""
+    if not name.strip() or len(name) > LONGEST_NAME or any(ord(letter) < 32 or letter == "\x7f" for letter in name):
+        raise SimvisError(
+            f"the gallery name {name[:120]!r}", f"1 to {LONGEST_NAME} printable characters", "choose another name"
+        )
+
+
+def content(file: str | Path) -> bytes | None:
+    """A file's bytes, at most what a picture may have; None where it cannot be read."""
+    try:
+        with open(file, "rb") as opened:
+            return opened.read(MAX_BYTES + 1)
+    except (OSError, ValueError):
+        return None
+
+
+def _slug(name: str) -> str:
+    readable = re.sub(r"[^A-Za-z0-9]+", "_", name)[:40]
+    return f"{readable}_{hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()[:12]}"
+
+
+def seen_part(thumbnail: bytes, framing: Framing) -> tuple[bytes, float]:
+    """The part of a thumbnail that a framing covers, and its width over height, as maps are drawn on it."""
+    image = Image.open(io.BytesIO(thumbnail))
+    if framing != "crop":
+        return thumbnail, image.width / image.height
+    box = covered(image, framing)
+    whole = (round(box[0]), round(box[1]), round(box[2]), round(box[3]))
+    buffer = io.BytesIO()
+    image.crop(whole).save(buffer, "JPEG", quality=85)
+    return buffer.getvalue(), (box[2] - box[0]) / (box[3] - box[1])

@@ -1,0 +1,139 @@
+"""Asking a gallery: hits with their embeddings, scores checked, and the best of each of the nearest classes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from simvis_core.decomposition import Decomposition
+from simvis_core.errors import SimvisError
+from simvis_core.index import Hit, Row, Space, VectorIndex
+
+STALE_SCORE = 1e-3  # a stored score that is further from <query, stored embedding> is not of this row
+SAME_EMBEDDING = 0.999  # cosine of a stored embedding with the picture's own, below which the row is out of date
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """A hit whose score was computed anew in float32 from the stored embedding; ``stale`` says what is wrong with it.
+
+    ``score = <query, embedding>``, and ``cosine`` is the whole query picture's score with it.
+    """
+
+    row: Row
+    score: float
+    cosine: float
+    stale: str = ""
+
+
+def find(
+    index: VectorIndex,
+    space: Space,
+    query: Float[Tensor, " D"],
+    whole: Float[Tensor, " D"],
+    k: int,
+    labels: Sequence[str] | None = None,
+    skip: int = 0,
+    without: Sequence[str] = (),
+) -> list[Found]:
+    """The best hits for a query, best first; ``whole`` is the embedding of the query's picture.
+
+    Raises SimvisError as `VectorIndex.search` does.
+    """
+    vector = _array(query)
+    hits = index.search(space, vector, k, labels, skip, without)
+    stored = {row.id: row for row in index.scan(space, [hit.row.id for hit in hits], embeddings=True)}
+    found = [_rescored(hit, stored[hit.row.id], vector, _array(whole)) for hit in hits if hit.row.id in stored]
+    return sorted(found, key=lambda one: -one.score)
+
+
+def found_rows(
+    index: VectorIndex, space: Space, ids: Sequence[str], query: Float[Tensor, " D"], whole: Float[Tensor, " D"]
+) -> list[Found]:
+    """The rows of the ids that are there, in their order, with what a search for the query would say of them."""
+    stored = {row.id: row for row in index.scan(space, ids, embeddings=True)}
+    vector, whole_vector = _array(query), _array(whole)
+    return [_scored(stored[id], vector, whole_vector) for id in ids if id in stored]
+
+
+def best_of_classes(
+    index: VectorIndex,
+    space: Space,
+    query: Float[Tensor, " D"],
+    whole: Float[Tensor, " D"],
+    count: int = 3,
+    without: Sequence[str] = (),
+) -> list[Found]:
+    """The best picture of each of the ``count`` most similar classes, best first (Stylianou 2019, fig. 8 and 9).
+
+    A class is as similar as its best picture; pictures without a label belong to none.
+    """
+    wanted = min(count, sum(1 for label in index.labels(space) if label))
+    rows = index.count(space)
+    k = 16 * count
+    while True:
+        best: dict[str, Hit] = {}
+        for hit in index.search(space, _array(query), k, without=without) if wanted else []:
+            if hit.row.label:
+                best.setdefault(hit.row.label, hit)
+        if len(best) >= wanted or k >= rows:
+            break
+        k *= 4
+    ids = [hit.row.id for hit in list(best.values())[:count]]
+    stored = {row.id: row for row in index.scan(space, ids, embeddings=True)}
+    kept = [hit for hit in best.values() if hit.row.id in stored][:count]
+    return [_rescored(hit, stored[hit.row.id], _array(query), _array(whole)) for hit in kept]
+
+
+def checked_against(found: Found, picture: Decomposition, sha256: str) -> Found:
+    """The hit, marked stale where its file is another now, or the network gives it another embedding."""
+    if sha256 != found.row.sha256:
+        return _stale(found, "its file has changed since it was indexed: index again")
+    embedding = found.row.embedding
+    assert embedding is not None
+    if float(picture.embedding.float().cpu() @ torch.from_numpy(embedding)) < SAME_EMBEDDING:
+        return _stale(found, "the network gives it another embedding now: index again")
+    return found
+
+
+def query_map(picture: Decomposition, found: Found) -> Float[Tensor, "H W"]:
+    """Where in the query's picture the hit's cosine comes from: signed shares of it."""
+    return picture.similarity_map(embedding_of(found.row).to(picture.cells))
+
+
+def difference_map(picture: Decomposition, first: Row, second: Row) -> Float[Tensor, "H W"]:
+    """Why the first row and not the second: each cell's part of the difference of their cosines.
+
+    Positive cells speak for the first. The map and the bias's part sum to the difference.
+    """
+    return picture.similarity_map((embedding_of(first) - embedding_of(second)).to(picture.cells))
+
+
+def embedding_of(row: Row) -> Float[Tensor, " D"]:
+    """The row's embedding. Raises SimvisError for a row that was read without it."""
+    if row.embedding is None:
+        raise SimvisError("a row without its embedding", "one read with it", "scan with embeddings=True")
+    return torch.from_numpy(row.embedding)
+
+
+def _rescored(hit: Hit, row: Row, query: np.ndarray, whole: np.ndarray) -> Found:
+    found = _scored(row, query, whole)
+    if abs(found.score - hit.score) > STALE_SCORE:
+        return _stale(found, f"the store's score {hit.score:.3f} is not that of the embedding it keeps: index again")
+    return found
+
+
+def _scored(row: Row, query: np.ndarray, whole: np.ndarray) -> Found:
+    assert row.embedding is not None
+    return Found(row, float(query @ row.embedding), float(whole @ row.embedding))
+
+
+def _stale(found: Found, why: str) -> Found:
+    return Found(found.row, found.score, found.cosine, why)
+
+
+def _array(vector: Tensor) -> np.ndarray:
+    return vector.detach().float().cpu().numpy()
