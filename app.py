@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 # Set before gradio and torch are imported: no usage data leaves this machine, and threads that wait do not spin,
 # which on shared cores costs many times the work itself.
@@ -14,6 +14,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 from simvis_core import PairExplanation, SimvisError
 
 if TYPE_CHECKING:
+    from ui.galleries import Galleries
     from ui.session import Session
 
 DEFAULT = "efficientnet_lite0"
@@ -32,11 +33,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 def serve(options: argparse.Namespace) -> None:
     """Starts the web app and waits. Raises SimvisError for an address that cannot be served on."""
-    from ui import CSS, THEME, build_app, warm_up
+    from ui import CSS, THEME, build_app, first_settings, warm_up
 
     session, backbone = _session(options)
     warm_up(session, backbone)
-    app = build_app(session, options.links)
+    galleries = _galleries(options, session)
+    galleries.index_samples(first_settings(session, backbone))
+    app = build_app(session, options.links, galleries)
     try:
         app.queue(max_size=64, default_concurrency_limit=4).launch(
             server_name=options.host,
@@ -111,6 +114,35 @@ def _session(options: argparse.Namespace) -> "tuple[Session, str]":
     return session, name
 
 
+def _galleries(options: argparse.Namespace, session: "Session") -> "Galleries":
+    """The galleries that the options name."""
+    from ui.galleries import Galleries
+
+    if options.pictures is not None and not options.pictures.is_dir():
+        raise SimvisError(f"--pictures '{options.pictures}'", "a folder of pictures", "name one that exists")
+    return Galleries(session, options.galleries, options.index_url, options.pictures)
+
+
+def answer(options: argparse.Namespace) -> None:
+    """Runs a gallery's command and prints its answer as JSON."""
+    import json
+
+    from ui import commands
+
+    command = {"index": commands.index, "search": commands.search, "classes": commands.classes}
+    told = command.get(options.command, commands.curves)(options, *_session(options))
+    print(json.dumps(told, indent=2, allow_nan=False))
+
+
+def store_check(options: argparse.Namespace) -> None:
+    """Runs the store's contract, on a scratch collection, and prints each check's seconds as JSON."""
+    import json
+
+    from ui.commands import check
+
+    print(json.dumps(check(options), indent=2))
+
+
 def models(_: argparse.Namespace) -> None:
     """Lists the cards."""
     import model_zoo
@@ -125,8 +157,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="app.py", description=__doc__)
     _serving_options(parser)
     _network_options(parser, engine="auto")
+    _gallery_options(parser)
     parser.set_defaults(run=serve, backbone=None)
-    commands = parser.add_subparsers(title="commands (without one, the page is served)")
+    commands = parser.add_subparsers(dest="command", title="commands (without one, the page is served)")
     pair = commands.add_parser("explain", help="explain two pictures into a folder")
     pair.add_argument("a", metavar="A", help="a picture file")
     pair.add_argument("b", metavar="B", help="a picture file")
@@ -148,9 +181,58 @@ def _parser() -> argparse.ArgumentParser:
     _network_options(pair, engine="eager")
     pair.add_argument("--out", default="out", metavar="DIR", help="folder for overlays, maps and manifest")
     pair.set_defaults(run=explain, models=None, model_uploads=False, catalogue_only=False)
+    _gallery_commands(commands)
     listing = commands.add_parser("models", help="list the networks; timm/NAME and torchvision/NAME work too")
     listing.set_defaults(run=models)
     return parser
+
+
+def _gallery_commands(commands: Any) -> None:
+    index = commands.add_parser("index", help="index a folder of pictures (or a CSV) into a gallery")
+    index.add_argument("source", nargs="?", metavar="FOLDER", help="class folders of pictures, or a CSV: file,label")
+    index.add_argument("--name", required=True, help="the gallery's name")
+    index.add_argument("--backbone", help=f"the network (default: {DEFAULT})")
+    index.add_argument(
+        "--pooling", action="append", help="may be given several times: each picture is run once for all"
+    )
+    index.add_argument("--view-size", type=int, help="short side of the views in pixels (default: about 224)")
+    index.add_argument("--framing", default="whole", help="whole, square or crop")
+    index.add_argument("--prune", action="store_true", help="remove the rows of files that are gone")
+    index.add_argument("--remove", nargs="+", metavar="FILE", help="take these files out instead")
+    index.add_argument("--delete", action="store_true", help="delete the gallery instead; its files stay")
+    found = commands.add_parser("search", help="search a gallery by a picture, or by a part of it")
+    found.add_argument("image", metavar="IMAGE", help="a picture file")
+    for name, count, words in (("box", 4, ("X", "Y", "WIDTH", "HEIGHT")), ("point", 2, ("X", "Y"))):
+        for sign, kind in (("", "like this"), ("not-", "not like this")):
+            found.add_argument(
+                f"--{sign}{name}",
+                nargs=count,
+                type=float,
+                action="append",
+                metavar=words,
+                help=f"a {name} in pixels of the picture: {kind}; may be given several times",
+            )
+    found.add_argument("-k", type=int, default=20, help="how many hits (default: 20)")
+    found.add_argument("--label", action="append", help="only this label; may be given several times")
+    classes = commands.add_parser("classes", help="a gallery's classes, or the members of one")
+    classes.add_argument("class_label", nargs="?", metavar="LABEL", help="the members of this class")
+    classes.add_argument("--image", help="the classes nearest to this picture")
+    curves = commands.add_parser("curves", help="how few features carry a score, over random pairs")
+    curves.add_argument("--pairs", type=int, default=1000, help="pairs of each kind (default: 1000)")
+    curves.add_argument("--seed", type=int, default=0, help="the same seed draws the same pairs")
+    for parser in (found, classes, curves):
+        parser.add_argument("--gallery", default="samples", help="its name (default: samples)")
+        parser.add_argument("--network", help="what it was indexed with (default: the first)")
+        parser.add_argument("--pooling", help="what it was indexed with (default: the first)")
+        parser.add_argument("--out", metavar="DIR", help="write the JSON and an HTML page there")
+        parser.set_defaults(backbone=None)
+    for parser in (index, found, classes, curves):
+        _network_options(parser, engine="eager")
+        _gallery_options(parser)
+        parser.set_defaults(run=answer, models=None, model_uploads=False, catalogue_only=False)
+    check = commands.add_parser("store-check", help="run the store's contract on a Milvus server of yours")
+    _gallery_options(check)
+    check.set_defaults(run=store_check)
 
 
 def _serving_options(parser: argparse.ArgumentParser) -> None:
@@ -166,10 +248,22 @@ def _serving_options(parser: argparse.ArgumentParser) -> None:
         default="SPACE_ID" in os.environ,
         help="refuse other architectures, whose weights visitors would make this machine download (default on a Space)",
     )
+    parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="let visitors index this folder's pictures")
     parser.add_argument("--share", action="store_true", help="make a public address through Gradio's relay")
     parser.add_argument(
         "--links", type=Path, default=Path.home() / ".cache" / "simvis" / "links", help="folder for pictures of links"
     )
+
+
+def _gallery_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--galleries",
+        type=Path,
+        metavar="FOLDER",
+        default=Path.home() / ".local" / "share" / "simvis" / "galleries",
+        help="where galleries are kept",
+    )
+    parser.add_argument("--index-url", metavar="URL", help="keep embeddings on a Milvus server: http://host:port")
 
 
 def _network_options(parser: argparse.ArgumentParser, engine: str) -> None:

@@ -6,8 +6,11 @@ from typing import Any
 
 import gradio as gr
 
-from ui import compare, samples
+from ui import classes, compare, samples, search
 from ui.api import add_api
+from ui.galleries import Galleries
+from ui.gallery_api import add_gallery_api
+from ui.house import House
 from ui.links import LinkedPictures
 from ui.session import Session, Settings
 
@@ -19,27 +22,42 @@ score says how it adds up. Point at a place to see what it matches in the other 
 THEME = gr.themes.Soft(font=["system-ui", "Segoe UI", "Roboto", "sans-serif"], font_mono=["ui-monospace", "monospace"])
 
 
-def build_app(session: Session, link_folder: Path) -> gr.Blocks:
+def build_app(session: Session, link_folder: Path, galleries: Galleries) -> gr.Blocks:
     """The whole app, ready to launch with `CSS`. The first sample pair is explained beforehand, so it opens at once."""
-    pictures = LinkedPictures(link_folder)
+    house = House(session, LinkedPictures(link_folder), galleries)
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 86400)) as app:
         gr.HTML(INTRO, elem_id="intro")
-        with gr.Tabs():
+        with gr.Tabs() as house.tabs:
             for name, build in TABS.items():
-                with gr.Tab(name):
-                    build(session, pictures)
+                with gr.Tab(name, id=name) as tab:
+                    build(house, tab)
         with gr.Accordion("Credits of all sample pictures", open=False) as credits_list:
             shown = gr.HTML()
         credits_list.expand(samples.credits_html, None, shown, api_visibility="private")
         add_api(session)
+        add_gallery_api(galleries)
     return app
 
 
 def warm_up(session: Session, backbone: str) -> None:
     """Explains the first sample pair as the page opens it, so that the first visitor waits for nothing."""
-    first, network = samples.pairs()[0], session.network(backbone)
-    settings = Settings(backbone, str(network.trained_pooling), network.preprocess.whole_cells(Settings.short_side))
+    first = samples.pairs()[0]
+    settings = first_settings(session, backbone)
     session.explain(samples.PICTURES / first["a"], samples.PICTURES / first["b"], settings)
 
 
-TABS: dict[str, Callable[[Session, LinkedPictures], Any]] = {"Compare": compare.build}
+def first_settings(session: Session, backbone: str) -> Settings:
+    """What the page opens with, for a network."""
+    network = session.network(backbone)
+    return Settings(backbone, str(network.trained_pooling), network.preprocess.whole_cells(Settings.short_side))
+
+
+def _compare(house: House, _: gr.Tab) -> None:
+    house.compare = compare.build(house.session, house.pictures)
+
+
+TABS: dict[str, Callable[[House, gr.Tab], Any]] = {
+    "Compare": _compare,
+    "Search": search.build,
+    "Classes": classes.build,
+}

@@ -1,6 +1,6 @@
 """The Compare tab: two pictures, why they match, and everything that splits the score."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import gradio as gr
@@ -38,6 +38,12 @@ class Widgets:
     own: list[Any]  # report, button, then file, upload, architecture, head; empty where the owner offers none
     examples: gr.Gallery
     share: list[Any]  # link button, query, link, export button, file
+    ask: dict[str, Any] = field(default_factory=dict)  # the event that compares what the widgets hold
+
+    @property
+    def opens(self) -> list[Any]:
+        """What a pair from another tab sets; see `handlers.opened`."""
+        return [self.image_a, self.image_b, *self.settings[:5], *self.network, self.link_pin]
 
     @property
     def asked(self) -> list[Any]:
@@ -48,7 +54,7 @@ class Widgets:
 def build(session: Session, pictures: LinkedPictures) -> Widgets:
     """Lays the tab out and wires it up inside the app that is being built."""
     widgets = _layout(session)
-    _wire(widgets, session, pictures)
+    widgets.ask = _wire(widgets, session, pictures)
     return widgets
 
 
@@ -245,8 +251,8 @@ def _share() -> list[Any]:
 # ---------------------------------------------------------------- wiring
 
 
-def _wire(widgets: Widgets, session: Session, pictures: LinkedPictures) -> None:
-    """Binds events; pictures and settings ask for a whole comparison, the rest only for its own panel.
+def _wire(widgets: Widgets, session: Session, pictures: LinkedPictures) -> dict[str, Any]:
+    """Binds events; pictures and settings ask for a whole comparison, which it gives, the rest for its own panel.
 
     A black box's comparison is followed by a drawing, which ends when another comparison is asked for.
     """
@@ -315,6 +321,7 @@ def _wire(widgets: Widgets, session: Session, pictures: LinkedPictures) -> None:
     blocks.unload(handlers.leave)
     # A pin needs no answer: the browser has drawn it. Telling Python keeps it for links, exports and the next pooling.
     widgets.viewer.pin(lambda _: None, widgets.viewer, None, **_PRIVATE, trigger_mode="always_last")
+    return compare
 
 
 def _wire_own(widgets: Widgets, handlers: Handlers) -> Any:

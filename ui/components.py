@@ -15,6 +15,7 @@ from ui.choices import METHODS
 from ui.files import kept, picture_file
 
 HERE = Path(__file__).parent
+HEAVIEST = 33.0  # of a region's weights on a cell: a box and 32 points
 
 
 def _script(name: str) -> str:
@@ -215,11 +216,22 @@ class MapRows(gr.HTML):  # type: ignore[misc]
 
 
 def checked_pin(pin: Any, grids: dict[str, Any]) -> dict[str, Any] | None:
-    """The pin if it names a cell of the pair's grids, else None."""
+    """The pin if it names a cell of the pair's grids, or a weight for each cell of one picture, else None."""
     if not isinstance(pin, dict) or pin.get("side") not in ("a", "b"):
         return None
-    row, column = pin.get("row"), pin.get("col")
     rows, columns = grids[pin["side"]]
+    if "weights" in pin:
+        weights = checked_weights(pin["weights"], rows * columns)
+        return None if weights is None else {"side": pin["side"], "weights": weights}
+    row, column = pin.get("row"), pin.get("col")
     if not (type(row) is int and type(column) is int and 0 <= row < rows and 0 <= column < columns):
         return None
     return {"side": pin["side"], "row": row, "col": column}
+
+
+def checked_weights(weights: Any, cells: int) -> list[float] | None:
+    """A region's weight for each cell, or None for what is none."""
+    if not isinstance(weights, list) or len(weights) != cells or not any(weights):
+        return None
+    fits = all(type(weight) in (int, float) and abs(weight) <= HEAVIEST for weight in weights)
+    return [float(weight) for weight in weights] if fits else None

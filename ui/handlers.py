@@ -25,6 +25,7 @@ EMPTY = [
     *("", "", "", gr.update(visible=False), None, None, gr.skip(), None),
     *(gr.update(choices=[], value=None), None, None, None),
 ]
+Point = tuple[Side, float, float]
 Asked = tuple[Any, ...]  # both pictures and every setting, as the page sends them
 IDLE = ["", gr.update(visible=False)]  # no progress, no button to stop it
 CLEARED = [*IDLE, gr.update(visible=False), gr.update(visible=False)]  # nor a link or an export of the pair before
@@ -121,7 +122,12 @@ class Handlers:
         others = panels.pooling_pairs(pair, exponent)
         hashes = [content_hash(image) for image in (image_a, image_b)]
         key = ":".join([*hashes, str(pair.a.grid), str(pair.b.grid), framing])
-        pin = viewer["pin"] if viewer["key"] == key else link_pin
+        same = viewer["key"].split("#")[0] == key
+        if link_pin:
+            key += f"#{uuid.uuid4().hex}"  # told anew, though the pair may be on screen
+        elif same:
+            key = viewer["key"]
+        pin = link_pin or (viewer["pin"] if same else None)
         return [
             words.score_line(pair),
             words.ledger_line(pair),
@@ -156,6 +162,28 @@ class Handlers:
         offered = gr.update(choices=fits, value=chosen)
         shown = gr.update(choices=backbones(self.session, backbone), value=backbone)
         return [shown, offered, _shown_for(chosen), words.notice(_note(backbone, network)), card, backbone]
+
+    def opened(self, settings: Settings, working: str) -> list[Any]:
+        """The tab's choices for a pair that another tab opens: settings, then notice, card and network.
+
+        Raises gr.Error for a network that cannot be had any more.
+        """
+        backbone, offered, _, *network = self.choose_network(settings.backbone, settings.pooling, working)
+        if network[2] != settings.backbone:
+            raise gr.Error(f"The network '{settings.backbone}' cannot be loaded here.", print_exception=False)
+        pooling = Pooling.parse(settings.pooling)
+        exponent = gr.update(visible=pooling.name == "gem", value=pooling.exponent)
+        shown = gr.update(choices=offered["choices"], value=pooling.name)
+        return [backbone, shown, exponent, self._size(settings), settings.framing, *network]
+
+    def _size(self, settings: Settings) -> Any:
+        """The page's size that the network takes as this one, or this one beside the page's."""
+        preprocess = self.session.network(settings.backbone).preprocess
+        for size in choices.SIZES.values():
+            if preprocess.fixed_size or preprocess.whole_cells(size) == settings.short_side:
+                return size
+        offered = [*choices.SIZES.items(), (f"as indexed: {settings.short_side}", settings.short_side)]
+        return gr.update(choices=offered, value=settings.short_side)
 
     def open_model(
         self, file: str | None, upload: Any, architecture: str, head: str, pooling: str, working: str
@@ -234,7 +262,8 @@ class Handlers:
         """A zip with overlays, maps and manifest of what is shown."""
         *asked, colours, opacity, viewer = values
         pair = self._asked_pair(asked)
-        files = pair.files(_pinned_point(pair, viewer["pin"]), colours, opacity)
+        point, region = _pinned(pair, viewer["pin"])
+        files = pair.files(point, colours, opacity, region=region)
         path = kept(zipped(files), "simvis.zip")
         return gr.update(value=path, visible=True)
 
@@ -334,14 +363,16 @@ def _held(k: float | None, pair: PairExplanation) -> int:
     return min(max(int(k or 1), 1), pair.contributions.numel())
 
 
-def _pinned_point(pair: PairExplanation, pin: Any) -> tuple[Side, float, float] | None:
-    """The view pixel at the centre of the pinned cell."""
+def _pinned(pair: PairExplanation, pin: Any) -> tuple[Point | None, tuple[Side, list[float]] | None]:
+    """The view pixel at the centre of the pinned cell, or the pinned region's weights."""
     pin = checked_pin(pin, {"a": pair.a.grid, "b": pair.b.grid})
     if pin is None:
-        return None
+        return None, None
+    if "weights" in pin:
+        return None, (pin["side"], pin["weights"])
     view, own, _ = pair.side(pin["side"])
     x, y = (
         (at + 0.5) * side / cells - 0.5
         for at, side, cells in zip((pin["col"], pin["row"]), view.size[::-1], own.grid[::-1], strict=True)
     )
-    return pin["side"], x, y
+    return (pin["side"], x, y), None

@@ -1,5 +1,6 @@
 """Links that bring back pictures, settings and the pin in another browser."""
 
+import base64
 import os
 import re
 from pathlib import Path
@@ -16,6 +17,8 @@ from ui.session import content_hash
 LIMIT = 2 * 2**30  # bytes of pictures kept for links; the ones unused for longest go first
 _STORED = re.compile(r"[0-9a-f]{64}\.[a-z]{3,4}")
 _PIN = re.compile(r"([ab])\.(\d{1,4})\.(\d{1,4})")
+_REGION = re.compile(r"([ab])\.w\.((?:[A-Za-z0-9_-]{4})*(?:[A-Za-z0-9_-]{2,3})?)")
+STEPS = 127  # of a region's weight from 0 to 1 in a link
 _SUFFIX = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "BMP": "bmp", "TIFF": "tiff"}
 
 
@@ -68,14 +71,30 @@ def query(picture_a: str, picture_b: str, settings: dict[str, Any], pin: dict[st
     """The query part of a link."""
     parts = {"a": picture_a, "b": picture_b} | {key: str(value) for key, value in settings.items()}
     if pin:
-        parts["pin"] = f"{pin['side']}.{pin['row']}.{pin['col']}"
+        parts["pin"] = _pin_text(pin)
     return urlencode(parts, safe="/:.")
 
 
 def pin_of(text: str) -> dict[str, Any] | None:
     """The pin that a link names; None where there is none or it cannot be read."""
     found = _PIN.fullmatch(text)
-    return {"side": found[1], "row": int(found[2]), "col": int(found[3])} if found else None
+    if found:
+        return {"side": found[1], "row": int(found[2]), "col": int(found[3])}
+    found = _REGION.fullmatch(text)
+    return {"side": found[1], "weights": _weights(found[2])} if found else None
+
+
+def _pin_text(pin: dict[str, Any]) -> str:
+    """A cell as side.row.column, a region as side.w and a signed byte for each cell's weight."""
+    if "weights" not in pin:
+        return f"{pin['side']}.{pin['row']}.{pin['col']}"
+    steps = bytes(round(max(-1.0, min(1.0, weight)) * STEPS) % 256 for weight in pin["weights"])
+    return f"{pin['side']}.w.{base64.urlsafe_b64encode(steps).decode().rstrip('=')}"
+
+
+def _weights(text: str) -> list[float]:
+    steps = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    return [(step - 256 if step > STEPS else step) / STEPS for step in steps]
 
 
 def _suffix(file: str | Path) -> str:

@@ -54,10 +54,33 @@ function unpack(value, buffer) {
   };
 }
 
-// One cell's row or column of the table of all pairs, in score units or as a cosine.
+// One cell's row or column of the table of all pairs, in score units or as a cosine; a region's is the weighted sum
+// of its cells' (of cosines: the mean).
 function row(point) {
+  if (point.weights) return regionRow(point);
   const step = data.scale[mode] / 32767, values = data[mode], cell = point.row * data.grid[point.side][1] + point.col;
   return point.side === "a" ? (j) => values[cell * data.m + j] * step : (i) => values[i * data.m + cell] * step;
+}
+
+function regionRow(point) {
+  const far = other[point.side] === "a" ? data.n : data.m, sum = new Float64Array(far);
+  let heavy = 0;
+  point.weights.forEach((weight, cell) => {
+    if (!weight) return;
+    heavy += Math.abs(weight);
+    const value = row({ side: point.side, row: Math.floor(cell / data.grid[point.side][1]), col: cell % data.grid[point.side][1] });
+    for (let i = 0; i < far; i++) sum[i] += weight * value(i);
+  });
+  if (mode === "cosine") for (let i = 0; i < far; i++) sum[i] /= heavy;
+  return (i) => sum[i];
+}
+
+// The smallest box of cells that holds everything of a region.
+function extent(weights, columns) {
+  const cells = weights.flatMap((weight, i) => (weight ? [[Math.floor(i / columns), i % columns]] : []));
+  const rows = cells.map(([r]) => r), cols = cells.map(([, c]) => c);
+  const row = Math.min(...rows), col = Math.min(...cols);
+  return { row, col, down: Math.max(...rows) - row + 1, across: Math.max(...cols) - col + 1 };
 }
 
 // A point's own largest value sets its scale, but never less than a quarter of the whole table's: a point that carries
@@ -80,10 +103,11 @@ function draw(point) {
     clear($("canvas", stage[point.side]));
     paint($("canvas", stage[far]), ...data.grid[far], value, scale);
     mark(point.side, point, []); mark(far, null, best(value, far));
-    const name = point.side.toUpperCase();
-    paintBar(bar, scale, mode === "share" ? `${WITH_POINT[data.method]} the cell of ${name}` : `cosine with the cell of ${name}`);
+    const name = `the ${point.weights ? "region" : "cell"} of ${point.side.toUpperCase()}`;
+    if (point.weights) paint($("canvas", stage[point.side]), ...data.grid[point.side], (i) => point.weights[i] * data.map[point.side][i], data.scale.map);
+    paintBar(bar, scale, mode === "share" ? `${WITH_POINT[data.method]} ${name}` : `cosine with ${name}`);
   }
-  root.dataset.point = point ? `${point.side}:${point.row},${point.col}` : "";
+  root.dataset.point = !point ? "" : point.weights ? `${point.side}:region` : `${point.side}:${point.row},${point.col}`;
   $(".readout").textContent = point && point !== pinned ? `Here: ${sentence(point)}` : "";
   window.simvisDraws = (window.simvisDraws || 0) + 1;
 }
@@ -101,7 +125,8 @@ function mark(side, point, matches) {
 
 function place(box, cell, H, W) {
   box.hidden = !cell;
-  if (cell) Object.assign(box.style, { left: `${(100 * cell.col) / W}%`, top: `${(100 * cell.row) / H}%`, width: `${100 / W}%`, height: `${100 / H}%` });
+  if (cell && cell.weights) cell = extent(cell.weights, W);
+  if (cell) Object.assign(box.style, { left: `${(100 * cell.col) / W}%`, top: `${(100 * cell.row) / H}%`, width: `${(100 * (cell.across || 1)) / W}%`, height: `${(100 * (cell.down || 1)) / H}%` });
 }
 
 // What the table of all pairs of cells holds under each method, and what a cell's own number says.
@@ -117,12 +142,13 @@ const OWN = {
 };
 
 function sentence(point) {
-  const carried = data.map[point.side][point.row * data.grid[point.side][1] + point.col];
+  const map = data.map[point.side];
+  const carried = point.weights ? point.weights.reduce((sum, weight, i) => sum + weight * map[i], 0) : map[point.row * data.grid[point.side][1] + point.col];
   const percent = data.score ? `, ${((100 * carried) / data.score).toFixed(1)} %` : "";
   const far = other[point.side], matches = best(row(point), far).map((m) => `${m.row},${m.col} (${number(m.value)})`);
   const unit = mode === "cosine" ? "by cosine" : data.method in { "sliding window": 1, RISE: 1 } ? "by joint change" : "by share";
   const list = matches.length ? `Best matches in ${far.toUpperCase()}, ${unit}: ${matches.join(", ")}.` : `No cell of ${far.toUpperCase()} matches.`;
-  const cell = `cell ${point.row},${point.col} of ${point.side.toUpperCase()}`;
+  const cell = `${point.weights ? "the marked region" : `cell ${point.row},${point.col}`} of ${point.side.toUpperCase()}`;
   return `${OWN[data.method](cell, number(carried), number(data.score))}${percent}. ${list}`;
 }
 
@@ -151,13 +177,20 @@ function later(point) { cancelAnimationFrame(frame); frame = requestAnimationFra
 
 const MOVES = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 function moved(point, [down, right]) {
+  if (point.weights) point = middle(point);
   const [H, W] = data.grid[point.side], held = (at, cells) => Math.min(cells - 1, Math.max(0, at));
   return { ...point, row: held(point.row + down, H), col: held(point.col + right, W) };
 }
 
+// The cell in the middle of a region: where arrow keys go on from.
+function middle({ side, weights }) {
+  const { row, col, down, across } = extent(weights, data.grid[side][1]);
+  return { side, row: row + (down >> 1), col: col + (across >> 1) };
+}
+
 function key(side, event) {
   if (!data) return;
-  const start = current && current.side === side ? current : { side, row: data.grid[side][0] >> 1, col: data.grid[side][1] >> 1 };
+  const start = current && current.side === side ? (current.weights ? middle(current) : current) : { side, row: data.grid[side][0] >> 1, col: data.grid[side][1] >> 1 };
   if (event.key in MOVES) { const point = moved(start, MOVES[event.key]); draw(point); say(point); }
   else if (event.key === "Enter" || event.key === " ") pin(start);
   else if (event.key === "Escape") pin(null);

@@ -72,6 +72,21 @@ def thumbnails(height: int = 110) -> list[tuple[Image.Image, str]]:
     return [(_side_by_side(pair, height), f"{pair['name']} ({pair['difficulty']})") for pair in pairs()]
 
 
+@cache
+def singles() -> list[Path]:
+    """Sample pictures to search for: the first of each ready-made pair."""
+    return [PICTURES / name for name in dict.fromkeys(pair["a"] for pair in pairs())]
+
+
+def single_thumbnails(height: int = 80) -> list[tuple[Image.Image, str]]:
+    """The same, small, without captions."""
+    shown = []
+    for file in singles():
+        with Image.open(file) as image:
+            shown.append((ImageOps.fit(image.convert("RGB"), (height, height)), ""))
+    return shown
+
+
 def _side_by_side(pair: dict[str, str], height: int) -> Image.Image:
     both = Image.new("RGB", (2 * height + 4, height), "white")
     for number, side in enumerate("ab"):

@@ -3,17 +3,26 @@
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from PIL import Image
 
 import model_zoo
 from model_zoo.devices import architecture_bytes, on_device, weight_bytes
 from model_zoo.engines import with_engine
-from simvis_core import EmbeddingNetwork, PairExplanation, Pooling, SimvisError, View, explain_features, open_picture
+from simvis_core import (
+    Decomposition,
+    EmbeddingNetwork,
+    PairExplanation,
+    Pooling,
+    SimvisError,
+    View,
+    explain_features,
+    open_picture,
+)
 from simvis_core.explain import Explaining, default_method, explain_by
 from simvis_core.images import Framing
 from simvis_core.perturbation import MASKED, finished
@@ -21,6 +30,8 @@ from ui.cache import BoundedCache
 from ui.own_models import OwnModels
 from ui.zero_gpu import LentGpu, lent
 
+Step = TypeVar("Step")
+Result = TypeVar("Result")
 MEBIBYTE = 2**20
 VISITORS = 10_000  # whose last question is remembered
 NETWORKS_LIMIT = 1536 * MEBIBYTE
@@ -55,6 +66,16 @@ class Seen:
         """What keeping it costs."""
         image = self.view.image
         return int(image.width * image.height * 3 + self.view.pixels.nbytes + self.activations.nbytes)
+
+
+@dataclass(frozen=True)
+class Pictured:
+    """A picture under one network and pooling: its view, the hash of its file, and its decomposition."""
+
+    network: EmbeddingNetwork
+    view: View
+    sha256: str
+    decomposition: Decomposition
 
 
 class Session:
@@ -138,14 +159,7 @@ class Session:
             return pair
         keys = [(one.key, str(pair.network.pooling), method) for one in seen]
         steps = explain_by(pair, method, *(self._drawn.held(key) for key in keys))
-        while True:
-            with self._turn:
-                try:
-                    step = next(steps)
-                except StopIteration as end:
-                    pair = end.value
-                    break
-            yield step
+        pair = yield from self.in_turn(steps)
         for key, drawn in zip(keys, (pair.a, pair.b), strict=True):
             self._drawn.get(key, lambda drawn=drawn: drawn)  # type: ignore[misc]
         return pair
@@ -159,6 +173,29 @@ class Session:
     ) -> PairExplanation:
         """The explanation with all its maps; ``progress`` is told how far masks are. Raises as `explain` does."""
         return finished(self.drawing(file_a, file_b, settings), progress)
+
+    def in_turn(self, steps: Generator[Step, None, Result]) -> Generator[Step, None, Result]:
+        """The same steps, each in its turn among the forward passes, so that nobody waits for all of them."""
+        while True:
+            with self._turn:
+                try:
+                    step = next(steps)
+                except StopIteration as end:
+                    return end.value
+            yield step
+
+    def picture(self, file: str | Path, settings: Settings, name: str = "Q") -> Pictured:
+        """One picture as the network sees it; a black box that cannot be split has all of its embedding left over.
+
+        Raises SimvisError, naming the picture, for one that cannot be read.
+        """
+        network = self.network(settings.backbone).with_pooling(Pooling.parse(settings.pooling))
+        seen = self._see(network, file, settings, name)
+        split = network.split(seen.activations)
+        if split is None:
+            grid = seen.activations.features.shape[-2:]
+            split = network.unsplit(seen.activations, (int(grid[0]), int(grid[1])))
+        return Pictured(network, seen.view, seen.key[-1], split)
 
     def ask(self, visitor: str, what: tuple[Any, ...] | None) -> None:
         """Notes what a visitor asks for, which ends that visitor's drawing of anything else; None ends every one."""

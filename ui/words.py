@@ -1,9 +1,13 @@
 """Sentences about results, for the page."""
 
 import html
+from collections.abc import Mapping
 
 import model_zoo
 from simvis_core import PairExplanation, half_share
+from simvis_core.classes import ClassMembers
+from simvis_core.curves import LEAST_SCORE, MeanCurve
+from simvis_core.indexing import Progress
 from simvis_core.pairs import SIDES
 
 VERDICTS = {
@@ -38,6 +42,9 @@ UNITS = {
     "RISE": "rise of the score while shown",
     "none": "",
 }
+
+
+LISTED_SKIPPED = 20  # files that indexing left out
 
 
 def number(value: float) -> str:
@@ -142,4 +149,121 @@ def card_text(name: str) -> str:
     return (
         f"**{card.title}**. {card.note}\n\nTask: {card.task}. {pooling} Licence of the weights: {card.licence}. "
         f"Source: {card.origin}. Paper: {card.paper}."
+    )
+
+
+def search_status(total: int, region: float | None) -> str:
+    """How many pictures were ranked, and by what."""
+    if region is None:
+        return f"<p>{total} pictures, ranked by their score with the whole picture.</p>"
+    return (
+        f"<p>{total} pictures, ranked by the share of the score that the marked region carries. "
+        f"With your own picture it carries {number(region)} of 1.</p>"
+    )
+
+
+def region_note(share: float, cosine: float) -> str:
+    """What a hit's number is a part of."""
+    part = percent(share, cosine)
+    return f"of the whole score {three(cosine)}" + (f" ({part})" if part else "")
+
+
+def signed(value: float) -> str:
+    """A difference with its sign."""
+    return f"{value:+.3f}"
+
+
+def why(first: str, second: str, difference: float) -> str:
+    """What the difference map of two hits says, in a sentence."""
+    better = "more" if difference >= 0 else "less"
+    return (
+        f"<p>Your picture scores {three(abs(difference))} {better} with <em>{html.escape(first)}</em> than with "
+        f"<em>{html.escape(second)}</em>. In the middle, red places speak for the first, blue ones for the second.</p>"
+    )
+
+
+def space_label(network: str, pooling: str, view: str) -> str:
+    """What a gallery was indexed with."""
+    known = network_label(network) if network in model_zoo.names() else network
+    return f"{known}, {pooling}, view {view}"
+
+
+def file_name(file: str) -> str:
+    """A file's own name with the folder it lies in."""
+    return "/".join(file.replace("\\", "/").split("/")[-2:])
+
+
+def indexing(progress: Progress) -> str:
+    """How far an indexing run is, with its speed and the time left."""
+    share = progress.done / max(1, progress.total)
+    left = "" if progress.seconds_left is None else f", about {progress.seconds_left:.0f} s left"
+    return (
+        f'<progress value="{share:.3f}" max="1"></progress> {progress.done} of {progress.total} pictures, '
+        f"{progress.rate:.1f} a second{left}"
+    )
+
+
+def waiting(gallery: str, progress: Progress) -> str:
+    """Why there are no hits yet."""
+    return f"<p>Gallery '{html.escape(gallery)}' is being indexed. {indexing(progress)}</p>"
+
+
+def indexed(progress: Progress, stopped: bool) -> str:
+    """What an indexing run did, with the files that were left out."""
+    head = "Stopped; what is indexed stays, and indexing again goes on from here. " if stopped else ""
+    files = "".join(
+        f"<li>{html.escape(file_name(file))}: {html.escape(why)}</li>"
+        for file, why in list(progress.skipped.items())[:LISTED_SKIPPED]
+    )
+    more = len(progress.skipped) - LISTED_SKIPPED
+    rest = f"<li>and {more} more</li>" if more > 0 else ""
+    listed = f"<ul>{files}{rest}</ul>" if files else ""
+    return f"<p>{head}{html.escape(progress.sentence())}.</p>{listed}"
+
+
+def class_status(members: ClassMembers) -> str:
+    """How large and how close a class is."""
+    count = len(members.rows)
+    if count < 2:
+        return "<p>One picture: nothing to be alike with.</p>"
+    mean = float(members.typicality.mean())
+    names = [html.escape(file_name(members.rows[at].file)) for at in (0, -1)]
+    return (
+        f"<p>{count} pictures with a mean score of {three(mean)} among them. "
+        f"Most typical: {names[0]} ({three(float(members.typicality[0]))}); "
+        f"least typical: {names[1]} ({three(float(members.typicality[-1]))}).</p>"
+    )
+
+
+def typical(rank: int, count: int) -> str:
+    """What a member's number is, and whether it stands at an end."""
+    if count < 2:
+        return "alone in its class"
+    ends = {0: "most typical, ", count - 1: "least typical, "}
+    return f"{ends.get(rank, '')}mean score with the others"
+
+
+def nearest_classes(nearest: list[tuple[str, int, float]]) -> str:
+    """The classes a picture is nearest to."""
+    first, _, score = nearest[0]
+    listed = "".join(
+        f"<li>{html.escape(label)}: {three(mean)} ({count} picture{'s' if count != 1 else ''})</li>"
+        for label, count, mean in nearest
+    )
+    return (
+        f"<p>Nearest class: <strong>{html.escape(first)}</strong>, with a mean score of {three(score)}.</p>"
+        f"<ol>{listed}</ol>"
+    )
+
+
+def curve_table(curves: Mapping[str, MeanCurve]) -> str:
+    """The numbers beside the mean curves."""
+    rows = "".join(
+        f"<tr><td>{html.escape(name)}</td><td>{100 * curve.share():.1f} %</td><td>{three(curve.score)}</td>"
+        f"<td>{curve.pairs}</td><td>{curve.left_out}</td></tr>"
+        for name, curve in curves.items()
+    )
+    return (
+        "<table><tr><th></th><th>the 10 strongest features carry</th><th>mean score</th><th>pairs</th>"
+        f"<th>left out (score under {LEAST_SCORE})</th></tr>{rows}</table>"
     )

@@ -1,0 +1,282 @@
+"""The server's galleries: which there are, what they were indexed with, searching and indexing them."""
+
+import threading
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from simvis_core import SimvisError
+from simvis_core.classes import ClassMeans, ClassMembers, class_means, class_members
+from simvis_core.curves import MeanCurve, pair_curves
+from simvis_core.gallery import Gallery, check_name, gallery_names, open_gallery, seen_part
+from simvis_core.images import Framing
+from simvis_core.index import Row, Space, VectorIndex
+from simvis_core.indexing import Progress, index_pictures
+from simvis_core.listing import Listing, listed
+from simvis_core.regions import Region, region_weights, regions_query
+from simvis_core.search import Found, best_of_classes, checked_against, find, found_rows
+from simvis_core.stores import open_index
+from ui import samples
+from ui.cache import BoundedCache
+from ui.session import MEBIBYTE, Pictured, Session, Settings
+
+SAMPLES = "samples"
+HOME = Path.home() / ".local" / "share" / "simvis" / "galleries"
+TOGETHER = 8  # pictures of a batch while others use the page
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A search: what for and where. Without regions it is for the whole picture; ``labels`` None means any."""
+
+    file: str
+    gallery: str
+    space: str
+    regions: tuple[Region, ...] = ()
+    labels: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """Hits ``found`` of a search from rank ``skip`` on, of ``total`` that could be had."""
+
+    asked: Asked
+    space: Space
+    picture: Pictured
+    query: Any  # a vector; this room does no arithmetic on it
+    weights: Any  # of cells, or None for the whole picture
+    found: list[Found]
+    skip: int
+    total: int
+
+    @property
+    def more(self) -> bool:
+        """Whether there are hits beyond these."""
+        return self.skip + len(self.found) < self.total
+
+
+class Galleries:
+    """Everything the Search and Classes tabs ask of galleries. One indexing run at a time.
+
+    ``pictures`` is a folder that visitors may index, with the folders in it; None lets nobody index but the samples.
+    """
+
+    def __init__(
+        self, session: Session, home: Path = HOME, url: str | None = None, pictures: Path | None = None
+    ) -> None:
+        self.session, self.home, self.url, self.pictures = session, Path(home), url, pictures
+        self.running: Progress | None = None
+        self.failed = ""  # why the samples could not be indexed
+        self._indexing = threading.Lock()
+        self._galleries: dict[str, Gallery] = {}
+        self._spaces: dict[str, Space] = {}
+        self._means: BoundedCache[ClassMeans] = BoundedCache(128 * MEBIBYTE, lambda means: means.means.nbytes)
+
+    @cached_property
+    def index(self) -> VectorIndex:
+        """The store, opened when first asked for. Raises SimvisError for a server that does not answer."""
+        return open_index(self.home / "index", self.url)
+
+    def names(self) -> list[str]:
+        """The galleries there are, the samples first."""
+        names = gallery_names(self.home, self.index)
+        return [SAMPLES, *(name for name in names if name != SAMPLES)]
+
+    def spaces(self, gallery: str) -> list[Space]:
+        """What a gallery was indexed with; the spaces that hold something."""
+        return [space for space in self.index.spaces() if space.gallery == gallery and self.index.count(space)]
+
+    def space(self, gallery: str, name: str) -> Space:
+        """The space of that name. Raises SimvisError for a gallery that is not indexed so."""
+        if name not in self._spaces:  # asking a server each time would cost more than the search
+            self._spaces = {space.name: space for space in self.index.spaces()}
+        if name not in self._spaces or self._spaces[name].gallery != gallery:
+            raise SimvisError(
+                f"gallery '{gallery}', which is not indexed with that network",
+                "one that it was indexed with",
+                "choose another under 'Indexed with', or index it first",
+            )
+        return self._spaces[name]
+
+    def labels(self, space: Space) -> dict[str, int]:
+        """How many pictures each label has, by name."""
+        return dict(sorted(self.index.labels(space).items()))
+
+    def picture(self, file: str, space: Space, name: str = "Q") -> Pictured:
+        """A picture under the network of a space.
+
+        Raises SimvisError where this server's network of that name is another than the gallery was indexed with.
+        """
+        settings = settings_of(space)
+        pictured = self.session.picture(file, settings, name)
+        now = self.gallery(space.gallery).space(pictured.network, settings.short_side, settings.framing)
+        if now != space:
+            self.gallery(space.gallery).require(now)
+        return pictured
+
+    def gallery(self, name: str) -> Gallery:
+        """The gallery of that name. Raises SimvisError for one that is not there."""
+        if name not in self._galleries:
+            self._galleries[name] = open_gallery(name, self.home, self.index, create=name == SAMPLES)
+        return self._galleries[name]
+
+    def thumbnail(self, row: Row, space: Space) -> tuple[bytes, float] | None:
+        """What the network saw of a row's picture, as a small JPEG and its width over height; None for one gone."""
+        data = self.gallery(space.gallery).thumbnail(row)
+        return None if data is None else seen_part(data, settings_of(space).framing)
+
+    def search(self, asked: Asked, k: int, skip: int = 0) -> Answer:
+        """The hits of a search; the query's picture itself is left out.
+
+        Raises SimvisError for a picture that cannot be read, a region without a pixel, a region of a black box, and
+        as `VectorIndex.search` does.
+        """
+        space = self.space(asked.gallery, asked.space)
+        picture, query, weights = self.asked_vector(asked, space)
+        own = [Row(picture.sha256, "").id]
+        whole = picture.decomposition.embedding
+        found = find(self.index, space, query, whole, k, asked.labels, skip, own)
+        return Answer(asked, space, picture, query, weights, found, skip, self._total(space, asked, own))
+
+    def best_of_classes(self, asked: Asked, whole: bool) -> Answer:
+        """The best hit of each of the three nearest classes, by the region or by the whole picture."""
+        space = self.space(asked.gallery, asked.space)
+        asked = Asked(asked.file, asked.gallery, asked.space, () if whole else asked.regions)
+        picture, query, weights = self.asked_vector(asked, space)
+        own = [Row(picture.sha256, "").id]
+        found = best_of_classes(self.index, space, query, picture.decomposition.embedding, without=own)
+        return Answer(asked, space, picture, query, weights, found, 0, len(found))
+
+    def hits(self, asked: Asked, ids: Sequence[str]) -> Answer:
+        """What a search would say of some pictures of the gallery, in that order."""
+        space = self.space(asked.gallery, asked.space)
+        picture, query, weights = self.asked_vector(asked, space)
+        found = found_rows(self.index, space, ids, query, picture.decomposition.embedding)
+        return Answer(asked, space, picture, query, weights, found, 0, len(found))
+
+    def asked_vector(self, asked: Asked, space: Space) -> tuple[Pictured, Any, Any]:
+        """The query's picture, the vector to search by, and the cell weights of its regions (None without)."""
+        picture = self.picture(asked.file, space)
+        decomposition, regions = picture.decomposition, asked.regions
+        if not regions:
+            return picture, decomposition.embedding, None
+        if decomposition.method == "none":
+            raise SimvisError(
+                f"a region for {space.network} under {space.pooling}, a black box",
+                "a network whose score can be split into places",
+                "search by the whole picture, or choose another network",
+            )
+        weights = region_weights(regions, picture.view.size, decomposition.grid)
+        return picture, regions_query(decomposition, regions, picture.view.size), weights
+
+    def hit(self, found: Found, space: Space) -> tuple[Found, Pictured | None]:
+        """A hit's own picture under the network, and the hit, marked stale where that is not what was indexed."""
+        try:
+            pictured = self.picture(found.row.file, space, "of the hit")
+        except SimvisError as error:
+            return Found(found.row, found.score, found.cosine, f"{error.got}: index again"), None
+        return checked_against(found, pictured.decomposition, pictured.sha256), pictured
+
+    def members(self, space: Space, label: str) -> ClassMembers:
+        """A class, most typical members first."""
+        return class_members(self.index, space, label)
+
+    def means(self, space: Space) -> ClassMeans:
+        """Every class's mean embedding; computed again when the number of pictures is another."""
+        return self._means.get((space.name, self.index.count(space)), lambda: class_means(self.index, space))
+
+    def curves(self, space: Space, count: int, seed: int = 0) -> dict[str, MeanCurve]:
+        """Contribution curves of random pairs."""
+        return pair_curves(self.index, space, count, seed)
+
+    def folders(self) -> list[str]:
+        """What visitors may index: the owner's folder and the folders in it."""
+        if self.pictures is None:
+            return []
+        inside = sorted(path.name for path in self.pictures.iterdir() if path.is_dir() and path.name[0] != ".")
+        return [".", *inside]
+
+    def may_index(self, gallery: str) -> bool:
+        """Whether visitors may index a gallery: the samples always, others where the owner lets them."""
+        return gallery == SAMPLES or self.pictures is not None
+
+    def listing(self, gallery: str, folder: str | None) -> Listing:
+        """What is to be indexed: an offered folder's pictures, or without one those that the gallery has already.
+
+        Raises SimvisError for a folder or a gallery that visitors may not index, and an empty one.
+        """
+        check_name(gallery)
+        if not self.may_index(gallery) or (folder and folder not in self.folders()):
+            raise SimvisError(
+                f"gallery '{gallery}'" + (f" from folder '{folder}'" if folder else ""),
+                "one that this server's owner lets visitors index",
+                "index it on the command line: python app.py index FOLDER --name NAME",
+            )
+        if folder and self.pictures is not None:
+            if gallery == SAMPLES:
+                raise SimvisError("the name 'samples' for a folder", "a name of its own", "choose another name")
+            return listed(self.pictures / folder)
+        if gallery == SAMPLES:
+            return listed(samples.PICTURES)
+        rows = {row.file: row.label for space in self.spaces(gallery) for row in self.index.scan(space)}
+        if not rows:
+            raise SimvisError(f"gallery '{gallery}', which is empty", "a folder of pictures", "choose a folder")
+        return Listing(rows)
+
+    def indexing(
+        self, gallery: str, listing: Listing, settings: Settings, together: int = TOGETHER
+    ) -> Generator[Progress, None, Space]:
+        """Indexes pictures, batch by batch in turn with the page's other passes; gives the space.
+
+        It can be left at any step. Raises SimvisError while another run is under way, and as `index_pictures` does.
+        """
+        if not self._indexing.acquire(blocking=False):
+            raise SimvisError("a second indexing run", "one at a time", "wait until the other one has ended")
+        try:
+            network = self.session.network(settings.backbone).with_pooling(settings.pooling)
+            opened = open_gallery(gallery, self.home, self.index, create=True)
+            space = opened.space(network, settings.short_side, settings.framing)
+            steps = index_pictures(opened, listing, [network], settings.short_side, settings.framing, together=together)
+            for progress in self.session.in_turn(steps):
+                self.running = progress
+                yield progress
+            return space
+        finally:
+            self.running = None
+            self._indexing.release()
+
+    def index_samples(self, settings: Settings) -> threading.Thread:
+        """Indexes the sample photographs in a thread of its own, unless they are; `failed` says why it cannot."""
+        self.running = Progress(len(samples.credits_list()))
+        thread = threading.Thread(target=self._index_samples, args=(settings,), daemon=True)
+        thread.start()
+        return thread
+
+    def _index_samples(self, settings: Settings) -> None:
+        try:
+            for _ in self.indexing(SAMPLES, listed(samples.PICTURES), settings):
+                pass
+        except SimvisError as error:
+            self.failed = str(error)
+            self.running = None
+
+    def close(self) -> None:
+        """Lets go of the store."""
+        if "index" in self.__dict__:
+            self.index.close()
+
+    def _total(self, space: Space, asked: Asked, own: Sequence[str]) -> int:
+        there = list(self.index.scan(space, own))
+        if asked.labels is None:
+            return self.index.count(space) - len(there)
+        counts = self.index.labels(space)
+        return sum(counts.get(label, 0) for label in asked.labels) - sum(row.label in asked.labels for row in there)
+
+
+def settings_of(space: Space) -> Settings:
+    """The settings under which a space was indexed."""
+    short_side, framing = space.view.split(" ", 1)
+    kind: Framing = framing  # type: ignore[assignment]
+    return Settings(space.network, space.pooling, int(short_side), kind)

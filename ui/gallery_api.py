@@ -1,0 +1,144 @@
+"""API twins of the Search and Classes tabs: the same numbers as JSON."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import gradio as gr
+
+from simvis_core import SimvisError
+from simvis_core.index import Space
+from simvis_core.regions import Region, box_on, point_on
+from ui.components import PictureDrop
+from ui.galleries import SAMPLES, Asked, Galleries
+from ui.gallery_answers import belongs_json, class_json, classes_json, curves_json, search_json
+
+MOST_HITS = 200
+
+
+def add_gallery_api(galleries: Galleries) -> None:
+    """Adds /search, /classes and /curves to the app that is being built."""
+
+    def search(
+        image: str, gallery: str, network: str, pooling: str, regions: Any, labels: Any, k: float, skip: float
+    ) -> dict[str, Any]:
+        """A gallery's pictures by their score with a picture, or by the share of it that regions carry.
+
+        image: a picture file. gallery: its name. network, pooling: what it was indexed with; empty, the first. regions:
+        a list of {"box": [x, y, width, height]} or {"point": [x, y]} in pixels of the picture, each with "sign": -1 for
+        "not like this"; none for the whole picture. labels: a list to filter by, or none. k: how many hits, at most
+        200, from rank skip on.
+        """
+        with _told():
+            return search_json(_search(galleries, image, gallery, network, pooling, regions, labels, k, skip))
+
+    def classes(image: str | None, gallery: str, network: str, pooling: str, label: str) -> dict[str, Any]:
+        """The classes of a gallery; with label that class's members; with image the classes nearest to it."""
+        with _told():
+            space = find_space(galleries, gallery, network, pooling)
+            if image:
+                return belongs_json(galleries, space, image)
+            return class_json(galleries, space, label) if label else classes_json(galleries, space)
+
+    def curves(gallery: str, network: str, pooling: str, pairs: float, seed: float) -> dict[str, Any]:
+        """Mean contribution curves of random pairs of one class and of two."""
+        with _told():
+            space = find_space(galleries, gallery, network, pooling)
+            return curves_json(galleries.curves(space, _whole("pairs", pairs, 10_000), _whole("seed", seed, 2**31)))
+
+    with gr.Row(visible=False):
+        image = PictureDrop(type="filepath", label="image")
+        gallery = gr.Textbox(SAMPLES, label="gallery")
+        place = [gr.Textbox("", label="network"), gr.Textbox("", label="pooling")]
+        regions, labels = gr.JSON(label="regions"), gr.JSON(label="labels")
+        k, skip = gr.Number(20, label="k"), gr.Number(0, label="skip")
+        label = gr.Textbox("", label="label")
+        pairs, seed = gr.Number(1000, label="pairs"), gr.Number(0, label="seed")
+        answer, ask = gr.JSON(), gr.Button()
+    asked = {"concurrency_limit": 1, "concurrency_id": "gallery api"}
+    ask.click(search, [image, gallery, *place, regions, labels, k, skip], answer, api_name="search", **asked)
+    ask.click(classes, [image, gallery, *place, label], answer, api_name="classes", **asked)
+    ask.click(curves, [gallery, *place, pairs, seed], answer, api_name="curves", **asked)
+
+
+def find_space(galleries: Galleries, gallery: str, network: str, pooling: str) -> Space:
+    """The first space of a gallery with that network and pooling, of those that are named.
+
+    Raises SimvisError, saying what the gallery was indexed with, where there is none.
+    """
+    galleries.gallery(gallery)
+    spaces = galleries.spaces(gallery)
+    for space in spaces:
+        if network in ("", space.network) and pooling in ("", space.pooling):
+            return space
+    there = ", ".join(f"{space.network} ({space.pooling})" for space in spaces) or "nothing"
+    raise SimvisError(
+        f"gallery '{gallery}', which was indexed with {there}",
+        f"{network or 'any network'} ({pooling or 'any pooling'})",
+        f"choose one of these, or index it: python app.py index FOLDER --name '{gallery}'",
+    )
+
+
+def regions_on(galleries: Galleries, file: str, space: Space, regions: Any) -> tuple[Region, ...]:
+    """Regions in pixels of a picture as regions of its view. Raises SimvisError for what is none."""
+    if not regions:
+        return ()
+    view = galleries.picture(file, space).view
+    return tuple(_region(view, region) for region in regions) if isinstance(regions, list) else _refuse(regions)
+
+
+def _region(view: Any, region: Any) -> Region:
+    sign = region.get("sign", 1) if isinstance(region, dict) else None
+    if sign not in (1, -1):
+        return _refuse(region)
+    box, point = _numbers(region.get("box"), 4), _numbers(region.get("point"), 2)
+    if box:
+        return box_on(view, box[0], box[1], box[2], box[3], sign)
+    return point_on(view, point[0], point[1], sign) if point else _refuse(region)
+
+
+def _refuse(region: Any) -> Any:
+    raise SimvisError(
+        f"the region {region!r:.80}", "[x, y, width, height] as box or [x, y] as point", "give pixels of the picture"
+    )
+
+
+def _numbers(values: Any, count: int) -> list[float]:
+    """So many numbers, or none."""
+    fits = isinstance(values, list) and len(values) == count and all(type(value) in (int, float) for value in values)
+    return [float(value) for value in values] if fits else []
+
+
+def _search(
+    galleries: Galleries,
+    image: str,
+    gallery: str,
+    network: str,
+    pooling: str,
+    regions: Any,
+    labels: Any,
+    k: float,
+    skip: float,
+) -> Any:
+    if not image:
+        raise SimvisError("no picture", "one to search for", "send image")
+    space = find_space(galleries, gallery, network, pooling)
+    marked = regions_on(galleries, image, space, regions)
+    wanted = tuple(map(str, labels)) if isinstance(labels, list) and labels else None
+    asked = Asked(image, gallery, space.name, marked, wanted)
+    return galleries.search(asked, _whole("k", k, MOST_HITS), _whole("skip", skip, 2**31))
+
+
+def _whole(name: str, value: float | None, most: int) -> int:
+    if value is None or not float(value).is_integer() or not 0 <= value <= most:
+        raise SimvisError(f"{name} = {value}", f"a whole number from 0 to {most}", f"send another {name}")
+    return int(value)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """A user's mistake as Gradio's error."""
+    try:
+        yield
+    except SimvisError as error:
+        raise gr.Error(str(error), print_exception=False) from error

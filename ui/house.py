@@ -1,0 +1,22 @@
+"""What the page's tabs share."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ui.galleries import Galleries
+from ui.links import LinkedPictures
+from ui.session import Session
+
+if TYPE_CHECKING:
+    from ui.compare import Widgets
+
+
+@dataclass
+class House:
+    """The server's state, the tabs themselves, and the Compare tab's widgets, where other tabs open their pairs."""
+
+    session: Session
+    pictures: LinkedPictures
+    galleries: Galleries
+    tabs: Any = None
+    compare: "Widgets | None" = None

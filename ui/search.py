@@ -1,0 +1,178 @@
+"""The Search tab: a gallery's pictures by a whole picture, or by what is marked in it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from ui import gallery_choice, samples
+from ui.components import PictureDrop
+from ui.gallery_choice import GalleryChoice
+from ui.handlers import Handlers
+from ui.hit_grid import HitGrid
+from ui.house import House
+from ui.region_picker import RegionPicker
+from ui.search_handlers import SearchHandlers
+
+INTRO = """<p>Drop a picture: the gallery's pictures are ranked by their score with it. Mark a place, and they are
+ranked by the share of the score that this place carries: the lamp, not the room. Point at a hit to see where in both
+pictures the score comes from; open it to compare the two.</p>"""
+_PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+
+
+@dataclass
+class Widgets:
+    """The tab's components by the room they stand in."""
+
+    query: PictureDrop
+    choice: GalleryChoice
+    labels: gr.Dropdown
+    notice: gr.HTML
+    status: gr.HTML
+    picker: RegionPicker
+    grid: HitGrid
+    classes: list[HitGrid]  # by what is marked, by the whole picture
+    why: list[Any]  # sentence, grid
+    examples: gr.Gallery
+
+    @property
+    def asked(self) -> list[Any]:
+        """What a search depends on."""
+        return [self.query, self.choice.gallery, self.choice.space, self.labels, self.picker]
+
+
+def build(house: House, tab: gr.Tab) -> Widgets:
+    """Lays the tab out and wires it up inside the app that is being built."""
+    widgets = _layout(house)
+    _wire(widgets, house, tab)
+    return widgets
+
+
+def _layout(house: House) -> Widgets:
+    gr.HTML(INTRO)
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=5, min_width=320):
+            with gr.Row():
+                query = PictureDrop(
+                    str(samples.PICTURES / samples.pairs()[0]["a"]),
+                    label="Picture to search for",
+                    elem_id="query",
+                    type="filepath",
+                    sources=["upload", "clipboard", "webcam"],
+                    height=170,
+                    min_width=150,
+                    buttons=[],
+                    alt_text="Picture to search for",
+                )
+                examples = gr.Gallery(
+                    samples.single_thumbnails(),
+                    elem_id="search_examples",
+                    label="or a sample",
+                    columns=3,
+                    height=170,
+                    min_width=150,
+                    allow_preview=False,
+                    interactive=False,
+                    object_fit="cover",
+                    buttons=[],
+                )
+            picker = RegionPicker(elem_id="picker")
+            choice = gallery_choice.build(house.galleries, "search")
+            labels = gr.Dropdown(
+                [], multiselect=True, label="Only these labels", elem_id="search_labels", info="none chosen: any"
+            )
+        with gr.Column(scale=6, min_width=320):
+            notice = gr.HTML(elem_id="search_notice")
+            status = gr.HTML(elem_id="search_status")
+            grid = HitGrid(elem_id="hits")
+    with gr.Accordion("The best of each of the three nearest classes", open=True, elem_id="nearest"), gr.Row():
+        with gr.Column(min_width=320):
+            gr.HTML("<h4>By what is marked</h4>")
+            by_region = HitGrid(elem_id="nearest_region")
+        with gr.Column(min_width=320):
+            gr.HTML("<h4>By the whole picture</h4>")
+            by_whole = HitGrid(elem_id="nearest_whole")
+    with gr.Accordion("Why this hit and not that one", open=True, elem_id="why"):
+        said = gr.HTML("<p>Press <em>why this</em> on two hits.</p>", elem_id="why_said")
+        difference = HitGrid(elem_id="why_grid")
+    return Widgets(
+        query, choice, labels, notice, status, picker, grid, [by_region, by_whole], [said, difference], examples
+    )
+
+
+def _wire(widgets: Widgets, house: House, tab: gr.Tab) -> None:
+    assert house.compare is not None
+    handlers = SearchHandlers(house.galleries, Handlers(house.session, house.pictures))
+    choice = widgets.choice
+    search: dict[str, Any] = {
+        "fn": handlers.search,
+        "inputs": widgets.asked,
+        "outputs": [widgets.notice, widgets.status, widgets.picker, widgets.grid],
+        "show_progress": "minimal",
+        "show_progress_on": widgets.status,
+        "trigger_mode": "always_last",
+        # One at a time, in the order asked: an answer to an older question must not arrive last.
+        "concurrency_limit": 1,
+        "concurrency_id": "search",
+        "api_visibility": "private",
+    }
+    gr.on([widgets.query.input, widgets.labels.input, choice.space.input], **search)
+    widgets.query.clear(lambda: None, None, widgets.query, **_PRIVATE).then(**search)
+    widgets.examples.select(handlers.show_example, None, widgets.query, **_PRIVATE).then(**search)
+    chosen = choice.gallery.input(
+        handlers.choose_gallery,
+        [choice.gallery, choice.space],
+        [widgets.notice, choice.space, widgets.labels],
+        **_PRIVATE,
+    )
+    chosen.then(**search)
+    opened = tab.select(
+        handlers.open_tab,
+        [choice.gallery, choice.space, widgets.labels],
+        [widgets.notice, choice.gallery, choice.space, widgets.labels],
+        **_PRIVATE,
+    )
+    opened.then(**search)
+    for indexed in choice.indexed:
+        indexed(
+            handlers.open_tab,
+            [choice.gallery, choice.space, widgets.labels],
+            [widgets.notice, choice.gallery, choice.space, widgets.labels],
+            **_PRIVATE,
+        ).then(**search)
+    widgets.picker.mark(
+        handlers.mark,
+        widgets.asked,
+        [widgets.notice, widgets.status, widgets.grid],
+        show_progress="hidden",
+        trigger_mode="always_last",
+        concurrency_limit=1,
+        concurrency_id="search",
+        api_visibility="private",
+    )
+    _wire_hits(widgets, handlers, house)
+
+
+def _wire_hits(widgets: Widgets, handlers: SearchHandlers, house: House) -> None:
+    compare = house.compare
+    assert compare is not None
+    asked = [*widgets.asked, widgets.grid]
+    widgets.grid.more(handlers.more, asked, widgets.grid, **_PRIVATE)
+    widgets.grid.settle(
+        handlers.maps,
+        asked,
+        [widgets.grid, *widgets.classes],
+        **_PRIVATE,
+        trigger_mode="always_last",
+        concurrency_limit=2,
+        concurrency_id="hit maps",
+    )
+    widgets.grid.why(handlers.why, asked, widgets.why, show_progress="minimal", api_visibility="private")
+    for grid in (widgets.grid, *widgets.classes):
+        opened = grid.open(
+            handlers.open_pair,
+            [*widgets.asked, grid, compare.network[2]],
+            [house.tabs, *compare.opens],
+            **_PRIVATE,
+        )
+        opened.success(**compare.ask)

@@ -1,0 +1,312 @@
+"""What the Search tab's events do: component values in, component values out."""
+
+import hashlib
+import time
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from simvis_core import SimvisError
+from simvis_core.figures import common_scale
+from simvis_core.gallery import content
+from simvis_core.index import Row
+from simvis_core.regions import Box, Brush, Point, Region, Sign
+from simvis_core.search import Found, difference_map, query_map
+from ui import samples, words
+from ui.files import kept, picture_file
+from ui.galleries import SAMPLES, Answer, Asked, Galleries, settings_of
+from ui.handlers import Handlers
+from ui.hit_grid import HitCard, Page
+from ui.session import Pictured
+
+PAGE = 24  # hits that are shown at a time
+SCALES = 10_000  # searches whose colour scale is remembered
+WHOLE, MARKED = ":whole", ":marked"  # ends of the keys of the nearest classes
+GONE = "its picture is gone"
+
+
+class SearchHandlers:
+    """What the tab's events do: each takes component values and gives component values."""
+
+    def __init__(self, galleries: Galleries, compare: Handlers) -> None:
+        self.galleries, self.compare = galleries, compare
+        self._scales: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def open_tab(self, gallery: str, space: str | None, label: Any) -> Iterator[list[Any]]:
+        """The galleries as they are now, and the choices of the one that is shown: notice, gallery, space, labels.
+
+        A gallery that is being indexed for the first time is waited for, with its progress.
+        """
+        try:
+            names = self.galleries.names()
+            gallery = gallery if gallery in names else names[0]
+            while gallery == SAMPLES and (running := self.galleries.running) is not None:
+                yield [words.waiting(gallery, running), *[gr.skip()] * 3]
+                time.sleep(0.4)
+            shown = gr.update(choices=names, value=gallery)
+            yield [self._failed(gallery), shown, *self._choices(gallery, space, label)]
+        except SimvisError as error:
+            yield [words.notice(str(error)), *[gr.skip()] * 3]
+
+    def _failed(self, gallery: str) -> str:
+        """Why a gallery is empty, where its indexing failed."""
+        failed = self.galleries.failed
+        return words.notice(failed) if failed and not self.galleries.spaces(gallery) else ""
+
+    def choose_gallery(self, gallery: str, space: str | None) -> list[Any]:
+        """What the chosen gallery was indexed with, and its labels."""
+        try:
+            return ["", *self._choices(gallery, space, None)]
+        except SimvisError as error:
+            return [words.notice(str(error)), gr.skip(), gr.skip()]
+
+    def search(self, file: str | None, gallery: str, space: str, labels: Any, picker: dict[str, Any]) -> list[Any]:
+        """A new picture or gallery: notice, status, the picture to mark on, hits."""
+        if file is None:
+            return [words.notice("Drop a picture to search for it."), "", None, None]
+        try:
+            asked = self._asked(file, gallery, space, labels, picker)
+            answer = self.galleries.search(asked, PAGE)
+        except SimvisError as error:
+            return [words.notice(str(error)), "", *self._only_picture(file, gallery, space, picker)]
+        picked = (answer.picture.view, picture_key(answer.picture), answer.picture.decomposition.grid)
+        shown = (*picked, picker["regions"] if picker["key"] == picked[1] else [], None, 0.0, "")
+        return ["", _status(answer), shown, self._page(answer)]
+
+    def show_example(self, event: gr.SelectData) -> str:
+        """The chosen sample picture."""
+        return str(samples.singles()[int(event.index)])
+
+    def mark(self, file: str | None, gallery: str, space: str, labels: Any, picker: dict[str, Any]) -> list[Any]:
+        """The same while regions are being marked: notice, status, hits."""
+        if file is None or not picker["key"]:
+            return [gr.skip()] * 3
+        try:
+            answer = self.galleries.search(self._asked(file, gallery, space, labels, picker), PAGE)
+        except SimvisError as error:
+            return [words.notice(str(error)), gr.skip(), gr.skip()]
+        return ["", _status(answer), self._page(answer)]
+
+    def more(self, *values: Any) -> Any:
+        """The next page of the hits that are shown; no change where they belong to an older search."""
+        *chosen, grid = values
+        answer = self._answer(chosen, grid["key"], grid["wanted"])
+        return gr.skip() if answer is None else self._page(answer)
+
+    def maps(self, *values: Any) -> list[Any]:
+        """The hits from rank ``wanted`` on with their own maps, then the best of the nearest classes, both ways."""
+        *chosen, grid = values
+        answer = self._answer(chosen, grid["key"], grid["wanted"])
+        if answer is None:
+            return [gr.skip()] * 3
+        return [self._page(answer, with_maps=True), *self._classes(answer.asked)]
+
+    def why(self, *values: Any) -> list[Any]:
+        """Why one hit and not another: a sentence, and the query's picture with the difference map between both."""
+        answer = self._hits(values[:-1], values[-1]["why"])
+        if answer is None or len(answer.found) != 2:
+            return [gr.skip()] * 2
+        return [_why(*answer.found), self._why_page(answer, *answer.found)]
+
+    def open_pair(self, *values: Any) -> list[Any]:
+        """The query and a hit for the Compare tab: the tab, both files, settings, pin; see `Widgets.opens`."""
+        *chosen, grid, working = values
+        answer = self._hits(chosen, [grid["chosen"]])
+        if answer is None or not answer.found:
+            raise gr.Error("This hit is not in the gallery any more; search again.", print_exception=False)
+        pin = None
+        if answer.weights is not None and not grid["key"].endswith(WHOLE):
+            pin = {"side": "a", "weights": [round(value, 4) for value in answer.weights.flatten().tolist()]}
+        files = [answer.asked.file, public(answer.found[0].row.file)]
+        settings = self.compare.opened(settings_of(answer.space), working)
+        return [gr.update(selected="Compare"), *files, *settings, pin]
+
+    def _choices(self, gallery: str, space: str | None, label: Any) -> list[Any]:
+        """What it was indexed with, and its labels."""
+        spaces = self.galleries.spaces(gallery)
+        names = [one.name for one in spaces]
+        chosen = space if space in names else (names[0] if names else None)
+        listed = [(words.space_label(one.network, one.pooling, one.view), one.name) for one in spaces]
+        labels = self.galleries.labels(spaces[names.index(chosen)]) if chosen else {}
+        offered = [(f"{name or 'no label'} ({count})", name) for name, count in labels.items()]
+        kept_labels = [name for name in label or [] if name in labels]
+        return [gr.update(choices=listed, value=chosen), gr.update(choices=offered, value=kept_labels)]
+
+    def _only_picture(self, file: str, gallery: str, space: str, picker: dict[str, Any]) -> list[Any]:
+        """The picture to mark on, where it can be shown although there are no hits."""
+        try:
+            picture = self.galleries.picture(file, self.galleries.space(gallery, space))
+        except SimvisError:
+            return [None, None]
+        key = picture_key(picture)
+        regions = picker["regions"] if picker["key"] == key else []
+        return [(picture.view, key, picture.decomposition.grid, regions, None, 0.0, ""), None]
+
+    def _asked(self, file: str, gallery: str, space: str, labels: Any, picker: dict[str, Any]) -> Asked:
+        """The search that the widgets ask for. Marks of another picture do not count."""
+        asked = Asked(file, gallery, space or "", labels=tuple(labels) if labels else None)
+        if not picker["regions"]:
+            return asked
+        picture = self.galleries.picture(file, self.galleries.space(gallery, space))
+        same = picker["key"] == picture_key(picture)
+        return replace(asked, regions=tuple(map(region_of, picker["regions"])) if same else ())
+
+    def _answer(self, chosen: Sequence[Any], key: str, skip: int) -> Answer | None:
+        """The search that is on the page, from a rank on; None where the widgets ask for another by now."""
+        file, gallery, space, labels, picker = chosen
+        if file is None or not key:
+            return None
+        try:
+            answer = self.galleries.search(self._asked(file, gallery, space, labels, picker), PAGE, skip)
+        except SimvisError:
+            return None  # the search itself says why
+        return answer if search_key(answer) == key else None
+
+    def _hits(self, chosen: Sequence[Any], ids: list[str]) -> Answer | None:
+        """Some of the pictures that were found, by their ids."""
+        file, gallery, space, labels, picker = chosen
+        if file is None or not all(ids):
+            return None
+        try:
+            return self.galleries.hits(self._asked(file, gallery, space, labels, picker), ids)
+        except SimvisError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
+    def _page(self, answer: Answer, with_maps: bool = False) -> Page:
+        key = search_key(answer)
+        hits = [self.galleries.hit(one, answer.space) if with_maps else (one, None) for one in answer.found]
+        cards = [self._card(one, hit, answer) for one, hit in hits]
+        scale_query, scale_hit = self._scale(key, answer)
+        return Page(
+            key=key,
+            skip=answer.skip,
+            total=answer.total,
+            more=answer.more,
+            scale_query=scale_query,
+            scale_hit=scale_hit,
+            unit="share of the score, per cell",
+            always=False,
+            hits=cards,
+        )
+
+    def _classes(self, asked: Asked) -> list[Any]:
+        """The best of each of the three nearest classes, by what is marked and by the whole picture."""
+        pages = []
+        for whole in (False, True):
+            answer = self.galleries.best_of_classes(asked, whole)
+            page = self._page(answer, with_maps=True)
+            pages.append(replace(page, key=page.key + (WHOLE if whole else MARKED)) if page.hits else None)
+        return pages
+
+    def _why_page(self, answer: Answer, first: Found, second: Found) -> Page:
+        """The first hit, the query's picture under the difference, the second hit, on one scale."""
+        picture = answer.picture
+        difference = difference_map(picture.decomposition, first.row, second.row)
+        whole = picture.decomposition.embedding
+        hits = [self.galleries.hit(one, answer.space)[1] for one in (first, second)]
+        maps = [None if hit is None else hit.decomposition.similarity_map(whole) for hit in hits]
+        scale = common_scale(difference, *(map for map in maps if map is not None))
+        middle = HitCard(
+            id=query_id(answer),
+            title="your picture",
+            label="",
+            score=words.signed(first.cosine - second.cosine),
+            note="red: speaks for the first hit, blue: for the second",
+            image=picture_file(picture.view).path,
+            aspect=picture.view.aspect,
+            hit_grid=picture.decomposition.grid,
+            hit_map=difference.flatten().tolist(),
+        )
+        sides = [self._side(one, hit, map, answer) for one, hit, map in zip((first, second), hits, maps, strict=True)]
+        key = f"why:{search_key(answer)}:{first.row.id}:{second.row.id}"
+        return Page(key, 0, 3, False, scale, scale, "share of the score, per cell", True, [sides[0], middle, sides[1]])
+
+    def _side(self, one: Found, hit: Pictured | None, map: Any, answer: Answer) -> HitCard:
+        card = self._card(one, hit, answer)
+        cells = None if map is None else map.flatten().tolist()
+        return replace(card, score=words.three(one.cosine), hit_map=cells, query_map=None, note="its own map")
+
+    def _card(self, one: Found, hit: Pictured | None, answer: Answer) -> HitCard:
+        """A hit's card; its own map only where its picture was run."""
+        thumbnail = self.galleries.thumbnail(one.row, answer.space)
+        own = answer.picture.decomposition
+        additive = own.method != "none"
+        on_hit = None if hit is None or hit.decomposition.method == "none" else hit.decomposition
+        return HitCard(
+            id=one.row.id,
+            title=words.file_name(one.row.file),
+            label=one.row.label,
+            score=words.three(one.score) if answer.weights is None else words.number(one.score),
+            note="" if answer.weights is None else words.region_note(one.score, one.cosine),
+            image=None if thumbnail is None else kept(thumbnail[0], "thumbnail.jpg"),
+            aspect=1.0 if thumbnail is None else thumbnail[1],
+            query_grid=own.grid,
+            query_map=query_map(own, one).flatten().tolist() if additive else None,
+            hit_grid=(0, 0) if on_hit is None else on_hit.grid,
+            hit_map=None if on_hit is None else on_hit.similarity_map(answer.query).flatten().tolist(),
+            stale=one.stale or ("" if thumbnail is not None else GONE),
+        )
+
+    def _scale(self, key: str, answer: Answer) -> tuple[float, float]:
+        """One scale for all pages of a search: what the query's picture shows with itself."""
+        if key not in self._scales:
+            own = answer.picture.decomposition
+            self._scales[key] = (
+                common_scale(own.similarity_map(own.embedding)),
+                common_scale(own.similarity_map(answer.query)),
+            )
+            while len(self._scales) > SCALES:
+                self._scales.popitem(last=False)
+        return self._scales[key]
+
+
+def _status(answer: Answer) -> str:
+    own = answer.picture.decomposition
+    region = None if answer.weights is None else float((answer.weights * own.similarity_map(own.embedding)).sum())
+    return words.search_status(answer.total, region)
+
+
+def _why(first: Found, second: Found) -> str:
+    difference = first.cosine - second.cosine
+    return words.why(words.file_name(first.row.file), words.file_name(second.row.file), difference)
+
+
+def search_key(answer: Answer) -> str:
+    """The same for the same search, whatever page of it."""
+    asked = answer.asked
+    facts = (answer.picture.sha256, asked.gallery, asked.space, asked.regions, asked.labels)
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:24]
+
+
+def picture_key(picture: Pictured) -> str:
+    """The same as long as marks on the picture keep their place."""
+    return f"{picture.sha256}:{picture.view.box}"
+
+
+def public(file: str) -> str:
+    """A copy of a gallery's picture that the browser may fetch. Raises gr.Error where it cannot be read."""
+    data = content(file)
+    if data is None:
+        raise gr.Error("This picture's file is gone; index the gallery again.", print_exception=False)
+    return kept(data, f"picture{Path(file).suffix.lower()}")
+
+
+def query_id(answer: Answer) -> str:
+    """The id of the query's picture among cards."""
+    return Row(answer.picture.sha256, "").id
+
+
+def region_of(marked: dict[str, Any]) -> Region:
+    """A region as the picker sends it, checked there."""
+    sign: Sign = 1 if marked["sign"] > 0 else -1
+    if marked["kind"] == "box":
+        x, y, width, height = marked["box"]
+        return Box(x, y, width, height, sign)
+    if marked["kind"] == "brush":
+        return Brush(tuple((x, y) for x, y in marked["points"]), marked["radius"], sign)
+    x, y = marked["at"]
+    return Point(x, y, sign)
