@@ -16,9 +16,7 @@ from ui.session import Session, Settings
 
 CSS = (Path(__file__).parent / "page.css").read_text()
 TITLE = "SimVis: why do these two pictures match?"
-INTRO = """<h1>Why do these two pictures match?</h1>
-<p>Drop two pictures. Red places speak for the network's similarity score, blue ones against it; the line under the
-score says how it adds up. Point at a place to see what it matches in the other picture; click or tap to pin it.</p>"""
+INTRO = "<h1>Why do these two pictures match?</h1>"
 THEME = gr.themes.Soft(font=["system-ui", "Segoe UI", "Roboto", "sans-serif"], font_mono=["ui-monospace", "monospace"])
 
 

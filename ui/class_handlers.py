@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from simvis_core import SimvisError
-from simvis_core.classes import ClassMembers, class_map
+from simvis_core.classes import ClassMeans, ClassMembers, class_map
 from simvis_core.figures import common_scale, mean_curve_figure, score_figure
 from simvis_core.index import Row, Space
 from simvis_core.search import Found
@@ -74,12 +74,13 @@ class ClassHandlers:
             return ["", None]
         try:
             where = self.galleries.space(gallery, space)
-            picture, means = self.galleries.picture(file, where), self.galleries.means(where)
+            picture = self.galleries.picture(file, where)
+            means = self.galleries.means_for(picture, where)
         except SimvisError as error:
             return [words.notice(str(error)), None]
         embedding = picture.decomposition.embedding
         nearest = [(means.labels[at], means.counts[at], score) for at, score in means.nearest(embedding, NEAREST)]
-        return [words.nearest_classes(nearest), self._belongs_page(picture, where, nearest)]
+        return [words.nearest_classes(nearest), self._belongs_page(picture, where, means, nearest)]
 
     def curves(self, gallery: str, names: Sequence[str] | None, count: float | None) -> list[Any]:
         """Mean contribution curves of the chosen spaces: notice, plot, table."""
@@ -169,12 +170,13 @@ class ClassHandlers:
             shown = sorted(at for at, _ in means.nearest(own, CLASSES))
         return score_figure(means.scores[shown][:, shown], [means.labels[at] for at in shown])
 
-    def _belongs_page(self, picture: Pictured, space: Space, nearest: list[tuple[str, int, float]]) -> Page | None:
+    def _belongs_page(
+        self, picture: Pictured, space: Space, means: ClassMeans, nearest: list[tuple[str, int, float]]
+    ) -> Page | None:
         """Where the picture looks like the nearest class, and where more like it than like the second."""
         own = picture.decomposition
         if own.method == "none":
             return None
-        means = self.galleries.means(space)
         by_label = dict(zip(means.labels, means.means, strict=True))
         shown = [(f"like {nearest[0][0]}", class_map(own, by_label[nearest[0][0]]), words.three(nearest[0][2]))]
         if len(nearest) > 1:

@@ -12,6 +12,9 @@ from ui.handlers import Handlers, about, backbones, first
 from ui.links import LinkedPictures
 from ui.session import Session
 
+INTRO = """<p>Drop two pictures. Red places speak for the network's similarity score, blue ones against it; the line
+under the score says how it adds up. Point at a place to see what it matches in the other picture; click or tap to pin
+it.</p>"""
 TOP_K = 10
 LOOK_JS = """(colours, opacity) => { window.simvisLook = {colours, opacity};
   document.dispatchEvent(new CustomEvent("simvis-look")); }"""
@@ -63,6 +66,7 @@ def build(session: Session, pictures: LinkedPictures) -> Widgets:
 
 def _layout(session: Session) -> Widgets:
     first = samples.pairs()[0]
+    gr.HTML(INTRO)
     with gr.Row(equal_height=False):
         with gr.Column(scale=4, min_width=320):
             with gr.Row():

@@ -16,7 +16,7 @@ from simvis_core.index import Row, Space, VectorIndex
 from simvis_core.indexing import Progress, index_pictures
 from simvis_core.listing import Listing, listed
 from simvis_core.regions import Region, region_weights, regions_query
-from simvis_core.search import Found, best_of_classes, checked_against, find, found_rows
+from simvis_core.search import Found, best_of_classes, checked_against, embedding_of, find, found_rows
 from simvis_core.stores import open_index
 from ui import samples
 from ui.cache import BoundedCache
@@ -186,6 +186,14 @@ class Galleries:
     def means(self, space: Space) -> ClassMeans:
         """Every class's mean embedding; computed again when the number of pictures is another."""
         return self._means.get((space.name, self.index.count(space)), lambda: class_means(self.index, space))
+
+    def means_for(self, picture: Pictured, space: Space) -> ClassMeans:
+        """The same for asking which class a picture belongs to: without the picture itself, if the gallery has it."""
+        means = self.means(space)
+        for row in self.index.scan(space, [Row(picture.sha256, "").id], embeddings=True):
+            if row.label in means.labels:
+                return means.without(row.label, embedding_of(row))
+        return means
 
     def curves(self, space: Space, count: int, seed: int = 0) -> dict[str, MeanCurve]:
         """Contribution curves of random pairs."""

@@ -88,7 +88,8 @@ def class_json(galleries: Galleries, space: Space, label: str) -> dict[str, Any]
 
 def belongs_json(galleries: Galleries, space: Space, file: str, count: int = 5) -> dict[str, Any]:
     """The classes nearest to a picture, and where it looks like the first."""
-    picture, means = galleries.picture(file, space), galleries.means(space)
+    picture = galleries.picture(file, space)
+    means = galleries.means_for(picture, space)
     nearest = means.nearest(picture.decomposition.embedding, count)
     mapped = picture.decomposition.method != "none"
     return {

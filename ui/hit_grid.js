@@ -2,7 +2,7 @@
 const $ = (selector, root = element) => root.querySelector(selector);
 const root = $(".grid"), list = $(".cards"), blank = $("template").content.firstElementChild, found = $(".found"), marked = $(".marked");
 const bar = $(".bar"), further = $("button.more"), end = $(".end");
-const NAMES = ["1st", "2nd"], LATE = 8000, PAUSE = 250;
+const NAMES = ["1st", "2nd"], LATE = 8000, PAUSE = 250, CHUNK = 60, COLUMNS = [1, 2, 3, 4, 5, 6, 10, 12];
 let pending = -1, answered = 0, rest = 0; // the maps that were asked for, those that came, and the wait before asking
 let page = null, cards = new Map(), order = []; // id -> {node, hit, scales, rank}; ids as they stand
 let why = [], chosen = "", asked = -1, timer = 0, hovered = null, focused = null, shown = null, pointer = "mouse";
@@ -15,7 +15,6 @@ function load() {
   const update = !other && (value.skip > 0 || value.hits.every((hit) => cards.has(hit.id)));
   page = { ...value, hits: null };
   if (other) { chosen = ""; why = []; }
-  asked = -1;
   if (update) append(value); else replace(value);
   frame(value);
   settle();
@@ -78,6 +77,7 @@ function arrange() {
 function replace(value) {
   const old = cards, active = document.activeElement, held = active && list.contains(active) ? active : null;
   hovered = null;
+  asked = -1;
   cards = new Map(); order = [];
   const nodes = new Set(value.hits.map((hit, i) => added(hit, value, i + 1, cards.get(hit.id) || old.get(hit.id)).node));
   list.replaceChildren();
@@ -127,9 +127,8 @@ function frame(value) {
   text(found, count ? few : value.key ? "Nothing was found." : "");
   bar.classList.toggle("none", !(count && value.unit && value.scale_hit > 0));
   if (value.unit) paintBar(bar, value.scale_hit, value.unit);
-  clearTimeout(timer);
   further.hidden = !value.more || !count;
-  further.textContent = "Show more";
+  if (asked !== count) { clearTimeout(timer); further.textContent = "Show more"; } // else the next page is on its way
   sentinel.unobserve(end);
   if (value.more && count) sentinel.observe(end); // told anew whether the end is in sight
   if (!cards.has(stop)) stop = order[0];

@@ -26,6 +26,7 @@ from ui.session import Pictured
 PAGE = 24  # hits that are shown at a time
 SCALES = 10_000  # searches whose colour scale is remembered
 WHOLE, MARKED = ":whole", ":marked"  # ends of the keys of the nearest classes
+UNIT = "share of the score, per cell"
 GONE = "its picture is gone"
 
 
@@ -188,7 +189,7 @@ class SearchHandlers:
             more=answer.more,
             scale_query=scale_query,
             scale_hit=scale_hit,
-            unit="share of the score, per cell",
+            unit=UNIT,
             always=False,
             hits=cards,
         )
@@ -203,32 +204,26 @@ class SearchHandlers:
         return pages
 
     def _why_page(self, answer: Answer, first: Found, second: Found) -> Page:
-        """The first hit, the query's picture under the difference, the second hit, on one scale."""
+        """The query's picture under the difference, between the two hits."""
         picture = answer.picture
         difference = difference_map(picture.decomposition, first.row, second.row)
-        whole = picture.decomposition.embedding
-        hits = [self.galleries.hit(one, answer.space)[1] for one in (first, second)]
-        maps = [None if hit is None else hit.decomposition.similarity_map(whole) for hit in hits]
-        scale = common_scale(difference, *(map for map in maps if map is not None))
         middle = HitCard(
-            id=query_id(answer),
+            id=Row(picture.sha256, "").id,
             title="your picture",
             label="",
             score=words.signed(first.cosine - second.cosine),
-            note="red: speaks for the first hit, blue: for the second",
+            note="red: speaks for the first, blue: for the second",
             image=picture_file(picture.view).path,
             aspect=picture.view.aspect,
             hit_grid=picture.decomposition.grid,
             hit_map=difference.flatten().tolist(),
         )
-        sides = [self._side(one, hit, map, answer) for one, hit, map in zip((first, second), hits, maps, strict=True)]
-        key = f"why:{search_key(answer)}:{first.row.id}:{second.row.id}"
-        return Page(key, 0, 3, False, scale, scale, "share of the score, per cell", True, [sides[0], middle, sides[1]])
-
-    def _side(self, one: Found, hit: Pictured | None, map: Any, answer: Answer) -> HitCard:
-        card = self._card(one, hit, answer)
-        cells = None if map is None else map.flatten().tolist()
-        return replace(card, score=words.three(one.cosine), hit_map=cells, query_map=None, note="its own map")
+        sides = [
+            replace(self._card(one, None, answer), score=words.three(one.cosine), query_map=None, note=f"the {place}")
+            for one, place in ((first, "first"), (second, "second"))
+        ]
+        key, scale = f"why:{search_key(answer)}:{first.row.id}:{second.row.id}", common_scale(difference)
+        return Page(key, 0, 3, False, scale, scale, UNIT, True, [sides[0], middle, sides[1]])
 
     def _card(self, one: Found, hit: Pictured | None, answer: Answer) -> HitCard:
         """A hit's card; its own map only where its picture was run."""
@@ -293,11 +288,6 @@ def public(file: str) -> str:
     if data is None:
         raise gr.Error("This picture's file is gone; index the gallery again.", print_exception=False)
     return kept(data, f"picture{Path(file).suffix.lower()}")
-
-
-def query_id(answer: Answer) -> str:
-    """The id of the query's picture among cards."""
-    return Row(answer.picture.sha256, "").id
 
 
 def region_of(marked: dict[str, Any]) -> Region:

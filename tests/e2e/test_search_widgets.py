@@ -437,6 +437,8 @@ def test_pointing_at_a_hit_shows_both_maps_and_words_stay_words(searcher, asked)
     assert hottest[0] > hottest[2], "positive is red"
     best = searcher.card(3).locator(".best").evaluate("(e) => [e.style.left, e.style.top]")
     assert best == ["60%", "50%"]
+    fit = "(canvas) => getComputedStyle(canvas).objectFit"
+    assert searcher.card(3).locator("canvas").evaluate(fit) == "fill", "the map covers the whole picture"
     assert (pixels(searcher.at("#picker .stage canvas")) != own).any()
     assert "picture 3.jpg" in searcher.text("#picker .bar .unit")
     searcher.page.mouse.move(2, 2)
