@@ -54,6 +54,16 @@ class ClassMeans:
         own = (scores.diagonal() * count**2 - count) / (count * (count - 1))
         return scores.diagonal_scatter(torch.where(count > 1, own, torch.nan))
 
+    def without(self, label: str, embedding: Float[Tensor, " D"]) -> "ClassMeans":
+        """The same without one member; a class of which it is the only one goes."""
+        at = self.labels.index(label)
+        rest = self.counts[at] - 1
+        counts = (*self.counts[:at], *([rest] if rest else []), *self.counts[at + 1 :])
+        labels = (*self.labels[:at], *([label] if rest else []), *self.labels[at + 1 :])
+        own = ((self.means[at] * (rest + 1) - embedding.to(self.means)) / max(1, rest))[None]
+        means = torch.cat([self.means[:at], own[: int(rest > 0)], self.means[at + 1 :]])
+        return ClassMeans(labels, counts, means)
+
     def nearest(self, embedding: Float[Tensor, " D"], count: int) -> list[tuple[int, float]]:
         """The classes with the highest mean score, best first: (number of the class, mean score)."""
         scores = self.means @ embedding.to(self.means)
@@ -121,7 +131,9 @@ def retrieval_quality(
     """
     scores = (embeddings @ embeddings.T).double()
     scores.fill_diagonal_(-torch.inf)
-    same = torch.tensor([[bool(a) and a == b for b in labels] for a in labels])
+    code = {label: number for number, label in enumerate(set(labels))}
+    codes = torch.tensor([code[label] for label in labels])
+    same = (codes[:, None] == codes) & torch.tensor([bool(label) for label in labels])
     same.fill_diagonal_(False)
     queries = same.any(1) & (torch.tensor(list(asked)) if asked is not None else True)
     if not bool(queries.any()):

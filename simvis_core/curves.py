@@ -2,6 +2,7 @@
 
 import math
 import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -77,7 +78,8 @@ def pair_curves(index: VectorIndex, space: Space, count: int = PAIRS, seed: int 
     A kind of which the gallery has no pair is left out. A gallery with fewer pairs of one class than ``count`` gives
     each once. The same seed draws the same pairs.
 
-    Raises SimvisError for ``count`` below 1 and a gallery with fewer than two labelled pictures.
+    Raises SimvisError for ``count`` below 1, a gallery with fewer than two labelled pictures, and as `mean_curve` does
+    where every pair of a kind has too low a score.
     """
     if count < 1:
         raise SimvisError(f"{count} pairs", "at least 1", "ask for more")
@@ -118,9 +120,9 @@ def _same(rows: Sequence[tuple[str, str]], count: int, chance: random.Random) ->
 def _different(rows: Sequence[tuple[str, str]], count: int, chance: random.Random) -> list[tuple[str, str]]:
     if len({label for label, _ in rows}) < 2:
         return []
-    drawn: list[tuple[str, str]] = []
-    while len(drawn) < count:
-        (label, first), (other, second) = chance.sample(rows, 2)
-        if label != other:
-            drawn.append((first, second))
-    return drawn
+    ends = {label: at + 1 for at, (label, _) in enumerate(rows)}  # rows stand by label
+    sizes = Counter(label for label, _ in rows)
+    # Every pair is as likely: a row is drawn as often as there are rows of other labels, then one of these.
+    firsts = chance.choices(rows, [len(rows) - sizes[label] for label, _ in rows], k=count)
+    steps = [chance.randrange(len(rows) - sizes[label]) for label, _ in firsts]
+    return [(id, rows[(ends[label] + step) % len(rows)][1]) for (label, id), step in zip(firsts, steps, strict=True)]

@@ -3,8 +3,12 @@
 import hashlib
 import io
 import json
+import math
+import os
 import re
+import shlex
 import shutil
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +16,7 @@ from PIL import Image
 
 from simvis_core.errors import SimvisError
 from simvis_core.export import write_folder
-from simvis_core.images import FRAMINGS, Framing, covered
+from simvis_core.images import Framing, covered
 from simvis_core.index import Row, Space, VectorIndex
 from simvis_core.network import EmbeddingNetwork
 from simvis_core.pictures import MAX_BYTES, open_picture
@@ -35,20 +39,21 @@ class Gallery:
     def space(self, network: EmbeddingNetwork, short_side: int, framing: Framing) -> Space:
         """The space of this gallery's embeddings by the network under its pooling, of views of that kind.
 
-        Raises SimvisError for an unknown framing, and for ``flatten`` over views of differing shapes.
+        Raises SimvisError for a view that the network does not take, and for ``flatten`` over views of differing
+        shapes.
         """
-        if framing not in FRAMINGS:
-            raise SimvisError(f"framing '{framing}'", f"one of {', '.join(FRAMINGS)}", "choose one of these")
+        network.preprocess.check(short_side, framing)
         fixed = network.preprocess.fixed_size
+        if fixed is not None:  # every picture is seen at that size, and "square" as "whole"
+            short_side, framing = min(fixed), "crop" if framing == "crop" else "whole"
         if network.pooling.name == "flatten" and framing == "whole" and fixed is None:
             raise SimvisError(
                 "pooling 'flatten' over views of differing shapes",
                 "embeddings of one length",
                 "choose a square framing or another pooling",
             )
-        view = fixed or (short_side, framing)  # a network of a fixed size sees every picture in one way
         precision = "bfloat16" if network.engine == "bf16" else "float32"
-        facts = (network.fingerprint, str(network.pooling), view, precision)
+        facts = (network.fingerprint, str(network.pooling), (fixed or short_side, framing), precision)
         fingerprint = hashlib.sha256(repr(facts).encode()).hexdigest()
         kind = f"{short_side} {framing}"
         return Space(self.name, network.name, str(network.pooling), network.width(short_side), fingerprint, kind)
@@ -59,7 +64,7 @@ class Gallery:
 
     def has(self, space: Space) -> bool:
         """Whether pictures were indexed into this space."""
-        return space in self.index.spaces()
+        return space in self.index.spaces() and self.index.count(space) > 0
 
     def require(self, space: Space) -> None:
         """Raises SimvisError, saying what the gallery was indexed with, where it is not this space."""
@@ -71,7 +76,7 @@ class Gallery:
             f"gallery '{self.name}', which was indexed with {', '.join(there) or 'nothing'}"
             + (" but with other weights, preprocessing or views" if same else ""),
             f"{space.network} ({space.pooling}) as it is now",
-            f"index it: python app.py index FOLDER --name '{self.name}' --backbone {space.network} "
+            f"index it: python app.py index FOLDER --name {shlex.quote(self.name)} --backbone {space.network} "
             f"--pooling {space.pooling}, or choose what it was indexed with",
         )
 
@@ -145,15 +150,17 @@ def gallery_names(home: str | Path, index: VectorIndex) -> list[str]:
 
 
 def check_name(name: str) -> None:
-    """Raises SimvisError for a gallery name that is empty, long, or has control characters."""
-    if not name.strip() or len(name) > LONGEST_NAME or any(ord(letter) < 32 or letter == "\x7f" for letter in name):
+    """Raises SimvisError for a gallery name that is empty, long, or has control characters or broken ones."""
+    if not name.strip() or len(name) > LONGEST_NAME or {"Cc", "Cs"} & set(map(unicodedata.category, name)):
         raise SimvisError(
             f"the gallery name {name[:120]!r}", f"1 to {LONGEST_NAME} printable characters", "choose another name"
         )
 
 
 def content(file: str | Path) -> bytes | None:
-    """A file's bytes, at most what a picture may have; None where it cannot be read."""
+    """A file's bytes, at most what a picture may have and one more; None where it cannot be read."""
+    if not os.path.isfile(file):  # opening a pipe would wait for ever
+        return None
     try:
         with open(file, "rb") as opened:
             return opened.read(MAX_BYTES + 1)
@@ -168,11 +175,12 @@ def _slug(name: str) -> str:
 
 def seen_part(thumbnail: bytes, framing: Framing) -> tuple[bytes, float]:
     """The part of a thumbnail that a framing covers, and its width over height, as maps are drawn on it."""
-    image = Image.open(io.BytesIO(thumbnail))
+    image = Image.open(io.BytesIO(thumbnail), formats=["JPEG"])
     if framing != "crop":
         return thumbnail, image.width / image.height
     box = covered(image, framing)
-    whole = (round(box[0]), round(box[1]), round(box[2]), round(box[3]))
+    left, top = math.floor(box[0] + 0.5), math.floor(box[1] + 0.5)
+    whole = (left, top, max(left + 1, math.floor(box[2] + 0.5)), max(top + 1, math.floor(box[3] + 0.5)))
     buffer = io.BytesIO()
     image.crop(whole).save(buffer, "JPEG", quality=85)
     return buffer.getvalue(), (box[2] - box[0]) / (box[3] - box[1])

@@ -97,17 +97,21 @@ class Preprocess:
         """The short side nearest to the one asked for that this network takes, in pixels."""
         return max(1, min(MAX_CELLS, round(short_side / self.stride))) * self.stride
 
-    def _size(self, image: Image.Image, short_side: int, framing: Framing) -> tuple[int, int]:
+    def check(self, short_side: int, framing: Framing) -> None:
+        """Raises SimvisError for a kind of view that `view` refuses whatever the picture."""
         if framing not in FRAMINGS:
             raise SimvisError(f"framing '{framing}'", f"one of {', '.join(FRAMINGS)}", "choose one of these")
-        if self.fixed_size is not None:
-            return self.fixed_size
-        if short_side % self.stride or not 1 <= short_side // self.stride <= MAX_CELLS:
+        if self.fixed_size is None and (short_side % self.stride or not 1 <= short_side // self.stride <= MAX_CELLS):
             raise SimvisError(
                 f"a short side of {short_side} pixels",
                 f"a multiple of {self.stride} from {self.stride} to {MAX_CELLS * self.stride}",
                 f"choose {self.whole_cells(short_side)}",
             )
+
+    def _size(self, image: Image.Image, short_side: int, framing: Framing) -> tuple[int, int]:
+        self.check(short_side, framing)
+        if self.fixed_size is not None:
+            return self.fixed_size
         if framing != "whole":
             return short_side, short_side
         ratio = min(max(image.size) / min(image.size), MAX_RATIO)
@@ -115,9 +119,12 @@ class Preprocess:
         return (long_side, short_side) if image.height > image.width else (short_side, long_side)
 
     def _pixels(self, image: Image.Image) -> Float[Tensor, "3 h w"]:
-        pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous().to(torch.float32).div_(255)
-        mean, std = torch.tensor(self.mean), torch.tensor(self.std)
-        return pixels.sub_(mean[:, None, None]).div_(std[:, None, None])
+        # In numpy: torch would start threads for each operation, which indexing's readers must not.
+        pixels = np.asarray(image).transpose(2, 0, 1).astype(np.float32, order="C")
+        pixels /= np.float32(255)
+        pixels -= np.array(self.mean, dtype=np.float32)[:, None, None]
+        pixels /= np.array(self.std, dtype=np.float32)[:, None, None]
+        return torch.from_numpy(pixels)
 
 
 def enlarge(map: Float[Tensor, "H W"], size: tuple[int, int]) -> Float[Tensor, "h w"]:

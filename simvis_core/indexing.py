@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import sys
+import threading
 import time
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -58,7 +60,7 @@ class Progress:
     @property
     def seconds_left(self) -> float | None:
         """At the pace so far; None before there is one."""
-        return self.seconds * (self.total - self.done) / self.done if self.done else None
+        return self.seconds * (self.total - self.done) / self.done if self.done and self.seconds else None
 
     def sentence(self) -> str:
         """What happened, in words."""
@@ -97,9 +99,10 @@ class _Run:
         for space in self.spaces:
             gallery.index.ensure(space)
         held = [{row.sha256: (row.file, row.label) for row in gallery.index.scan(space)} for space in self.spaces]
-        self.known = {sha: facts for sha, facts in held[0].items() if all(sha in other for other in held)}
+        self.known = {sha: {other[sha] for other in held} for sha in held[0] if all(sha in other for other in held)}
         self.held = {sha: facts for one in held for sha, facts in one.items()}
         self.seen: dict[str, tuple[str, str]] = {}
+        self.unread: set[str] = set()
         self.waiting: dict[tuple[int, ...], list[_Read]] = {}
         self.writes: list[tuple[Future, int]] = []
         self.started = time.perf_counter()
@@ -115,9 +118,9 @@ class _Run:
         try:
             image = open_picture(data)
             pixels = self.networks[0].view(image, self.short_side, self.framing).pixels
-            self._keep_thumbnail(sha256, image)
         except SimvisError as error:
-            return _Read(file, label, problem=str(error))
+            return _Read(file, label, sha256, problem=str(error))
+        self._keep_thumbnail(sha256, image)
         return _Read(file, label, sha256, pixels)
 
     def _keep_thumbnail(self, sha256: str, image: Image.Image) -> None:
@@ -127,12 +130,14 @@ class _Run:
     def take(self, read: _Read, progress: Progress) -> Progress:
         """Sorts a file into what it is; the new ones wait for their batch."""
         if read.problem:
+            if not read.sha256:
+                self.unread.add(read.file)
             return _skipping(progress, read.file, read.problem)
         if read.sha256 in self.seen:
             return self._again(read, progress)
         self.seen[read.sha256] = (read.file, read.label)
         if read.pixels is None:
-            if self.known[read.sha256] == (read.file, read.label):
+            if self.known[read.sha256] == {(read.file, read.label)}:
                 return replace(progress, known=progress.known + 1)
             self._move(read)
             return replace(progress, changed=progress.changed + 1)
@@ -201,10 +206,11 @@ class _Run:
 
     def outdated(self, listing: Listing, prune: bool) -> list[str]:
         """Ids of rows whose file holds other content now, or with ``prune`` is gone."""
+        read = listing.pictures.keys() - self.unread
         gone = [
             sha
             for sha, (file, _) in self.held.items()
-            if sha not in self.seen and (file in listing.pictures or (prune and not os.path.exists(file)))
+            if sha not in self.seen and (file in read or (prune and not os.path.exists(file)))
         ]
         return [Row(sha, "").id for sha in gone]
 
@@ -229,7 +235,7 @@ def index_pictures(
     run = _Run(gallery, networks, short_side, framing, together * USUAL)
     progress = Progress(len(listing.pictures) + len(listing.left_out), skipped=dict(listing.left_out))
     yield progress
-    with ThreadPoolExecutor(READERS) as readers, ThreadPoolExecutor(1) as writer:
+    with ThreadPoolExecutor(READERS, initializer=_give_way) as readers, ThreadPoolExecutor(1) as writer:
         try:
             progress = yield from _added(run, listing, readers, writer, progress)
         finally:
@@ -277,6 +283,15 @@ def _reading(run: _Run, listing: Listing, readers: ThreadPoolExecutor) -> Iterat
     while ahead:
         yield ahead.pop(0).result()
         ahead += [readers.submit(run.read, *item) for item in islice(rest, 1)]
+
+
+def _give_way() -> None:
+    """Lets this thread run where the network leaves a core idle.
+
+    The network's threads wait for each other: one that shares its core with a reader holds all of them up.
+    """
+    if sys.platform == "linux":  # elsewhere a priority belongs to the whole process
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
 
 
 def _skipping(progress: Progress, file: str, problem: str) -> Progress:

@@ -35,10 +35,10 @@ def listed(source: str | Path) -> Listing:
     Raises SimvisError for a source that is not there, holds no picture, or is a CSV without such a column.
     """
     source = Path(os.path.abspath(source))
-    if source.is_dir():
+    if os.path.isdir(source):  # unlike Path.is_dir also false for a name that is too long
         found = _in_folder(source)
         wanted = f"pictures ({', '.join(SUFFIXES)})"
-    elif source.suffix.lower() == ".csv" and source.is_file():
+    elif source.suffix.lower() == ".csv" and os.path.isfile(source):
         found = _in_csv(source)
         wanted = "rows that name pictures that are there"
     else:
@@ -50,8 +50,13 @@ def listed(source: str | Path) -> Listing:
 
 
 def _in_folder(root: Path) -> Listing:
-    pictures, left_out = {}, {}
-    for folder, names, files in os.walk(root):
+    pictures: dict[str, str] = {}
+    left_out: dict[str, str] = {}
+
+    def closed(error: OSError) -> None:
+        left_out[_told(error.filename)] = "the folder cannot be opened"
+
+    for folder, names, files in os.walk(root, onerror=closed):
         names[:] = sorted(name for name in names if not name.startswith("."))
         parts = Path(folder).relative_to(root).parts
         for file in sorted(files):
@@ -61,14 +66,14 @@ def _in_folder(root: Path) -> Listing:
             if _writable(path):
                 pictures[path] = parts[0] if parts else ""
             else:
-                left_out[os.fsencode(path).decode(errors="replace")] = "its name is not valid UTF-8"
+                left_out[_told(path)] = "its name is not valid UTF-8"
     return Listing(pictures, left_out)
 
 
 def _in_csv(file: Path) -> Listing:
     pictures: dict[str, str] = {}
     left_out: dict[str, str] = {}
-    for number, (name, label) in enumerate(_rows(file), start=2):
+    for number, name, label in _rows(file):
         path = os.path.join(file.parent, name)
         problem = _problem(name, path, label, pictures)
         if problem:
@@ -88,7 +93,8 @@ def _problem(name: str, path: str, label: str, known: Mapping[str, str]) -> str:
     return ""
 
 
-def _rows(file: Path) -> Iterator[tuple[str, str]]:
+def _rows(file: Path) -> Iterator[tuple[int, str, str]]:
+    """The number of each row's last line, the file that it names, and its label."""
     try:
         with open(file, encoding="utf-8-sig", newline="") as opened:
             reader = csv.DictReader(opened, strict=True)
@@ -102,11 +108,16 @@ def _rows(file: Path) -> Iterator[tuple[str, str]]:
                     "name the columns in its first line",
                 )
             for row in reader:
-                yield (row[file_column] or "").strip(), (row.get(label_column or "") or "").strip()
+                yield reader.line_num, (row[file_column] or "").strip(), (row.get(label_column or "") or "").strip()
     except (csv.Error, UnicodeDecodeError, OSError) as error:
         raise SimvisError(
             f"'{file}', which cannot be read as CSV ({error})", "UTF-8 text with a line a picture", "save it as such"
         ) from error
+
+
+def _told(path: str) -> str:
+    """A name as text, with bytes that are none written out as backslash, x and two digits."""
+    return os.fsencode(path).decode(errors="backslashreplace")
 
 
 def _writable(text: str) -> bool:

@@ -214,6 +214,8 @@ class PairExplanation:
 
         With a point (side, x, y in view pixels) or a region (side, weights of its cells, row by row) its map on the
         other picture comes along. ``facts`` are added to the manifest.
+
+        Raises SimvisError for a point outside the view, and for weights of another grid.
         """
         arrays = {
             "map_a": self.map_a,
@@ -229,11 +231,12 @@ class PairExplanation:
             arrays["point_map"] = map
             pictures[f"point_on_{other}.png"] = overlay(self.side(other)[0], map, common_scale(map), *look)
         if region is not None:
-            weights = torch.tensor(region[1], dtype=torch.float64).reshape(self.side(region[0])[1].grid)
-            map, other = self.cells_map(region[0], weights), OTHER[region[0]]
+            weights, other = self._cell_weights(*region), OTHER[region[0]]
+            map = self.cells_map(region[0], weights)
             arrays |= {"region_weights": weights, "region_map": map}
             pictures[f"region_on_{other}.png"] = overlay(self.side(other)[0], map, common_scale(map), *look)
-        manifest = self._manifest() | self._point_facts(point) | {"scale": scale, **dict(facts or {})}
+        told = self._point_facts(point) | self._region_facts(region)
+        manifest = self._manifest() | told | {"scale": scale, **dict(facts or {})}
         return {name: export.png(picture) for name, picture in pictures.items()} | {
             "maps.npz": export.npz({name: _array(tensor) for name, tensor in arrays.items()}),
             "manifest.json": export.manifest_json(manifest),
@@ -246,9 +249,18 @@ class PairExplanation:
         colour_map: str = colours.DEFAULT,
         opacity: float = 0.85,
         facts: Mapping[str, object] | None = None,
+        region: tuple[Side, Sequence[float]] | None = None,
     ) -> list[Path]:
         """Writes the export into a folder, each file whole or not at all; gives the paths. See `files`."""
-        return export.write_folder(folder, self.files(point, colour_map, opacity, facts))
+        return export.write_folder(folder, self.files(point, colour_map, opacity, facts, region))
+
+    def _cell_weights(self, side: Side, weights: Sequence[float]) -> Float[Tensor, "H W"]:
+        grid = self.side(side)[1].grid
+        if len(weights) != grid[0] * grid[1]:
+            raise SimvisError(
+                f"{len(weights)} weights", f"one for each cell of the grid {grid}", "mark the region again"
+            )
+        return torch.tensor(weights, dtype=torch.float64).reshape(grid)
 
     def _other(self, side: Side) -> tuple[View, Decomposition, Tensor]:
         return self.side(OTHER[side])
@@ -280,6 +292,13 @@ class PairExplanation:
         view, own, _ = self.side(side)
         cell = cell_at(x, y, view.size, own.grid)
         return {"point": {"side": side, "x": x, "y": y, "cell": list(cell), "share": self.point_share(side, x, y)}}
+
+    def _region_facts(self, region: tuple[Side, Sequence[float]] | None) -> dict[str, object]:
+        if region is None:
+            return {}
+        side, weights = region
+        map = self.side(side)[2]
+        return {"region": {"side": side, "share": float((self._cell_weights(side, weights).to(map) * map).sum())}}
 
 
 def explain_features(

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from PIL import Image, ImageDraw
@@ -47,7 +48,7 @@ class Brush:
     sign: Sign = 1
 
     def mask(self, size: tuple[int, int]) -> Bool[Tensor, "h w"]:
-        """The view pixels within the radius of the stroke."""
+        """The view pixels within the radius of the stroke, up to the rounding of a drawn line."""
         height, width = size
         path = [(x * width - 0.5, y * height - 0.5) for x, y in self.points]
         radius = max(self.radius * width, 0.5)
@@ -56,7 +57,7 @@ class Brush:
         draw.line(path, fill=1, width=max(1, round(2 * radius)))
         for x, y in path:
             draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=1)
-        return torch.tensor(list(drawn.getdata()), dtype=torch.bool).reshape(size)
+        return torch.from_numpy(np.array(drawn))
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,8 @@ def region_weights(regions: Sequence[Region], size: tuple[int, int], grid: tuple
 
     Regions of one sign that overlap count once; points come on top, each with a total weight of 1.
 
-    Raises SimvisError where nothing is marked: no region, or only ones that hold no pixel of the view.
+    Raises SimvisError where nothing is left: no region, only ones that hold no pixel of the view, or as much against as
+    for; and for a point outside the view.
     """
     weights = torch.zeros(grid, dtype=torch.float64)
     for sign in (1, -1):
@@ -86,7 +88,11 @@ def region_weights(regions: Sequence[Region], size: tuple[int, int], grid: tuple
     for point in (region for region in regions if isinstance(region, Point)):
         weights += point.sign * weights_at(point.x * size[1] - 0.5, point.y * size[0] - 0.5, size, grid)
     if not bool(weights.any()):
-        raise SimvisError("a region without a pixel of the view", "one that covers some", "draw it over the picture")
+        raise SimvisError(
+            "regions that leave no part of the view (too small, outside it, or cancelling out)",
+            "one that covers some",
+            "draw it over the picture, or larger",
+        )
     return weights
 
 

@@ -71,17 +71,18 @@ def best_of_classes(
 
     A class is as similar as its best picture; pictures without a label belong to none.
     """
-    wanted = min(count, sum(1 for label in index.labels(space) if label))
-    rows = index.count(space)
-    k = 16 * count
-    while True:
-        best: dict[str, Hit] = {}
-        for hit in index.search(space, _array(query), k, without=without) if wanted else []:
+    left = {label for label in index.labels(space) if label}
+    best: dict[str, Hit] = {}
+    labels: list[str] | None = None
+    while left and len(best) < count:
+        hits = index.search(space, _array(query), 16 * count, labels, without=without)
+        for hit in hits:
             if hit.row.label:
                 best.setdefault(hit.row.label, hit)
-        if len(best) >= wanted or k >= rows:
+        if not hits:
             break
-        k *= 4
+        left -= best.keys()
+        labels = sorted(left)  # one class may fill every first rank
     ids = [hit.row.id for hit in list(best.values())[:count]]
     stored = {row.id: row for row in index.scan(space, ids, embeddings=True)}
     kept = [hit for hit in best.values() if hit.row.id in stored][:count]

@@ -66,7 +66,7 @@ def build(session: Session, pictures: LinkedPictures) -> Widgets:
 
 def _layout(session: Session) -> Widgets:
     first = samples.pairs()[0]
-    gr.HTML(INTRO)
+    gr.HTML(INTRO, elem_id="compare_intro")
     with gr.Row(equal_height=False):
         with gr.Column(scale=4, min_width=320):
             with gr.Row():

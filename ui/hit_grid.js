@@ -1,6 +1,7 @@
 // The grid of hits: pages are drawn and then dropped from the value, so that what goes back to Python stays small.
 const $ = (selector, root = element) => root.querySelector(selector);
 const root = $(".grid"), list = $(".cards"), blank = $("template").content.firstElementChild, found = $(".found"), marked = $(".marked");
+const scroller = $(".scroller").closest(".scrolls") && $(".scroller"); // a long list that leaves what is below in reach
 const bar = $(".bar"), further = $("button.more"), end = $(".end");
 const NAMES = ["1st", "2nd"], LATE = 8000, PAUSE = 250, CHUNK = 60, COLUMNS = [1, 2, 3, 4, 5, 6, 10, 12];
 let pending = -1, answered = 0, rest = 0; // the maps that were asked for, those that came, and the wait before asking
@@ -224,7 +225,7 @@ function more(again) {
   tell("more");
 }
 
-const sentinel = new IntersectionObserver((entries) => { if (entries.some((entry) => entry.isIntersecting)) more(false); }, { rootMargin: "500px" });
+const sentinel = new IntersectionObserver((entries) => { if (entries.some((entry) => entry.isIntersecting)) more(false); }, { root: scroller, rootMargin: "500px" });
 
 // Mouse, finger and keyboard: one listener each for all cards
 

@@ -84,17 +84,17 @@ def _layout(house: House) -> Widgets:
         with gr.Column(scale=6, min_width=320):
             notice = gr.HTML(elem_id="search_notice")
             status = gr.HTML(elem_id="search_status")
-            grid = HitGrid(elem_id="hits")
+            grid = HitGrid(elem_id="hits", elem_classes="scrolls")
     with gr.Accordion("The best of each of the three nearest classes", open=True, elem_id="nearest"), gr.Row():
         with gr.Column(min_width=320):
             gr.HTML("<h4>By what is marked</h4>")
-            by_region = HitGrid(elem_id="nearest_region")
+            by_region = HitGrid(elem_id="nearest_region", elem_classes="members")
         with gr.Column(min_width=320):
             gr.HTML("<h4>By the whole picture</h4>")
-            by_whole = HitGrid(elem_id="nearest_whole")
+            by_whole = HitGrid(elem_id="nearest_whole", elem_classes="members")
     with gr.Accordion("Why this hit and not that one", open=True, elem_id="why"):
         said = gr.HTML("<p>Press <em>why this</em> on two hits.</p>", elem_id="why_said")
-        difference = HitGrid(elem_id="why_grid")
+        difference = HitGrid(elem_id="why_grid", elem_classes="look-only")
     return Widgets(
         query, choice, labels, notice, status, picker, grid, [by_region, by_whole], [said, difference], examples
     )
@@ -146,8 +146,7 @@ def _wire(widgets: Widgets, house: House, tab: gr.Tab) -> None:
         [widgets.notice, widgets.status, widgets.grid],
         show_progress="hidden",
         trigger_mode="always_last",
-        concurrency_limit=1,
-        concurrency_id="search",
+        queue=False,  # a box moves: each answer is a few milliseconds' work, and the queue costs more than that
         api_visibility="private",
     )
     _wire_hits(widgets, handlers, house)

@@ -82,7 +82,7 @@ CONTRAST = """(selectors) => {
 }"""
 TEXTS = (
     "#intro h1",
-    "#intro p",
+    "#compare_intro p",
     "#score .big",
     "#score .unit",
     "#ledger",

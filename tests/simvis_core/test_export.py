@@ -5,6 +5,7 @@ import json
 import os
 import stat
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -58,6 +59,14 @@ def test_an_interrupt_leaves_no_scraps(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         export.write_whole(tmp_path / "a.txt", b"new")
     assert os.listdir(tmp_path) == []
+
+
+def test_a_file_that_many_write_at_once_is_one_of_theirs_whole(tmp_path):
+    contents = [bytes([at]) * 100_000 for at in range(8)]
+    with ThreadPoolExecutor(8) as writers:
+        list(writers.map(lambda content: export.write_folder(tmp_path / "new", {"a.jpg": content}), contents))
+    assert os.listdir(tmp_path / "new") == ["a.jpg"]
+    assert (tmp_path / "new" / "a.jpg").read_bytes() in contents
 
 
 def test_a_file_where_the_folder_should_be_is_refused(tmp_path):

@@ -6,7 +6,15 @@ import torch
 from PIL import Image
 
 from simvis_core import Preprocess
-from simvis_core.figures import common_scale, contribution_figure, overlay
+from simvis_core.curves import mean_curve
+from simvis_core.figures import (
+    MOST_NAMES,
+    common_scale,
+    contribution_figure,
+    mean_curve_figure,
+    overlay,
+    score_figure,
+)
 
 PLAIN = Preprocess(short_side=64)
 PICTURE = Image.effect_noise((300, 200), 60).convert("RGB")
@@ -112,3 +120,88 @@ def test_each_curve_has_its_own_colour():
 
 def test_one_feature_makes_one_point():
     assert list(lines(contribution_figure({"pair": (torch.tensor([0.9]), 0.9)}))[0].y) == pytest.approx([100])
+
+
+# A matrix of scores
+
+
+SCORES = torch.tensor([[1.0, 0.123456, float("nan")], [0.123456, -0.5, 0.0], [float("nan"), 0.0, 0.25]])
+
+
+def test_a_matrix_shows_every_score_where_it_stands_and_leaves_out_what_is_none():
+    (cells,) = score_figure(SCORES, ["a", "b", "c"]).data
+    assert [list(line) for line in cells.z] == [[1, 0.1235, None], [0.1235, -0.5, 0], [None, 0, 0.25]]
+    assert cells.text[0][1] == "a<br>b"
+    assert cells.text[2][0] == "c<br>a"
+
+
+def test_a_matrix_has_its_names_along_both_sides_from_the_top():
+    layout = score_figure(SCORES, ["a", "a", "a name that is much longer than a tick"]).layout
+    assert (
+        list(layout.xaxis.ticktext)
+        == list(layout.yaxis.ticktext)
+        == ["a", "a", "a name that is mu\N{HORIZONTAL ELLIPSIS}"]
+    )
+    assert list(layout.xaxis.tickvals) == [0, 1, 2]
+    assert layout.yaxis.autorange == "reversed"
+
+
+@pytest.mark.parametrize(("number", "shown"), [(MOST_NAMES, True), (MOST_NAMES + 1, False)])
+def test_more_names_than_can_be_read_are_left_to_the_pointer(number, shown):
+    figure = score_figure(torch.zeros(number, number), [str(at) for at in range(number)])
+    assert figure.layout.xaxis.showticklabels is figure.layout.yaxis.showticklabels is shown
+    assert figure.data[0].text[3][1] == "3<br>1"
+
+
+HOSTILE = ["<b>bold</b>", "%{z}", "<a href='javascript:1'>x</a>", "&lt;", "<br>" * 9]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_names_in_figures_are_no_markup(name):
+    matrix = score_figure(torch.zeros(1, 1), [name])
+    curve = mean_curve_figure({name: mean_curve(torch.ones(1, 3) / 3**0.5, torch.ones(1, 3) / 3**0.5)})
+    drawn = curve.data[2]
+    for text in (matrix.data[0].text[0][0], matrix.layout.xaxis.ticktext[0], drawn.name, drawn.hovertemplate):
+        told = text.replace("<br>", "", 1).replace("<extra>", "").replace("</extra>", "")
+        assert "<" not in told
+        assert "%{z}" not in told
+
+
+# Mean curves
+
+
+def unit(seed, number=20, width=64):
+    drawn = torch.randn(number, width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) + 1
+    return drawn / drawn.norm(dim=1, keepdim=True)
+
+
+def test_a_mean_curve_is_drawn_in_per_cent_with_its_spread():
+    curve = mean_curve(unit(1), unit(2))
+    low, high, mean = mean_curve_figure({"cats": curve}).data
+    for trace, values in ((low, curve.low), (high, curve.high), (mean, curve.mean)):
+        assert list(trace.x) == curve.counts.tolist()
+        assert list(trace.y) == pytest.approx((100 * values).tolist())
+    assert mean.y[-1] == pytest.approx(100)
+    assert high.fill == "tonexty"
+    assert (low.fill, mean.fill) == (None, None)
+    assert (low.showlegend, high.showlegend, mean.showlegend) == (False, False, None)
+
+
+def test_a_mean_curve_names_what_the_ten_strongest_carry():
+    curve = mean_curve(unit(1), unit(2))
+    assert mean_curve_figure({"cats": curve}).data[2].name == (
+        f"cats: top 10 carry {100 * curve.mean[9]:.1f} % (20 pairs)"
+    )
+    assert "top 3 carry" in mean_curve_figure({"cats": curve}, marked=3).data[2].name
+
+
+def test_each_mean_curve_has_its_colour_and_its_band_the_same():
+    curves = {name: mean_curve(unit(seed), unit(seed + 1)) for seed, name in enumerate(("one", "two", "three"))}
+    traces = mean_curve_figure(curves).data
+    assert len(traces) == 9
+    colours = [trace.line.color for trace in traces[2::3]]
+    assert len(set(colours)) == 3
+    for at, colour in enumerate(colours):
+        red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+        assert traces[3 * at + 1].fillcolor.startswith(f"rgba({red},{green},{blue},")
+        assert {trace.legendgroup for trace in traces[3 * at : 3 * at + 3]} == {list(curves)[at]}

@@ -8,8 +8,17 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
 
-from simvis_core import Decomposition, EmbeddingNetwork, Preprocess, View, enlarge, weights_at, weights_in
-from simvis_core.images import cell_at
+from simvis_core import (
+    Decomposition,
+    EmbeddingNetwork,
+    Preprocess,
+    SimvisError,
+    View,
+    enlarge,
+    weights_at,
+    weights_in,
+)
+from simvis_core.images import FRAMINGS, cell_at, covered
 from tests import references
 
 PLAIN = Preprocess(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), short_side=64, stride=32)
@@ -150,6 +159,28 @@ SIZES = [
 def test_view_sizes_and_boxes(picture, framing, size, box):
     view = PLAIN.view(Image.new("RGB", picture), framing=framing)
     assert (view.size, view.box) == (size, box)
+
+
+@given(st.integers(1, 400), st.integers(1, 400))
+def test_what_a_framing_covers_is_the_views_box(width, height):
+    """The whole picture, or a centred square of 7/8 of its short side."""
+    image = Image.new("L", (width, height))
+    for framing in FRAMINGS:
+        assert covered(image, framing) == PLAIN.view(image, framing=framing).box
+    assert covered(image, "whole") == covered(image, "square") == (0, 0, width, height)
+    left, top, right, bottom = covered(image, "crop")
+    assert right - left == pytest.approx(bottom - top)
+    assert right - left == pytest.approx(min(width, height) * 7 / 8)
+    assert (left + right, top + bottom) == pytest.approx((width, height))
+
+
+@pytest.mark.parametrize("side", [0, -32, 33, 41 * 32])
+def test_what_no_picture_can_be_seen_at_is_told_without_one(side):
+    with pytest.raises(SimvisError, match=f"a short side of {side} pixels; wanted a multiple of 32 from 32 to 1280"):
+        PLAIN.check(side, "whole")
+    for framing in FRAMINGS:
+        PLAIN.check(96, framing)
+        Preprocess(fixed_size=(48, 80), stride=16).check(side, framing)
 
 
 @given(st.integers(1, 400), st.integers(1, 400), st.sampled_from([32, 64, 96]))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from simvis_core import POOLINGS, EmbeddingNetwork, Preprocess, SimvisError, explain_pair
+from simvis_core import POOLINGS, Activations, EmbeddingNetwork, Preprocess, SimvisError, explain_pair
 from tests.simvis_core import cases
 from tests.simvis_core.cases import AFFINE_HEADS, BLACK_BOXES, HEADS
 
@@ -280,3 +280,75 @@ def test_a_network_in_half_precision_gives_unit_vectors_that_add_up(network_with
     assert pair.a.embedding.norm().item() == pytest.approx(1, abs=1e-5)
     assert float(pair.map_a.sum()) + pair.bias_part("a") == pytest.approx(pair.score, abs=1e-5)
     assert pair.score == pytest.approx(usual.score, abs=0.02)
+
+
+# One forward pass for several poolings, and how wide an embedding is
+
+
+def views_of(tiny_preprocess, two_pictures):
+    return torch.stack([tiny_preprocess.view(picture, framing="square").pixels for picture in two_pictures * 2])
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_embed_activations_is_embed_without_the_pass(network_with, tiny_preprocess, two_pictures, pooling):
+    network = network_with("fc", pooling)
+    pixels = views_of(tiny_preprocess, two_pictures)
+    activations = network_with().activations(pixels)
+    assert torch.equal(network.embed_activations(activations), network.embed(pixels))
+
+
+def test_embed_activations_carries_no_gradient_and_leaves_the_features(network_with, tiny_preprocess, two_pictures):
+    activations = network_with().activations(views_of(tiny_preprocess, two_pictures))
+    before = activations.features.clone()
+    for head in ("leaky relu in place+fc", "fc"):
+        assert not network_with(head).embed_activations(activations).requires_grad
+    assert torch.equal(activations.features, before)
+
+
+def test_embed_activations_refuses_as_embed_does(network_with):
+    with pytest.raises(SimvisError, match="an embedding of length 0"):
+        network_with().embed_activations(Activations(torch.zeros(2, 6, 2, 2)))
+    with pytest.raises(SimvisError, match="pooling 'token' for tiny; wanted one of"):
+        network_with(pooling="avg").with_pooling("token").embed_activations(Activations(torch.ones(2, 6, 2, 2)))
+
+
+@pytest.mark.parametrize(
+    ("pooling", "widths"), [("avg", (6, 6)), ("gem:4", (6, 6)), ("catavgmax", (12, 12)), ("flatten", (24, 54))]
+)
+def test_the_width_is_that_of_a_square_views_embedding(network_with, two_pictures, pooling, widths):
+    network = network_with().with_pooling(pooling)
+    assert (network.width(), network.width(24)) == widths
+    for side, width in zip((16, 24), widths, strict=True):
+        view = network.view(two_pictures[0], side, "square")
+        assert network.embed(view.pixels[None]).shape == (1, width)
+
+
+def test_the_width_is_the_heads(network_with):
+    assert network_with("fc").width() == network_with("fc").width(32) == cases.LENGTH
+
+
+def test_the_width_of_a_fixed_size_is_that_of_its_size(tiny_backbone):
+    fixed = Preprocess(short_side=16, stride=8, fixed_size=(16, 24))
+    assert EmbeddingNetwork(tiny_backbone, "flatten", None, fixed).width(160) == 6 * 2 * 3
+
+
+def test_a_width_costs_one_pass_for_each_size_whatever_the_pooling(tiny_preprocess):
+    class Counts(nn.Conv2d):
+        runs = 0
+
+        def forward(self, x):
+            self.runs += 1
+            return super().forward(x)
+
+    network = EmbeddingNetwork(Counts(3, 6, 8, 8), "avg", None, tiny_preprocess)
+    for name in POOLINGS:
+        other = network.with_pooling(name)
+        assert other.width(16) == other.width(16) > 0
+        assert other.verdict == "exact"
+        assert other.width(24) > 0
+    assert network.backbone.runs == 2
+
+
+def test_the_width_of_a_head_that_does_not_fit_is_told(network_with):
+    with pytest.raises(SimvisError, match="12 pooled features for the head of tiny; wanted 6 features"):
+        network_with("fc").with_pooling("catavgmax").width()

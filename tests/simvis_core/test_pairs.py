@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from simvis_core import EmbeddingNetwork, SimvisError, explain_features, explain_pair, half_share
+from simvis_core import EmbeddingNetwork, SimvisError, explain_features, explain_pair, half_share, weights_in
 from simvis_core.figures import overlay
 from tests import references
 from tests.simvis_core import cases
@@ -249,6 +249,62 @@ def test_overlays_have_the_pictures_own_size(exported, two_pictures):
     for name, picture in zip(("overlay_a.png", "overlay_b.png"), two_pictures, strict=True):
         with Image.open(io.BytesIO(exported[1][name])) as drawn:
             assert (drawn.size, drawn.mode) == (picture.size, "RGB")
+
+
+@pytest.fixture(scope="module")
+def with_region(exported):
+    """The same pair with a region of b: weights of its 3 x 2 cells, row by row."""
+    pair, _ = exported
+    weights = [0.0, 0.5, -1.0, 1.0, 0.25, 0.0]
+    return pair, weights, pair.files(region=("b", weights))
+
+
+def test_cells_by_weight_map_as_their_region_does():
+    pair = make_pair("avg", "fc")
+    mask = torch.zeros(pair.view_a.size, dtype=torch.bool)
+    mask[1:5, 2:7] = True
+    assert same(pair.cells_map("a", weights_in(mask, pair.a.grid)), pair.region_map("a", mask))
+
+
+@pytest.mark.parametrize("side", ["a", "b"])
+def test_cells_by_weight_map_as_the_weighted_sum_of_their_rows_of_the_joint_map(side):
+    pair = make_pair("max", "fc")
+    own, other = pair.side(side)[1], pair.side({"a": "b", "b": "a"}[side])[1]
+    weights = torch.randn(own.grid, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    expected = np.zeros(other.grid)
+    for p in references.cells_of(np.zeros((1, *own.grid))):
+        for q in references.cells_of(expected[None]):
+            expected[q] += float(weights[p]) * references.dot(own.cells[p], other.cells[q])
+    assert same(pair.cells_map(side, weights), expected)
+
+
+def test_weights_of_another_grid_are_refused(exported):
+    pair = make_pair("avg", "fc")
+    with pytest.raises(SimvisError, match=r"Got weights of \(3, 7\); wanted the grid \(4, 5\): give one for each cell"):
+        pair.cells_map("a", torch.zeros(3, 7))
+    for number in (0, 5, 7):
+        with pytest.raises(
+            SimvisError, match=rf"Got {number} weights; wanted one for each cell of the grid \(3, 2\): mark"
+        ):
+            exported[0].files(region=("b", [1.0] * number))
+
+
+def test_a_region_comes_with_its_weights_map_and_picture(with_region):
+    pair, weights, files = with_region
+    assert set(files) == {"overlay_a.png", "overlay_b.png", "region_on_a.png", "maps.npz", "manifest.json"}
+    grid = torch.tensor(weights, dtype=torch.float64).reshape(pair.b.grid)
+    map = pair.cells_map("b", grid)
+    with np.load(io.BytesIO(files["maps.npz"]), allow_pickle=False) as maps:
+        assert maps["region_weights"].tolist() == [weights[:2], weights[2:4], weights[4:]]
+        assert np.array_equal(maps["region_map"], map)
+    with Image.open(io.BytesIO(files["region_on_a.png"])) as drawn:
+        assert drawn.tobytes() == overlay(pair.view_a, map, map.abs().max().item()).tobytes()
+
+
+def test_a_point_and_a_region_can_come_together(exported):
+    pair, _ = exported
+    files = pair.files(point=("a", 1.0, 1.0), region=("a", [1.0] * 6))
+    assert {"point_on_b.png", "region_on_b.png"} <= set(files)
 
 
 def test_the_maps_come_back_as_they_were(exported):

@@ -1,0 +1,207 @@
+"""The Search and Classes tabs: a folder becomes a gallery, a box ranks it, a hit opens in Compare."""
+
+import re
+import shutil
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.e2e.conftest import Server
+from tests.e2e.visitor import PICTURES, Visitor, pixels, profile
+from ui.session import Settings
+
+pytestmark = [pytest.mark.browser, pytest.mark.network]
+HOSTILE = '<img src=x onerror=alert(1)> "é😀"'
+FOLDERS = ("taj_mahal", "eiffel_tower", "windmill", "statue_of_liberty")
+HITS = "#hits .grid"
+
+
+@pytest.fixture(scope="module")
+def offered(tmp_path_factory):
+    """A folder of pictures that visitors may index: four classes, a hostile name, and a file that is no picture."""
+    folder = tmp_path_factory.mktemp("pictures")
+    for name in FOLDERS:
+        shutil.copytree(PICTURES / name, folder / "trips" / name)
+    hostile = folder / "trips" / HOSTILE
+    hostile.mkdir()
+    shutil.copy(PICTURES / "colosseum" / "colosseum_1.jpg", hostile / "a <b>&amp; c.jpg")
+    (folder / "trips" / "notes.jpg").write_text("no picture")
+    # Kept back: it is searched for, and not in the gallery.
+    (folder / "trips" / "taj_mahal" / "taj_mahal_3.jpg").rename(folder / "outside.jpg")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def search_server(browser, offered, tmp_path_factory):
+    running = Server(tmp_path_factory.mktemp("search"), "--pictures", offered, "--engine", "eager")
+    try:
+        running.wait()
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def seeker(search_server, _usual):
+    """A visitor on the Search tab, with hits of the sample pictures; meets no error."""
+    before = len(search_server.said())
+    arrived = Visitor(_usual, search_server.address)
+    arrived.page.get_by_role("tab", name="Search").click()
+    expect(arrived.at(HITS)).to_have_attribute("data-count", "24")
+    yield arrived
+    arrived.page.close()
+    assert arrived.problems == []
+    assert search_server.complained(before) == ""
+
+
+def key(visitor):
+    return visitor.at(HITS).get_attribute("data-key")
+
+
+def changing_the_hits(visitor, action):
+    """Does something and waits until another search is shown."""
+    before = key(visitor)
+    action()
+    expect(visitor.at(HITS)).not_to_have_attribute("data-key", before)
+
+
+def drag(visitor, left, top, right, bottom):
+    """Drags a box over the query, in fractions of it."""
+    stage = visitor.at("#picker .stage")
+    stage.scroll_into_view_if_needed()
+    box = stage.bounding_box()
+    at = lambda x, y: (box["x"] + x * box["width"], box["y"] + y * box["height"])
+    visitor.page.mouse.move(*at(left, top))
+    visitor.page.mouse.down()
+    visitor.page.mouse.move(*at((left + right) / 2, (top + bottom) / 2))
+    visitor.page.mouse.move(*at(right, bottom))
+    visitor.page.mouse.up()
+
+
+def hits(visitor):
+    """Label and number of each hit."""
+    cards = visitor.at(f"{HITS} .hit").all()
+    read = lambda card, part: card.locator(part).text_content()
+    return [(read(card, ".label"), float(read(card, ".score"))) for card in cards]
+
+
+def index_the_folder(visitor, name):
+    visitor.open("Index with another network, or a folder")
+    visitor.choose("#search_folder", "trips")
+    visitor.at("#search_new textarea, #search_new input").fill(name)
+    visitor.at("#search_index").click()
+
+
+def test_a_folder_is_indexed_searched_by_a_box_and_a_hit_opens_in_compare(seeker, offered, session):
+    name = 'my "trips" <i>'
+    changing_the_hits(seeker, lambda: index_the_folder(seeker, name))
+    said = seeker.at("#search_indexing")
+    expect(said).to_contain_text("added")
+    expect(said).to_contain_text("1 left out")
+    expect(said).to_contain_text("trips/notes.jpg")
+    assert seeker.at("#search_gallery input").input_value() == name
+
+    changing_the_hits(seeker, lambda: upload(seeker, offered / "outside.jpg"))
+    whole = hits(seeker)
+    assert whole[0][0] == "taj_mahal"
+    assert HOSTILE in [label for label, _ in whole]
+    scores = [score for _, score in whole]
+    assert scores == sorted(scores, reverse=True)
+
+    seeker.page.get_by_role("button", name="Box", exact=True).click()
+    changing_the_hits(seeker, lambda: drag(seeker, 0.03, 0.03, 0.97, 0.2))
+    expect(seeker.at("#search_status")).to_contain_text("marked region")
+    sky = hits(seeker)
+    changing_the_hits(seeker, lambda: drag(seeker, 0.2, 0.15, 0.8, 0.6))
+    expect(seeker.at("#search_status")).to_contain_text("marked region")
+    building = hits(seeker)
+    assert building[0][0] == "taj_mahal"
+    assert len({str(found) for found in (whole, sky, building)}) == 3
+
+    expect(seeker.at(f"{HITS} .hit .note").first).to_contain_text("of the whole score")
+    card = seeker.at(f"{HITS} .hit").first
+    card.hover()
+    expect(card.locator("canvas")).to_have_count(1)  # its own map, once it is there
+    assert pixels(card.locator("canvas"))[..., 3].max() > 0
+    expect(seeker.at("#picker [data-map]")).to_have_attribute("data-map", "hit")
+    share = float(card.locator(".score").text_content())
+    card.locator("button.open").click()
+    seeker.wait_ready()
+    expect(seeker.at("#pair_viewer [role=status]")).to_contain_text("Pinned: the marked region of A carries")
+    assert float(re.search(r"carries (\S+) of", seeker.status)[1]) == pytest.approx(share, abs=6e-4)
+    taj_mahals = [PICTURES / "taj_mahal" / f"taj_mahal_{number}.jpg" for number in (1, 2)]
+    pairs = [session.explain(offered / "outside.jpg", other, Settings()) for other in taj_mahals]
+    assert seeker.score == pytest.approx(max(pair.score for pair in pairs), abs=6e-4)
+
+
+def upload(visitor, file):
+    visitor.at("#query input[type=file]").set_input_files(file)
+
+
+def only(visitor, label):
+    """Filters by a label."""
+    visitor.at("#search_labels input").click()
+    visitor.at("#search_labels input").fill(label)
+    visitor.page.get_by_role("option", name=label).click()
+
+
+def test_why_classes_and_labels(seeker):
+    cards = seeker.at(f"{HITS} .hit")
+    for number in (0, 2):
+        cards.nth(number).get_by_role("button", name="Why this?").click()
+    expect(seeker.at("#why_said")).to_contain_text("more with")
+    expect(seeker.at("#why_grid .grid")).to_have_attribute("data-count", "3")
+    for grid in ("#nearest_region", "#nearest_whole"):
+        expect(seeker.at(f"{grid} .grid")).to_have_attribute("data-count", "3")
+    changing_the_hits(seeker, lambda: only(seeker, "windmill (15)"))
+    expect(seeker.at(HITS)).to_have_attribute("data-count", "15")
+    assert {label for label, _ in hits(seeker)} == {"windmill"}
+
+
+def test_more_hits_come_while_scrolling(seeker):
+    seeker.at("#hits .scroller").evaluate("(list) => list.scrollTo(0, list.scrollHeight)")
+    expect(seeker.at(HITS)).to_have_attribute("data-count", "48")
+    scores = [score for _, score in hits(seeker)]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_what_cannot_be_searched_for_is_said_and_the_page_works(seeker, tmp_path):
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no picture at all")
+    upload(seeker, broken)
+    expect(seeker.at("#search_notice")).to_contain_text("wanted a JPEG, PNG or WebP picture")
+    changing_the_hits(seeker, lambda: upload(seeker, PICTURES / "koala" / "koala_1.jpg"))
+    expect(seeker.at("#search_notice")).to_have_text("")
+    index_the_folder(seeker, "samples")
+    expect(seeker.at("#search_indexing")).to_contain_text("choose another name")
+
+
+def test_classes_members_a_picture_from_outside_and_curves(seeker, offered):
+    seeker.page.get_by_role("tab", name="Classes").click()
+    members = seeker.at("#members .grid")
+    expect(members).to_have_attribute("data-count", "12")
+    expect(seeker.at("#class_status")).to_contain_text("28 pictures with a mean score of")
+    expect(seeker.at("#members .hit canvas").first).to_be_attached()
+    seeker.choose("#class_label", "taj_mahal (3)")
+    expect(members).to_have_attribute("data-count", "3")
+    expect(seeker.at("#class_status")).to_contain_text("3 pictures with a mean score of 0.716")
+    expect(seeker.at("#member_matrix .js-plotly-plot")).to_be_visible()
+    expect(seeker.at("#class_matrix .js-plotly-plot")).to_be_visible()
+    seeker.at("#outside input[type=file]").set_input_files(offered / "outside.jpg")
+    expect(seeker.at("#belongs")).to_contain_text("Nearest class: taj_mahal")
+    expect(seeker.at("#belongs_maps .grid")).to_have_attribute("data-count", "2")
+    seeker.at("#draw_curves").click()
+    expect(seeker.at("#curve_table")).to_contain_text("32.1 %")
+    expect(seeker.at("#curve_plot .js-plotly-plot")).to_be_visible()
+
+
+def test_on_a_phone_nothing_scrolls_sideways(search_server, browser):
+    phone = profile(browser, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    visitor = Visitor(phone, search_server.address, "?__theme=dark")
+    for name, part in (("Search", "#hits .hit"), ("Classes", "#members .hit")):
+        visitor.page.get_by_role("tab", name=name).tap()
+        expect(visitor.at(part).first).to_be_visible()
+        width, room = visitor.page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+        assert width <= room == 390, name
+    phone.close()
+    assert visitor.problems == []
