@@ -39,20 +39,25 @@ def serve(options: argparse.Namespace) -> None:
     warm_up(session, backbone)
     galleries = _galleries(options, session)
     galleries.index_samples(first_settings(session, backbone))
-    app = build_app(session, options.links, galleries)
+    try:
+        _launch(build_app(session, options.links, galleries), options, css=CSS, theme=THEME)
+    finally:
+        galleries.close()  # a thread that still indexes while Python ends complains
+
+
+def _launch(app: Any, options: argparse.Namespace, **look: Any) -> None:
     try:
         app.queue(max_size=64, default_concurrency_limit=4).launch(
             server_name=options.host,
             server_port=options.port,
             share=options.share,
-            css=CSS,
-            theme=THEME,
             max_file_size="2gb" if options.model_uploads else "10mb",  # `open_picture` has its own limit of 10 MB
             ssr_mode=False,
             run_history=False,
             enable_monitoring=False,
             state_session_capacity=200,
             footer_links=["api", "gradio", "settings"],
+            **look,
         )
     except (OSError, OverflowError) as error:
         address = f"{options.host}, port {options.port or 'from 7860 on'}"

@@ -25,6 +25,7 @@ def main() -> None:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
             _desktop(browser)
+            _galleries(browser)
             _phone(browser)
     finally:
         app.terminate()
@@ -61,6 +62,30 @@ def _desktop(browser: Browser) -> None:
     page.set_viewport_size({"width": 1360, "height": 2400})
     page.wait_for_timeout(1500)
     panel.screenshot(path=HERE / "poolings.jpg", type="jpeg", quality=88)
+
+
+def _galleries(browser: Browser) -> None:
+    page = _opened(browser, ADDRESS, viewport={"width": 1360, "height": 900})
+    page.get_by_role("tab", name="Search").click()
+    page.wait_for_selector('#hits .grid[data-count="24"]', timeout=120_000)
+    stage = page.locator("#picker .stage")
+    stage.scroll_into_view_if_needed()
+    box = stage.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.2 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 0.5 * box["height"], steps=4)
+    page.mouse.up()
+    page.wait_for_timeout(6000)
+    page.locator("#hits .hit").first.hover()
+    page.wait_for_timeout(800)
+    page.screenshot(path=HERE / "search.jpg", type="jpeg", quality=88)
+    page.get_by_role("tab", name="Classes").click()
+    page.wait_for_selector("#members .hit canvas")
+    page.wait_for_timeout(2000)
+    page.set_viewport_size({"width": 1360, "height": 1300})
+    page.wait_for_timeout(2500)
+    page.screenshot(path=HERE / "classes.jpg", type="jpeg", quality=88)
 
 
 def _phone(browser: Browser) -> None:

@@ -25,6 +25,8 @@ def build_app(session: Session, link_folder: Path, galleries: Galleries) -> gr.B
     house = House(session, LinkedPictures(link_folder), galleries)
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 86400)) as app:
         gr.HTML(INTRO, elem_id="intro")
+        add_api(session)  # before the tabs: gradio numbers a name that one of their functions has already
+        add_gallery_api(galleries)
         with gr.Tabs() as house.tabs:
             for name, build in TABS.items():
                 with gr.Tab(name, id=name) as tab:
@@ -32,8 +34,6 @@ def build_app(session: Session, link_folder: Path, galleries: Galleries) -> gr.B
         with gr.Accordion("Credits of all sample pictures", open=False) as credits_list:
             shown = gr.HTML()
         credits_list.expand(samples.credits_html, None, shown, api_visibility="private")
-        add_api(session)
-        add_gallery_api(galleries)
     return app
 
 

@@ -91,10 +91,9 @@ class ClassHandlers:
             drawn = {space: self.galleries.curves(space, int(count or 0)) for space in spaces}
         except SimvisError as error:
             return [words.notice(str(error)), None, ""]
+        labels = words.space_labels(list(drawn))
         named = {
-            f"{words.space_label(space.network, space.pooling, space.view)}: {kind}": curve
-            for space, kinds in drawn.items()
-            for kind, curve in kinds.items()
+            f"{labels[space.name]}: {kind}": curve for space, kinds in drawn.items() for kind, curve in kinds.items()
         }
         return ["", mean_curve_figure(named), words.curve_table(named)]
 
@@ -107,7 +106,9 @@ class ClassHandlers:
             raise gr.Error(str(error), print_exception=False) from error
         chosen = [row for row in members.rows if row.id == grid["chosen"]]
         others = [row for row in members.rows if row.id != grid["chosen"]]
-        if not chosen or not others:
+        if not chosen:
+            raise gr.Error("This picture is not in the gallery any more; choose again.", print_exception=False)
+        if not others:
             raise gr.Error("This class has no second picture to compare with.", print_exception=False)
         files = [public(row.file) for row in (chosen[0], others[0])]
         return [gr.update(selected="Compare"), *files, *self.compare.opened(settings_of(where), working), None]

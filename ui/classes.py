@@ -34,7 +34,7 @@ def build(house: House, tab: gr.Tab) -> None:
             order = gr.Radio(list(ORDERS), value=next(iter(ORDERS)), label="Order", elem_id="class_order")
         with gr.Column(scale=7, min_width=320):
             notice, status = gr.HTML(elem_id="class_notice"), gr.HTML(elem_id="class_status")
-            grid = HitGrid(elem_id="members")
+            grid = HitGrid(elem_id="members", elem_classes=["members", "scrolls"])
     with gr.Accordion("Scores between the members, and between classes", open=True), gr.Row():
         matrix = gr.Plot(elem_id="member_matrix", show_label=False)
         means = gr.Plot(elem_id="class_matrix", show_label=False)
@@ -94,7 +94,7 @@ def _belonging(handlers: ClassHandlers, place: list[Any]) -> None:
             )
         with gr.Column(scale=7, min_width=320):
             said = gr.HTML(elem_id="belongs")
-            where = HitGrid(elem_id="belongs_maps")
+            where = HitGrid(elem_id="belongs_maps", elem_classes="look-only")
     asked = [outside, *place]
     outside.input(handlers.belongs, asked, [said, where], **_SHOWN, show_progress_on=said)
     outside.clear(lambda: ["", None], None, [said, where], **_PRIVATE)
@@ -124,5 +124,5 @@ def _offered(galleries: Galleries, gallery: str) -> Any:
         spaces = galleries.spaces(gallery)
     except SimvisError:
         return gr.update(choices=[], value=[])
-    listed = [(words.space_label(one.network, one.pooling, one.view), one.name) for one in spaces]
+    listed = [(label, name) for name, label in words.space_labels(spaces).items()]
     return gr.update(choices=listed, value=[name for _, name in listed])

@@ -1,21 +1,22 @@
 """The gallery's commands: what the command line does with galleries, and what it gives back as JSON."""
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from simvis_core import SimvisError
 from simvis_core.curves import MeanCurve
 from simvis_core.export import manifest_json, write_folder
 from simvis_core.figures import mean_curve_figure, score_figure
-from simvis_core.gallery import open_gallery
+from simvis_core.gallery import Gallery, check_name, open_gallery
 from simvis_core.images import Preprocess
 from simvis_core.index import Space, check_count
 from simvis_core.indexing import BATCH, Progress, index_pictures
 from simvis_core.listing import listed
+from simvis_core.poolings import Pooling
 from simvis_core.regions import Region
 from simvis_core.store_check import check_store
 from simvis_core.stores import open_index
@@ -88,8 +89,9 @@ def curves(options: argparse.Namespace, session: Session, _: str) -> Answered:
         first = _space(galleries, options, session)
         named = options.network or options.pooling
         spaces = [space for space in galleries.spaces(options.gallery) if not named or space == first]
+        labels = words.space_labels(spaces)
         drawn: dict[str, MeanCurve] = {
-            f"{words.space_label(space.network, space.pooling, space.view)}: {kind}": curve
+            f"{labels[space.name]}: {kind}": curve
             for space in spaces
             for kind, curve in galleries.curves(space, options.pairs, options.seed).items()
         }
@@ -116,6 +118,7 @@ def _indexed(galleries: Galleries, options: argparse.Namespace, session: Session
         raise SimvisError(
             "no folder", "one with pictures, or a .csv", "name it: python app.py index FOLDER --name NAME"
         )
+    check_name(options.name)
     if options.name == SAMPLES:
         raise SimvisError("the name 'samples'", "a name of its own", "choose another --name")
     pictures = listed(options.source)
@@ -123,6 +126,8 @@ def _indexed(galleries: Galleries, options: argparse.Namespace, session: Session
     size = options.view_size or network.preprocess.whole_cells(Preprocess.short_side)
     names = options.pooling or [str(network.trained_pooling)]
     networks = [network.with_pooling(name) for name in names]
+    for one in networks:  # before the gallery is made: a refusal leaves no empty one behind
+        Gallery(options.name, galleries.home, galleries.index).space(one, size, options.framing)
     gallery = open_gallery(options.name, galleries.home, galleries.index, create=True)
     last, tell = Progress(0), _Teller()
     for last in index_pictures(gallery, pictures, networks, size, options.framing, options.prune, BATCH):
@@ -172,7 +177,7 @@ def _taken_out(galleries: Galleries, options: argparse.Namespace) -> Answered:
         rows = sum(galleries.index.count(space) for space in gallery.spaces())
         gallery.delete()
         return {"gallery": options.name, "deleted": True, "rows": rows}
-    wanted = {str(Path(file).absolute()) for file in options.remove}
+    wanted = {os.path.abspath(file) for file in options.remove}  # as a listing names them
     found = {row.file: row for space in gallery.spaces() for row in galleries.index.scan(space) if row.file in wanted}
     removed = gallery.remove([row.id for row in found.values()])
     return {"gallery": options.name, "rows": removed, "not_there": sorted(wanted - set(found))}
@@ -191,6 +196,7 @@ def _space(galleries: Galleries, options: argparse.Namespace, session: Session) 
 
 
 def _index_samples(galleries: Galleries, session: Session, network: str, pooling: str) -> None:
+    pooling = str(Pooling.parse(pooling)) if pooling else ""
     known = [
         space
         for space in galleries.spaces(SAMPLES)

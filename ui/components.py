@@ -59,8 +59,8 @@ class PoolingChoice(gr.Dropdown):  # type: ignore[misc]
     is_template = True
 
     def preprocess(self, payload: Any) -> str:
-        """The name as it was chosen."""
-        return str(payload)
+        """The name as it was chosen; an empty one for none."""
+        return "" if payload is None else str(payload)
 
 
 class MethodChoice(gr.Radio):  # type: ignore[misc]

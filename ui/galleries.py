@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -68,16 +67,24 @@ class Galleries:
     ) -> None:
         self.session, self.home, self.url, self.pictures = session, Path(home), url, pictures
         self.running: Progress | None = None
+        self.preparing = False  # whether the samples are being indexed before anybody asked
         self.failed = ""  # why the samples could not be indexed
-        self._indexing = threading.Lock()
+        self._indexing, self._opening = threading.Lock(), threading.Lock()
+        self._index: VectorIndex | None = None
+        self._preparing: threading.Thread | None = None
+        self._closing = False
         self._galleries: dict[str, Gallery] = {}
         self._spaces: dict[str, Space] = {}
+        self._runs = 0  # indexing runs that have ended
         self._means: BoundedCache[ClassMeans] = BoundedCache(128 * MEBIBYTE, lambda means: means.means.nbytes)
 
-    @cached_property
+    @property
     def index(self) -> VectorIndex:
         """The store, opened when first asked for. Raises SimvisError for a server that does not answer."""
-        return open_index(self.home / "index", self.url)
+        with self._opening:  # two stores over one folder would lock each other out
+            if self._index is None:
+                self._index = open_index(self.home / "index", self.url)
+            return self._index
 
     def names(self) -> list[str]:
         """The galleries there are, the samples first."""
@@ -107,13 +114,19 @@ class Galleries:
     def picture(self, file: str, space: Space, name: str = "Q") -> Pictured:
         """A picture under the network of a space.
 
-        Raises SimvisError where this server's network of that name is another than the gallery was indexed with.
+        Raises SimvisError where this server's network of that name is another than the space was made with.
         """
         settings = settings_of(space)
         pictured = self.session.picture(file, settings, name)
-        now = self.gallery(space.gallery).space(pictured.network, settings.short_side, settings.framing)
+        gallery = self.gallery(space.gallery)
+        now = gallery.space(pictured.network, settings.short_side, settings.framing)
         if now != space:
-            self.gallery(space.gallery).require(now)
+            gallery.require(now)
+            raise SimvisError(  # the gallery has both; numbers of one under the other would mean nothing
+                f"{space.network} ({space.pooling}) of other weights, preprocessing or precision than this server's",
+                "what the gallery was indexed with since",
+                "choose the other one under 'Indexed with'",
+            )
         return pictured
 
     def gallery(self, name: str) -> Gallery:
@@ -184,15 +197,23 @@ class Galleries:
         return class_members(self.index, space, label)
 
     def means(self, space: Space) -> ClassMeans:
-        """Every class's mean embedding; computed again when the number of pictures is another."""
-        return self._means.get((space.name, self.index.count(space)), lambda: class_means(self.index, space))
+        """Every class's mean embedding; computed again after each indexing run, and when the labels are others."""
+        key = (space.name, self._runs, tuple(self.labels(space).items()))
+        return self._means.get(key, lambda: class_means(self.index, space))
 
     def means_for(self, picture: Pictured, space: Space) -> ClassMeans:
-        """The same for asking which class a picture belongs to: without the picture itself, if the gallery has it."""
+        """The same for asking which class a picture belongs to: without the picture itself, if the gallery has it.
+
+        Raises SimvisError where there is no other labelled picture.
+        """
         means = self.means(space)
         for row in self.index.scan(space, [Row(picture.sha256, "").id], embeddings=True):
             if row.label in means.labels:
-                return means.without(row.label, embedding_of(row))
+                means = means.without(row.label, embedding_of(row))
+        if not means.labels:
+            raise SimvisError(
+                f"gallery '{space.gallery}' without other pictures that have labels", "some", "index class folders"
+            )
         return means
 
     def curves(self, space: Space, count: int, seed: int = 0) -> dict[str, MeanCurve]:
@@ -244,8 +265,9 @@ class Galleries:
             raise SimvisError("a second indexing run", "one at a time", "wait until the other one has ended")
         try:
             network = self.session.network(settings.backbone).with_pooling(settings.pooling)
+            # Before the gallery is made: a view or pooling that is refused leaves no empty one behind.
+            space = Gallery(gallery, self.home, self.index).space(network, settings.short_side, settings.framing)
             opened = open_gallery(gallery, self.home, self.index, create=True)
-            space = opened.space(network, settings.short_side, settings.framing)
             steps = index_pictures(opened, listing, [network], settings.short_side, settings.framing, together=together)
             for progress in self.session.in_turn(steps):
                 self.running = progress
@@ -253,34 +275,43 @@ class Galleries:
             return space
         finally:
             self.running = None
+            self._runs += 1
             self._indexing.release()
 
     def index_samples(self, settings: Settings) -> threading.Thread:
         """Indexes the sample photographs in a thread of its own, unless they are; `failed` says why it cannot."""
-        self.running = Progress(len(samples.credits_list()))
-        thread = threading.Thread(target=self._index_samples, args=(settings,), daemon=True)
-        thread.start()
-        return thread
+        self.running, self.preparing = Progress(len(samples.credits_list())), True
+        self._preparing = threading.Thread(target=self._index_samples, args=(settings,), daemon=True)
+        self._preparing.start()
+        return self._preparing
 
     def _index_samples(self, settings: Settings) -> None:
         try:
             for _ in self.indexing(SAMPLES, listed(samples.PICTURES), settings):
-                pass
+                if self._closing:
+                    break
         except SimvisError as error:
             self.failed = str(error)
             self.running = None
+        finally:
+            self.preparing = False
 
     def close(self) -> None:
-        """Lets go of the store."""
-        if "index" in self.__dict__:
-            self.index.close()
+        """Ends the samples' indexing after its batch, and lets go of the store."""
+        self._closing = True
+        if self._preparing is not None:
+            self._preparing.join()
+        with self._opening:
+            if self._index is not None:
+                self._index.close()
 
     def _total(self, space: Space, asked: Asked, own: Sequence[str]) -> int:
         there = list(self.index.scan(space, own))
         if asked.labels is None:
             return self.index.count(space) - len(there)
         counts = self.index.labels(space)
-        return sum(counts.get(label, 0) for label in asked.labels) - sum(row.label in asked.labels for row in there)
+        labels = set(asked.labels)
+        return sum(counts.get(label, 0) for label in labels) - sum(row.label in labels for row in there)
 
 
 def settings_of(space: Space) -> Settings:

@@ -7,20 +7,31 @@ from typing import Any
 import gradio as gr
 
 from simvis_core import SimvisError
+from simvis_core.curves import PAIRS
 from simvis_core.index import Space
-from simvis_core.regions import Region, box_on, point_on
+from simvis_core.poolings import Pooling
+from simvis_core.regions import Region, Sign, box_on, point_on
 from ui.components import PictureDrop
 from ui.galleries import SAMPLES, Asked, Galleries
 from ui.gallery_answers import belongs_json, class_json, classes_json, curves_json, search_json
+from ui.region_picker import MOST_REGIONS
 
 MOST_HITS = 200
+FARTHEST = 1e9  # pixels: no picture is as large
 
 
 def add_gallery_api(galleries: Galleries) -> None:
     """Adds /search, /classes and /curves to the app that is being built."""
 
     def search(
-        image: str, gallery: str, network: str, pooling: str, regions: Any, labels: Any, k: float, skip: float
+        image: str,
+        gallery: str = SAMPLES,
+        network: str = "",
+        pooling: str = "",
+        regions: Any = None,
+        labels: Any = None,
+        k: float = 20,
+        skip: float = 0,
     ) -> dict[str, Any]:
         """A gallery's pictures by their score with a picture, or by the share of it that regions carry.
 
@@ -32,18 +43,22 @@ def add_gallery_api(galleries: Galleries) -> None:
         with _told():
             return search_json(_search(galleries, image, gallery, network, pooling, regions, labels, k, skip))
 
-    def classes(image: str | None, gallery: str, network: str, pooling: str, label: str) -> dict[str, Any]:
+    def classes(
+        image: str | None = None, gallery: str = SAMPLES, network: str = "", pooling: str = "", label: str = ""
+    ) -> dict[str, Any]:
         """The classes of a gallery; with label that class's members; with image the classes nearest to it."""
         with _told():
-            space = find_space(galleries, gallery, network, pooling)
+            space = _space(galleries, gallery, network, pooling)
             if image:
                 return belongs_json(galleries, space, image)
             return class_json(galleries, space, label) if label else classes_json(galleries, space)
 
-    def curves(gallery: str, network: str, pooling: str, pairs: float, seed: float) -> dict[str, Any]:
+    def curves(
+        gallery: str = SAMPLES, network: str = "", pooling: str = "", pairs: float = PAIRS, seed: float = 0
+    ) -> dict[str, Any]:
         """Mean contribution curves of random pairs of one class and of two."""
         with _told():
-            space = find_space(galleries, gallery, network, pooling)
+            space = _space(galleries, gallery, network, pooling)
             return curves_json(galleries.curves(space, _whole("pairs", pairs, 10_000), _whole("seed", seed, 2**31)))
 
     with gr.Row(visible=False):
@@ -53,7 +68,7 @@ def add_gallery_api(galleries: Galleries) -> None:
         regions, labels = gr.JSON(label="regions"), gr.JSON(label="labels")
         k, skip = gr.Number(20, label="k"), gr.Number(0, label="skip")
         label = gr.Textbox("", label="label")
-        pairs, seed = gr.Number(1000, label="pairs"), gr.Number(0, label="seed")
+        pairs, seed = gr.Number(PAIRS, label="pairs"), gr.Number(0, label="seed")
         answer, ask = gr.JSON(), gr.Button()
     asked = {"concurrency_limit": 1, "concurrency_id": "gallery api"}
     ask.click(search, [image, gallery, *place, regions, labels, k, skip], answer, api_name="search", **asked)
@@ -67,6 +82,7 @@ def find_space(galleries: Galleries, gallery: str, network: str, pooling: str) -
     Raises SimvisError, saying what the gallery was indexed with, where there is none.
     """
     galleries.gallery(gallery)
+    pooling = str(Pooling.parse(pooling)) if pooling else ""
     spaces = galleries.spaces(gallery)
     for space in spaces:
         if network in ("", space.network) and pooling in ("", space.pooling):
@@ -79,18 +95,28 @@ def find_space(galleries: Galleries, gallery: str, network: str, pooling: str) -
     )
 
 
+def _space(galleries: Galleries, gallery: str | None, network: str | None, pooling: str | None) -> Space:
+    """The same for fields that the caller may have left empty."""
+    return find_space(galleries, gallery or SAMPLES, network or "", pooling or "")
+
+
 def regions_on(galleries: Galleries, file: str, space: Space, regions: Any) -> tuple[Region, ...]:
-    """Regions in pixels of a picture as regions of its view. Raises SimvisError for what is none."""
+    """Regions in pixels of a picture as regions of its view. Raises SimvisError for what is none, and for too many."""
     if not regions:
         return ()
+    if not isinstance(regions, list):
+        return _refuse(regions)
+    if len(regions) > MOST_REGIONS:
+        raise SimvisError(f"{len(regions)} regions", f"at most {MOST_REGIONS}", "leave some out")
     view = galleries.picture(file, space).view
-    return tuple(_region(view, region) for region in regions) if isinstance(regions, list) else _refuse(regions)
+    return tuple(_region(view, region) for region in regions)
 
 
 def _region(view: Any, region: Any) -> Region:
-    sign = region.get("sign", 1) if isinstance(region, dict) else None
-    if sign not in (1, -1):
+    given = region.get("sign", 1) if isinstance(region, dict) else None
+    if type(given) is not int or given not in (1, -1):
         return _refuse(region)
+    sign: Sign = 1 if given == 1 else -1
     box, point = _numbers(region.get("box"), 4), _numbers(region.get("point"), 2)
     if box:
         return box_on(view, box[0], box[1], box[2], box[3], sign)
@@ -104,8 +130,10 @@ def _refuse(region: Any) -> Any:
 
 
 def _numbers(values: Any, count: int) -> list[float]:
-    """So many numbers, or none."""
-    fits = isinstance(values, list) and len(values) == count and all(type(value) in (int, float) for value in values)
+    """So many numbers, or none. Not-a-number fails the comparison."""
+    if not isinstance(values, list) or len(values) != count:
+        return []
+    fits = all(type(value) in (int, float) and abs(value) <= FARTHEST for value in values)
     return [float(value) for value in values] if fits else []
 
 
@@ -122,10 +150,10 @@ def _search(
 ) -> Any:
     if not image:
         raise SimvisError("no picture", "one to search for", "send image")
-    space = find_space(galleries, gallery, network, pooling)
+    space = _space(galleries, gallery, network, pooling)
     marked = regions_on(galleries, image, space, regions)
     wanted = tuple(map(str, labels)) if isinstance(labels, list) and labels else None
-    asked = Asked(image, gallery, space.name, marked, wanted)
+    asked = Asked(image, space.gallery, space.name, marked, wanted)
     return galleries.search(asked, _whole("k", k, MOST_HITS), _whole("skip", skip, 2**31))
 
 

@@ -31,8 +31,8 @@ class GalleryChoice:
 def build(galleries: Galleries, name: str) -> GalleryChoice:
     """Two lists, and a panel to index with another network; ``name`` begins their ids."""
     with gr.Row():
-        gallery = PoolingChoice([SAMPLES], value=SAMPLES, label="Gallery", elem_id=f"{name}_gallery", min_width=140)
-        space = PoolingChoice([], label="Indexed with", elem_id=f"{name}_space", min_width=180)
+        gallery = PoolingChoice([SAMPLES], value=SAMPLES, label="Gallery", elem_id=f"{name}_gallery", min_width=120)
+        space = PoolingChoice([], label="Indexed with", elem_id=f"{name}_space", min_width=220, scale=2)
     return GalleryChoice(gallery, space, [_indexing(galleries, gallery, name)])
 
 
@@ -89,7 +89,7 @@ class _Indexing:
         self,
         gallery: str,
         folder: str,
-        new: str,
+        new: str | None,
         backbone: str,
         pooling: str,
         size: int,
@@ -101,7 +101,7 @@ class _Indexing:
         self._stopped.discard(visitor)
         progress = None
         try:
-            name = new.strip() if folder else gallery
+            name = (new or "").strip() if folder else gallery
             listing = self.galleries.listing(name, folder or None)
             for progress in self.galleries.indexing(name, listing, self._settings(backbone, pooling, size, framing)):
                 if visitor in self._stopped:
@@ -113,6 +113,7 @@ class _Indexing:
             yield [words.notice(str(error)), gr.update(visible=False), gr.skip()]
             return
         stopped = visitor in self._stopped
+        self._stopped.discard(visitor)
         said = words.indexed(progress, stopped) if progress else ""
         names = self.galleries.names()
         yield [said, gr.update(visible=False), gr.update(choices=names, value=name)]

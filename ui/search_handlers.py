@@ -45,8 +45,9 @@ class SearchHandlers:
         try:
             names = self.galleries.names()
             gallery = gallery if gallery in names else names[0]
-            while gallery == SAMPLES and (running := self.galleries.running) is not None:
-                yield [words.waiting(gallery, running), *[gr.skip()] * 3]
+            while gallery == SAMPLES and self.galleries.preparing:
+                running = self.galleries.running
+                yield [words.waiting(gallery, running) if running else gr.skip(), *[gr.skip()] * 3]
                 time.sleep(0.4)
             shown = gr.update(choices=names, value=gallery)
             yield [self._failed(gallery), shown, *self._choices(gallery, space, label)]
@@ -131,7 +132,7 @@ class SearchHandlers:
         spaces = self.galleries.spaces(gallery)
         names = [one.name for one in spaces]
         chosen = space if space in names else (names[0] if names else None)
-        listed = [(words.space_label(one.network, one.pooling, one.view), one.name) for one in spaces]
+        listed = [(label, name) for name, label in words.space_labels(spaces).items()]
         labels = self.galleries.labels(spaces[names.index(chosen)]) if chosen else {}
         offered = [(f"{name or 'no label'} ({count})", name) for name, count in labels.items()]
         kept_labels = [name for name in label or [] if name in labels]

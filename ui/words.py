@@ -1,12 +1,13 @@
 """Sentences about results, for the page."""
 
 import html
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import model_zoo
 from simvis_core import PairExplanation, half_share
 from simvis_core.classes import ClassMembers
 from simvis_core.curves import LEAST_SCORE, MeanCurve
+from simvis_core.index import Space
 from simvis_core.indexing import Progress
 from simvis_core.pairs import SIDES
 
@@ -169,8 +170,8 @@ def region_note(share: float, cosine: float) -> str:
 
 
 def signed(value: float) -> str:
-    """A difference with its sign."""
-    return f"{value:+.3f}"
+    """A difference with its sign; what rounds to zero has a plus."""
+    return f"{round(value, 3) + 0.0:+.3f}"
 
 
 def why(first: str, second: str, difference: float) -> str:
@@ -186,6 +187,15 @@ def space_label(network: str, pooling: str, view: str) -> str:
     """What a gallery was indexed with."""
     known = network_label(network) if network in model_zoo.names() else network
     return f"{known}, {pooling}, view {view}"
+
+
+def space_labels(spaces: Sequence[Space]) -> dict[str, str]:
+    """What each space is called in a list, by its name; two of one label are told apart by their fingerprints."""
+    labels = [space_label(space.network, space.pooling, space.view) for space in spaces]
+    return {
+        space.name: label if labels.count(label) == 1 else f"{label}, weights {space.fingerprint[:6]}"
+        for space, label in zip(spaces, labels, strict=True)
+    }
 
 
 def file_name(file: str) -> str:

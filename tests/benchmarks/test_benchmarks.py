@@ -13,7 +13,8 @@ from benchmarks.tables import Table, number
 from benchmarks.timing import Budget, Race, race
 
 ROOT = Path(__file__).parents[2]
-QUESTIONS = ("embed", "explain", "interact", "naive", "page")  # memory and waiting start a dozen processes more
+# Memory and waiting start a dozen processes more.
+QUESTIONS = ("embed", "explain", "interact", "naive", "page", "gallery")
 
 
 @pytest.mark.network

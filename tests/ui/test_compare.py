@@ -15,10 +15,12 @@ from PIL import Image
 
 import model_zoo
 from simvis_core import SimvisError
-from ui import build_app, choices, samples, words
+from ui import build_app, choices, links, samples, words
+from ui.components import PairViewer
+from ui.galleries import Galleries
 from ui.handlers import Handlers
 from ui.links import LinkedPictures
-from ui.session import Session
+from ui.session import Session, Settings
 
 VIEWER = {"key": "", "pin": None, "mode": "share"}
 
@@ -130,6 +132,79 @@ def test_an_export_holds_what_is_shown(handlers, asked, pair):
     for side, view in (("a", pair.view_a), ("b", pair.view_b)):
         with Image.open(io.BytesIO(files[f"overlay_{side}.png"])) as image:
             assert image.size == view.image.size
+
+
+def test_an_export_with_a_pinned_region_holds_its_map_and_weights(handlers, asked, pair):
+    rows, columns = pair.a.grid
+    weights = [round(0.1 * at - 0.2, 3) for at in range(rows * columns)]
+    viewer = {"key": "k", "pin": {"side": "a", "weights": weights}, "mode": "share"}
+    update = handlers.export(*asked, "purple-green", 0.5, viewer)
+    with zipfile.ZipFile(update["value"]) as archive:
+        assert archive.testzip() is None
+        files = {name: archive.read(name) for name in archive.namelist()}
+    assert set(files) == {"overlay_a.png", "overlay_b.png", "region_on_b.png", "maps.npz", "manifest.json"}
+    table = torch.tensor(weights, dtype=torch.float64).reshape(rows, columns)
+    with np.load(io.BytesIO(files["maps.npz"])) as maps:
+        assert np.allclose(maps["region_weights"], table.numpy())
+        assert np.allclose(maps["region_map"], pair.cells_map("a", table).numpy(), atol=1e-6)
+        by_cells = np.einsum("hw,hwij->ij", table.numpy(), pair.joint_map.double().numpy())
+        assert np.allclose(maps["region_map"], by_cells, atol=1e-6)
+    for pin in ({"side": "a", "weights": weights[:-1]}, {"side": "b", "weights": [0.0] * 8}, {"side": "a"}):
+        update = handlers.export(*asked, "purple-green", 0.5, {**viewer, "pin": pin})
+        with zipfile.ZipFile(update["value"]) as archive:
+            assert "region_on_b.png" not in archive.namelist()
+
+
+def test_a_region_goes_into_a_link_and_comes_back_to_the_viewer(handlers, asked, pair):
+    cells = pair.a.grid[0] * pair.a.grid[1]
+    pin = {"side": "a", "weights": [at / cells - 0.4 for at in range(cells)]}
+    query, _ = handlers.link(*asked, "teal-brown", 0.4, {"key": "k", "pin": pin, "mode": "share"})
+    linked = links.pin_of(parse_qs(query)["pin"][0])
+    page = shown(handlers.compare(*asked, VIEWER, 2, linked))
+    sent = PairViewer().postprocess(page["viewer"]).pin
+    assert sent["side"] == "a"
+    assert sent["weights"] == pytest.approx(pin["weights"], abs=1 / 127)
+
+
+def test_a_pin_that_is_told_anew_has_a_key_of_its_own_and_stays_with_its_pair(handlers, asked):
+    plain = shown(handlers.compare(*asked, VIEWER, 2, None))["viewer"][1]
+    pins = [{"side": "b", "row": 0, "col": at} for at in (0, 1)]
+    viewers = [shown(handlers.compare(*asked, {**VIEWER, "key": plain}, 2, pin))["viewer"] for pin in pins]
+    keys = [viewer[1] for viewer in viewers]
+    assert len({plain, *keys}) == 3
+    assert {key.split("#")[0] for key in keys} == {plain}
+    assert [viewer[2] for viewer in viewers] == pins
+    held = {"key": keys[1], "pin": pins[0], "mode": "share"}
+    again = shown(handlers.compare(*[*asked[:3], "max", *asked[4:]], held, 2, None))["viewer"]
+    assert again[1:3] == (keys[1], pins[0])
+    turned = shown(handlers.compare(asked[1], asked[0], *asked[2:], held, 2, None))["viewer"]
+    assert turned[2] is None
+    assert "#" not in turned[1]
+
+
+@pytest.mark.parametrize(("size", "offered"), [(16, 16), (24, 24)])
+def test_a_pair_from_another_tab_sets_the_choices_it_was_found_with(handlers, size, offered):
+    settings = Settings("mobilenet_v2", "gem:4", size, "crop")
+    backbone, pooling, exponent, short_side, framing, notice, _, network = handlers.opened(settings, "x")
+    assert (backbone["value"], pooling["value"], framing, notice, network) == (
+        *("mobilenet_v2", "gem", "crop", ""),
+        "mobilenet_v2",
+    )
+    assert exponent["value"] == 4
+    assert exponent["visible"] is True
+    assert short_side["value"] == offered
+    assert offered in [value for _, value in short_side["choices"]]
+    assert handlers.opened(Settings("mobilenet_v2", "avg", 224), "x")[3] == 224
+    assert handlers.opened(Settings("mobilenet_v2", "avg", 224), "x")[2]["visible"] is False
+
+
+def test_a_pair_of_a_network_that_cannot_be_had_any_more_is_not_opened(handlers, monkeypatch):
+    def load(name):
+        raise SimvisError(f"the card '{name}', but nobody answers", "weights", "use another")
+
+    monkeypatch.setattr(model_zoo, "load", load)
+    with pytest.raises(gr.Error, match="'resnet18' cannot be loaded here"):
+        handlers.opened(Settings("resnet18"), "mobilenet_v2")
 
 
 def test_a_link_brings_back_what_was_shown(handlers, asked, monkeypatch):
@@ -281,9 +356,11 @@ def test_every_card_is_described(name):
     assert ("downloads" in words.network_label(name)) == (not card.bundled)
 
 
-def test_the_app_builds_and_shows_only_its_two_twins_to_the_world(tmp_path, built):
-    app = built(lambda: build_app(Session(), tmp_path / "links"))
+def test_the_app_builds_and_shows_only_its_twins_to_the_world(tmp_path, built):
+    session = Session()
+    app = built(lambda: build_app(session, tmp_path / "links", Galleries(session, tmp_path / "galleries")))
     public = set(app.get_api_info()["named_endpoints"])
-    assert public == {"/explain_pair", "/explain_point"}
+    assert public == {"/explain_pair", "/explain_point", "/search", "/classes", "/curves"}
     assert app.get_api_info()["unnamed_endpoints"] == {}
     assert not (tmp_path / "links").exists()
+    assert not (tmp_path / "galleries").exists()

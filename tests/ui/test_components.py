@@ -22,6 +22,7 @@ from ui.components import (
     PictureDrop,
     PoolingChoice,
     checked_pin,
+    checked_weights,
 )
 
 GRIDS = {"a": [7, 11], "b": [2, 2]}
@@ -72,6 +73,41 @@ def test_only_cells_of_the_grid_pass(pin):
         assert list(checked) == ["side", "row", "col"]
 
 
+WEIGHTS = [0.5, -1.0, 0.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        None,
+        "abcd",
+        (0.5, -1.0, 0.0, 2.0),
+        [],
+        [0.5] * 3,
+        [0.5] * 5,
+        [0, 0.0, 0, 0],
+        [0.5, 0.5, 0.5, "1"],
+        [0.5, 0.5, 0.5, None],
+        [0.5, 0.5, 0.5, True],
+        [0.5, 0.5, 0.5, [1]],
+        [0.5, 0.5, 0.5, math.nan],
+        [0.5, 0.5, 0.5, math.inf],
+        [0.5, 0.5, 0.5, 10**400],
+        [0.5, 0.5, 0.5, 33.5],
+    ],
+)
+def test_hostile_weights_count_as_none(weights):
+    assert checked_weights(weights, 4) is None
+    assert checked_pin({"side": "b", "weights": weights, "row": 0, "col": 0}, GRIDS) is None
+
+
+def test_a_region_of_the_grid_passes_and_nothing_else_with_it():
+    assert checked_weights([1, -33, 0, 33.0], 4) == [1.0, -33.0, 0.0, 33.0]
+    pin = {"side": "b", "weights": WEIGHTS, "row": 9, "x": "<script>"}
+    assert checked_pin(pin, GRIDS) == {"side": "b", "weights": WEIGHTS}
+    assert checked_pin({**pin, "side": "a"}, GRIDS) is None
+
+
 def payload(**changes):
     """What the browser sends back about a pair."""
     file = {"path": "/nowhere"}
@@ -98,6 +134,19 @@ def test_the_viewer_hands_on_a_checked_pin_and_mode():
     assert viewer.preprocess(payload(pin=pin, mode="cosine")) == {"key": "k", "pin": pin, "mode": "cosine"}
     assert viewer.preprocess(payload(pin={**pin, "row": 7}, mode="x")) == {"key": "k", "pin": None, "mode": "share"}
     assert viewer.preprocess(None) == {"key": "", "pin": None, "mode": "share"}
+
+
+def test_the_viewer_hands_on_a_region_and_takes_one(pair):
+    viewer = PairViewer()
+    pin = {"side": "b", "weights": WEIGHTS}
+    assert viewer.preprocess(payload(pin=pin))["pin"] == pin
+    assert viewer.preprocess(payload(pin={**pin, "weights": WEIGHTS[:3]}))["pin"] is None
+    rows, columns = pair.b.grid
+    pin = {"side": "b", "weights": [0.25] * (rows * columns)}
+    data = viewer.postprocess((pair, "key", pin, "share"))
+    assert data.pin == pin
+    assert viewer.preprocess(PairData(**data.model_dump()))["pin"] == pin
+    assert viewer.postprocess((pair, "key", {**pin, "weights": pin["weights"][1:]}, "share")).pin is None
 
 
 def test_the_viewer_sends_every_number_to_its_stated_precision(pair):
@@ -200,6 +249,7 @@ def test_a_number_outside_a_slider_counts_as_the_nearest_inside(typed, counts):
 
 def test_a_pooling_that_the_list_lost_meanwhile_is_handed_on_and_a_feature_is_not():
     assert PoolingChoice(["avg", "max"]).preprocess("catavgmax") == "catavgmax"
+    assert PoolingChoice([]).preprocess(None) == ""
     features = FeatureChoice([("feature 743: 0.030", 743), ("feature 6: 0.022", 6)])
     assert features.preprocess(743) == 743
     for lost in (7, "743", None, [743], math.nan):

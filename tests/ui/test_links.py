@@ -13,6 +13,7 @@ from simvis_core import POOLINGS, SimvisError
 from simvis_core.colours import STOPS
 from simvis_core.images import FRAMINGS
 from ui import choices, links, samples
+from ui.components import checked_pin
 from ui.links import LinkedPictures
 
 SETTINGS = st.fixed_dictionaries(
@@ -75,6 +76,41 @@ def test_settings_the_page_does_not_offer_are_refused(name, text):
 def test_a_pin_that_cannot_be_read_is_none(text):
     found = links.pin_of(text)
     assert found is None or (text == "a.٣.1" and found["row"] == 3)
+
+
+WEIGHTS = st.lists(st.floats(-1, 1), min_size=1, max_size=200)
+
+
+@given(st.sampled_from("ab"), WEIGHTS)
+def test_a_region_comes_back_to_one_step_of_127(side, weights):
+    asked = read(links.query("a", "b", {}, {"side": side, "weights": weights}))
+    pin = links.pin_of(asked["pin"])
+    assert pin["side"] == side
+    assert pin["weights"] == pytest.approx(weights, abs=0.5 / 127 + 1e-9)
+    again = read(links.query("a", "b", {}, pin))
+    assert again["pin"] == asked["pin"]
+
+
+def test_steps_of_a_region_are_exact_and_a_cell_is_worth_one_at_most():
+    weights = [step / 127 for step in range(-127, 128)]
+    text = links.query("a", "b", {}, {"side": "a", "weights": weights})
+    assert links.pin_of(read(text)["pin"])["weights"] == weights
+    text = links.query("a", "b", {}, {"side": "a", "weights": [3.0, -2.5, 0.0]})
+    assert links.pin_of(read(text)["pin"])["weights"] == [1.0, -1.0, 0.0]
+    assert "%" not in text
+
+
+@pytest.mark.parametrize(
+    "text", ["a.w", "c.w.AAAA", "a.w.A", "a.w.AAAAA", "a.w.AA==", "a.w.A+/A", "a.w.AAAA\n", "a.x.AAAA", "a.w.ÄÄÄÄ"]
+)
+def test_a_region_that_cannot_be_read_is_none(text):
+    assert links.pin_of(text) is None
+
+
+@given(st.text(st.sampled_from("abw.AZ09_-=+/"), max_size=30))
+def test_no_text_of_a_link_breaks_the_page(text):
+    pin = links.pin_of(text)
+    assert pin is None or checked_pin(pin, {"a": (2, 3), "b": (1, 1)}) in (None, pin)
 
 
 @pytest.fixture

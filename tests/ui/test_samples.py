@@ -89,3 +89,9 @@ TABLES = ("pairs.json", "credits.json")
 def test_tables_hold_no_markup(table):
     text = json.dumps(json.loads((samples.FOLDER / table).read_text(encoding="utf-8")))
     assert not re.search(r"<\s*[a-zA-Z/!]", text)
+
+
+def test_single_pictures_are_there_once_each_and_small():
+    assert len(set(samples.singles())) == len(samples.singles()) == len({pair["a"] for pair in samples.pairs()})
+    for (image, caption), file in zip(samples.single_thumbnails(20), samples.singles(), strict=True):
+        assert (image.size, caption, file.is_file()) == ((20, 20), "", True)

@@ -228,3 +228,62 @@ def test_what_a_visitor_asked_for_last_is_remembered(session, monkeypatch):
 def test_who_insists_gets_masks_for_any_network(session, files, small):
     pair = session.explain_fully(*files, small(method="sliding window", insist=True))
     assert (pair.method, pair.verdict, pair.additive) == ("sliding window", "exact", False)
+
+
+# One picture
+
+
+def test_a_picture_is_its_side_of_a_pair_and_paid_for_once(session, files, small, backbone_calls):
+    picture = session.picture(files[0], small())
+    assert len(backbone_calls) == 1
+    pair = session.explain(*files, small())
+    assert len(backbone_calls) == 2
+    assert torch.equal(picture.decomposition.embedding, pair.a.embedding)
+    assert torch.equal(picture.decomposition.cells, pair.a.cells)
+    assert (picture.sha256, picture.view.size) == (content_hash(files[0]), pair.view_a.size)
+    assert session.picture(files[0], small(pooling="gem:4")).network.pooling.exponent == 4
+    assert len(backbone_calls) == 2
+
+
+def test_a_black_box_has_its_picture_without_cells(black_box, files, small):
+    picture = black_box.picture(files[0], small()).decomposition
+    assert (picture.method, picture.verdict) == ("none", "black box")
+    assert picture.cells.abs().max() == 0
+    assert torch.allclose(picture.bias, picture.embedding)
+    assert float(picture.embedding.norm()) == pytest.approx(1, abs=1e-6)
+
+
+def test_a_bad_picture_is_named_as_asked(session, files, small):
+    files[0].write_bytes(b"text")
+    with pytest.raises(SimvisError, match="not a picture as picture of the hit"):
+        session.picture(files[0], small(), "of the hit")
+
+
+def test_steps_in_turn_leave_the_turn_to_others_between_them(session, files, small):
+    def steps():
+        for number in range(3):
+            assert session._turn.locked()
+            yield number
+        return "end"
+
+    turns = session.in_turn(steps())
+    for number in range(3):
+        assert next(turns) == number
+        assert not session._turn.locked()
+        session.explain(*files, small())
+    with pytest.raises(StopIteration) as end:
+        next(turns)
+    assert end.value.value == "end"
+    assert not session._turn.locked()
+
+
+def test_a_step_that_fails_gives_the_turn_back(session):
+    def steps():
+        yield 1
+        raise SimvisError("x", "y", "z")
+
+    turns = session.in_turn(steps())
+    next(turns)
+    with pytest.raises(SimvisError):
+        next(turns)
+    assert not session._turn.locked()

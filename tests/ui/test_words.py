@@ -10,7 +10,11 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from simvis_core.classes import ClassMembers
+from simvis_core.curves import MeanCurve
 from simvis_core.decomposition import Method
+from simvis_core.index import Row, Space
+from simvis_core.indexing import Progress
 from ui import words
 
 COSINES = st.floats(-1, 1)
@@ -114,3 +118,127 @@ def test_concentration_where_nothing_carries_half(score):
 def test_another_pooling_is_called_a_what_if(pair):
     assert words.what_if(pair) == ""
     assert words.what_if(pair.with_pooling("max")) == "what-if: trained with avg"
+
+
+# Galleries
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+def space(pooling="avg", view="224 whole", fingerprint="abcdef123", network="mobilenet_v2"):
+    return Space("animals", network, pooling, 9, fingerprint, view)
+
+
+def members(count, label="cat"):
+    rows = tuple(Row(f"{at:064x}", f"/photos/{HOSTILE}/{at}{HOSTILE}.png", label) for at in range(count))
+    embeddings = torch.eye(9)[:count]
+    return ClassMembers(label, rows, embeddings, torch.linspace(0.9, 0.1, count))
+
+
+def curve(score=0.5):
+    counts, shares = torch.tensor([1, 9]), torch.tensor([0.25, 1.0], dtype=torch.float64)
+    return MeanCurve(counts, shares, shares, shares, 7, 2, score)
+
+
+PROGRESS = Progress(40, 8, 1, 0, 0, 0, {f"/x/{HOSTILE}/{at}.png": f"not {HOSTILE}" for at in range(25)}, 4.0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        words.notice(HOSTILE),
+        words.why(HOSTILE, HOSTILE, 0.5),
+        words.waiting(HOSTILE, PROGRESS),
+        words.indexed(PROGRESS, stopped=True),
+        words.class_status(members(3)),
+        words.class_status(members(1)),
+        words.nearest_classes([(HOSTILE, 3, 0.5), (HOSTILE, 1, 0.25)]),
+        words.curve_table({HOSTILE: curve()}),
+        words.report(HOSTILE),
+    ],
+    ids=["notice", "why", "waiting", "indexed", "class", "class of one", "nearest", "curves", "report"],
+)
+def test_a_stranger_s_name_is_text_wherever_it_is_quoted(text):
+    assert "<img" not in text
+    assert "onerror" not in text or "&lt;img src=x onerror=alert(1)&gt;" in text
+
+
+def test_a_status_says_what_ranked():
+    assert words.search_status(11, None) == "<p>11 pictures, ranked by their score with the whole picture.</p>"
+    assert "it carries 0.250 of 1" in words.search_status(11, 0.25)
+
+
+def test_a_hits_share_is_part_of_its_score():
+    assert words.region_note(0.2, 0.8) == "of the whole score 0.800 (25.0 %)"
+    assert words.region_note(-0.2, 0.8) == "of the whole score 0.800 (-25.0 %)"
+    assert words.region_note(0.2, 0.0) == "of the whole score 0.000"
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.5, "+0.500"), (-0.5, "-0.500"), (-0.0, "+0.000"), (-0.0001, "+0.000")])
+def test_a_difference_has_a_sign_and_none_that_says_nothing(value, text):
+    assert words.signed(value) == text
+
+
+def test_why_says_more_or_less():
+    assert "0.250 more with <em>x</em> than with <em>y</em>" in words.why("x", "y", 0.25)
+    assert "0.250 less with <em>x</em> than with <em>y</em>" in words.why("x", "y", -0.25)
+
+
+def test_two_spaces_of_one_label_are_told_apart_and_others_are_short():
+    one, other, third = space(), space(fingerprint="123456789"), space("max")
+    assert words.space_labels([one, third]) == {
+        one.name: words.space_label("mobilenet_v2", "avg", "224 whole"),
+        third.name: words.space_label("mobilenet_v2", "max", "224 whole"),
+    }
+    labels = words.space_labels([one, other, third])
+    assert len(set(labels.values())) == 3
+    assert labels[one.name].endswith(", weights abcdef")
+    assert labels[other.name].endswith(", weights 123456")
+    assert "weights" not in labels[third.name]
+    assert words.space_label("yours/<b>", "avg", "224 whole").startswith("yours/<b>, avg")  # a list shows it as text
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [("/a/b/c.png", "b/c.png"), ("c.png", "c.png"), ("C:\\a\\b\\c.png", "b/c.png"), ("/c.png", "/c.png"), ("", "")],
+)
+def test_a_file_is_named_with_its_folder(file, name):
+    assert words.file_name(file) == name
+
+
+def test_indexing_says_how_far_it_is_and_what_was_left_out():
+    assert "0 of 40 pictures, 0.0 a second" in words.indexing(Progress(40))
+    assert "34 of 40 pictures, 2.0 a second, about 1 s left" in words.indexing(PROGRESS)
+    assert 'value="0.850"' in words.indexing(PROGRESS)
+    assert 'value="0.000"' in words.indexing(Progress(0))
+    text = words.indexed(PROGRESS, stopped=False)
+    assert text.count("<li>") == words.LISTED_SKIPPED + 1
+    assert "and 5 more" in text
+    assert "Stopped" not in text
+    assert words.indexed(PROGRESS, stopped=True).startswith("<p>Stopped; what is indexed stays")
+    assert "<ul>" not in words.indexed(Progress(40, 40), stopped=False)
+
+
+def test_a_class_is_described_by_its_ends():
+    assert "One picture" in words.class_status(members(1))
+    text = words.class_status(members(3))
+    assert "3 pictures with a mean score of 0.500" in text
+    assert "(0.900); least typical" in text
+    assert [words.typical(rank, 3).split(",")[0] for rank in range(3)] == [
+        "most typical",
+        "mean score with the others",
+        "least typical",
+    ]
+    assert words.typical(0, 1) == "alone in its class"
+
+
+def test_nearest_classes_count_their_pictures():
+    text = words.nearest_classes([("cat", 3, 0.5), ("dog", 1, -0.0001)])
+    assert "cat: 0.500 (3 pictures)" in text
+    assert "dog: 0.000 (1 picture)" in text
+
+
+def test_curves_have_a_row_each():
+    text = words.curve_table({"one": curve(), "two": curve(-0.0)})
+    assert text.count("<tr>") == 3
+    assert "<td>one</td><td>100.0 %</td><td>0.500</td><td>7</td><td>2</td>" in text

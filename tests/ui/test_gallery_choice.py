@@ -1,0 +1,173 @@
+"""The panel that indexes: its progress, its end, and who is refused."""
+
+from types import SimpleNamespace
+
+import gradio as gr
+import pytest
+
+from simvis_core import SimvisError
+from tests.ui.conftest import CLASSES, NETWORK, PLAIN
+from ui import gallery_choice, samples
+from ui.galleries import SAMPLES
+from ui.gallery_choice import _Indexing
+
+ANNE, BERT = (SimpleNamespace(session_hash=name) for name in ("anne", "bert"))
+FORM = {
+    "gallery": "animals",
+    "folder": ".",
+    "new": "new one",
+    "backbone": NETWORK,
+    "pooling": "avg",
+    "size": 32,
+    "framing": "whole",
+}
+
+
+def run(panel, visitor=ANNE, **changes):
+    return panel.run(*(FORM | changes).values(), visitor)
+
+
+@pytest.fixture
+def panel(shelf):
+    return _Indexing(shelf)
+
+
+def test_a_folder_becomes_a_gallery_of_its_name(panel, shelf):
+    *steps, (said, stop, gallery) = run(panel)
+    assert "of 12 pictures" in steps[0][0]
+    assert steps[0][1]["visible"] is True
+    assert "12 pictures: 12 added" in said
+    assert stop["visible"] is False
+    assert (gallery["value"], gallery["choices"]) == ("new one", [SAMPLES, "animals", "new one"])
+    [space] = shelf.spaces("new one")
+    assert {*shelf.labels(space)} == {*CLASSES}
+
+
+def test_one_folder_of_the_offered(panel, shelf):
+    list(run(panel, folder="ape", new=" apes "))
+    [space] = shelf.spaces("apes")
+    assert shelf.labels(space) == {"": 3}
+
+
+def test_a_gallery_s_own_pictures_under_another_pooling(panel, shelf):
+    said, _, gallery = list(run(panel, folder="", new=None, pooling="max", size=64, framing="crop"))[-1]
+    assert "12 added" in said
+    assert gallery["value"] == "animals"
+    assert {(space.pooling, space.view) for space in shelf.spaces("animals")} == {
+        ("avg", "32 whole"),
+        ("max", "64 crop"),
+    }
+    said, *_ = list(run(panel, folder=""))[-1]
+    assert "12 there already" in said
+
+
+def test_the_usual_gem_is_indexed_with_its_exponent(panel, shelf):
+    list(run(panel, folder="", pooling="gem"))
+    assert {space.pooling for space in shelf.spaces("animals")} == {"avg", "gem:3"}
+
+
+def test_the_samples_may_always_be_indexed_again(library, tmp_path, own_photos, monkeypatch, shelf):
+    monkeypatch.setattr(samples, "PICTURES", own_photos)
+    shelf.pictures = None
+    said, *_ = list(run(_Indexing(shelf), gallery=SAMPLES, folder=""))[-1]
+    assert "12 added" in said
+
+
+def test_a_stop_ends_the_visitor_s_own_run_and_keeps_what_is_there(panel, shelf, monkeypatch):
+    listing, steps = shelf.listing("new one", "."), shelf.indexing
+    monkeypatch.setattr(shelf, "indexing", lambda *asked: steps(*asked, together=2))
+    going = run(panel)
+    next(going)
+    panel.stop(BERT)
+    assert panel.stop(ANNE)["visible"] is False
+    *_, (said, stop, gallery) = going
+    assert "Stopped; what is indexed stays" in said
+    assert stop["visible"] is False
+    assert gallery["value"] == "new one"
+    assert shelf.running is None
+    said, *_ = list(run(panel))[-1]
+    assert "Stopped" not in said
+    [space] = shelf.spaces("new one")
+    assert shelf.index.count(space) == len(listing.pictures) == 12
+    assert "anne" not in panel._stopped
+
+
+def test_a_second_run_is_refused_and_the_first_goes_on(panel, shelf):
+    first = run(panel)
+    next(first)
+    [(said, stop, gallery)] = list(run(panel, BERT, new="another"))
+    assert "one at a time" in said
+    assert (stop["visible"], gallery) == (False, gr.skip())
+    assert "12 added" in list(first)[-1][0]
+    assert shelf.names() == [SAMPLES, "animals", "new one"]
+
+
+def test_a_visitor_who_leaves_frees_the_place(panel, shelf):
+    first = run(panel)
+    next(first)
+    first.close()
+    assert shelf.running is None
+    assert "12 added" in list(run(panel, BERT))[-1][0]
+
+
+REFUSED = [
+    ({"folder": "../.."}, "owner lets visitors index"),
+    ({"folder": "/etc"}, "owner lets visitors index"),
+    ({"folder": "ape/../../.."}, "owner lets visitors index"),
+    ({"new": SAMPLES}, "the name &#x27;samples&#x27; for a folder"),
+    ({"new": ""}, "the gallery name"),
+    ({"new": None}, "the gallery name"),
+    ({"new": "<script>" * 20}, "the gallery name"),
+    ({"folder": "", "gallery": "nosuchgallery"}, "which is empty"),
+    ({"backbone": "nosuchnet"}, "nosuchnet"),
+    ({"pooling": "nosuchpooling"}, "nosuchpooling"),
+    ({"pooling": "flatten"}, "flatten"),
+]
+
+
+@pytest.mark.parametrize(("changes", "reason"), REFUSED)
+def test_what_cannot_be_indexed_is_a_sentence_and_leaves_nothing(panel, shelf, changes, reason):
+    [(said, stop, gallery)] = list(run(panel, **changes))
+    assert reason in said
+    assert "<script>" not in said
+    assert (stop["visible"], gallery) == (False, gr.skip())
+    assert shelf.names() == [SAMPLES, "animals"]
+    assert shelf.running is None
+
+
+@pytest.mark.parametrize("folder", ["", ".", "../.."])
+def test_without_an_offered_folder_visitors_index_nothing_but_the_samples(shelf, folder):
+    shelf.pictures = None
+    [(said, *_)] = list(run(_Indexing(shelf), folder=folder, new="x", gallery="animals"))
+    assert "owner lets visitors index" in said
+
+
+def test_files_that_were_left_out_are_named_as_text(panel, own_photos):
+    (own_photos / "cat" / "<img src=x onerror=alert(1)>.png").write_bytes(b"text")
+    said, *_ = list(run(panel))[-1]
+    assert "1 left out" in said
+    assert "<img" not in said
+    assert "&lt;img src=x" in said
+
+
+def test_the_panel_shows_folders_only_where_they_are_offered(shelf, library, built):
+    def folders(galleries):
+        with gr.Blocks(analytics_enabled=False) as app:
+            choice = gallery_choice.build(galleries, "some")
+        [folder] = [block for block in app.blocks.values() if getattr(block, "elem_id", None) == "some_folder"]
+        assert len(choice.indexed) == 1
+        return folder.visible, [value for _, value in folder.choices]
+
+    assert built(lambda: folders(shelf)) == (True, ["", ".", *CLASSES])
+    assert built(lambda: folders(library)) == (False, [""])
+
+
+def test_a_network_that_a_run_cannot_load_frees_the_place(panel, shelf, monkeypatch):
+    def load(name):
+        raise SimvisError(f"the card '{name}', but nobody answers", "weights", "use another")
+
+    monkeypatch.setattr(shelf.session, "_load", load)
+    [(said, *_)] = list(run(panel, backbone="resnet18"))
+    assert "nobody answers" in said
+    monkeypatch.undo()
+    assert list(shelf.indexing("animals", shelf.listing("animals", "."), PLAIN))[-1].known == 12
