@@ -20,6 +20,7 @@ from simvis_core.stores import open_index
 from ui import samples
 from ui.cache import BoundedCache
 from ui.session import MEBIBYTE, Pictured, Session, Settings
+from ui.words import file_name
 
 SAMPLES = "samples"
 HOME = Path.home() / ".local" / "share" / "simvis" / "galleries"
@@ -189,7 +190,8 @@ class Galleries:
         try:
             pictured = self.picture(found.row.file, space, "of the hit")
         except SimvisError as error:
-            return Found(found.row, found.score, found.cosine, f"{error.got}: index again"), None
+            got = error.got.replace(found.row.file, file_name(found.row.file))  # strangers need not know where it lies
+            return Found(found.row, found.score, found.cosine, f"{got}: index again"), None
         return checked_against(found, pictured.decomposition, pictured.sha256), pictured
 
     def members(self, space: Space, label: str) -> ClassMembers:

@@ -13,11 +13,12 @@ from simvis_core.search import Found, query_map
 from ui import words
 from ui.galleries import Answer, Galleries
 
+MATRIX = 500  # members whose scores with each other are told
 MAPPED = 60  # pictures of a sheet that are run for their maps
 
 
-def search_json(answer: Answer, maps: bool = True) -> dict[str, Any]:
-    """A search's hits, best first.
+def search_json(answer: Answer, maps: bool = True, paths: bool = True) -> dict[str, Any]:
+    """A search's hits, best first; without ``paths`` strangers learn a file's name only, not where it lies.
 
     ``score`` ranks: the whole picture's cosine, or the region's signed share of it. ``query_map`` is over the cells of
     the query's view, in shares of the hit's cosine.
@@ -36,19 +37,19 @@ def search_json(answer: Answer, maps: bool = True) -> dict[str, Any]:
         },
         "total": answer.total,
         "hits": [
-            hit_json(one, answer.skip + rank) | ({"query_map": query_map(own, one).tolist()} if drawn else {})
+            hit_json(one, answer.skip + rank, paths) | ({"query_map": query_map(own, one).tolist()} if drawn else {})
             for rank, one in enumerate(answer.found, start=1)
         ],
     }
 
 
-def hit_json(one: Found, rank: int) -> dict[str, Any]:
-    """One hit. ``file`` is where the server found the picture when it was indexed."""
+def hit_json(one: Found, rank: int, paths: bool = True) -> dict[str, Any]:
+    """One hit. ``file`` is where the picture was when it was indexed."""
     return {
         "rank": rank,
         "id": one.row.id,
         "sha256": one.row.sha256,
-        "file": one.row.file,
+        "file": one.row.file if paths else words.file_name(one.row.file),
         "label": one.row.label,
         "score": one.score,
         "cosine": one.cosine,
@@ -76,14 +77,15 @@ def classes_json(galleries: Galleries, space: Space) -> dict[str, Any]:
     return {"space": space_json(space), "classes": classes, "scores": scores}
 
 
-def class_json(galleries: Galleries, space: Space, label: str) -> dict[str, Any]:
-    """A class: its members, the most typical first, and the score of every two."""
+def class_json(galleries: Galleries, space: Space, label: str, paths: bool = True) -> dict[str, Any]:
+    """A class: its members, the most typical first, and the score of every two; of the first 500 of a larger one."""
     members = galleries.members(space, label)
     listed = [
-        {"id": row.id, "file": row.file, "typicality": float(typicality)}
+        {"id": row.id, "file": row.file if paths else words.file_name(row.file), "typicality": float(typicality)}
         for row, typicality in zip(members.rows, members.typicality, strict=True)
     ]
-    return {"space": space_json(space), "label": label, "members": listed, "scores": members.scores.tolist()}
+    scores = members.scores[:MATRIX, :MATRIX].tolist()
+    return {"space": space_json(space), "label": label, "members": listed, "scores": scores}
 
 
 def belongs_json(galleries: Galleries, space: Space, file: str, count: int = 5) -> dict[str, Any]:

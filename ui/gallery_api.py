@@ -41,7 +41,8 @@ def add_gallery_api(galleries: Galleries) -> None:
         200, from rank skip on.
         """
         with _told():
-            return search_json(_search(galleries, image, gallery, network, pooling, regions, labels, k, skip))
+            answer = _search(galleries, image, gallery, network, pooling, regions, labels, k, skip)
+            return search_json(answer, paths=False)
 
     def classes(
         image: str | None = None, gallery: str = SAMPLES, network: str = "", pooling: str = "", label: str = ""
@@ -51,7 +52,7 @@ def add_gallery_api(galleries: Galleries) -> None:
             space = _space(galleries, gallery, network, pooling)
             if image:
                 return belongs_json(galleries, space, image)
-            return class_json(galleries, space, label) if label else classes_json(galleries, space)
+            return class_json(galleries, space, label, paths=False) if label else classes_json(galleries, space)
 
     def curves(
         gallery: str = SAMPLES, network: str = "", pooling: str = "", pairs: float = PAIRS, seed: float = 0

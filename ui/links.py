@@ -1,6 +1,7 @@
 """Links that bring back pictures, settings and the pin in another browser."""
 
 import base64
+import math
 import os
 import re
 from pathlib import Path
@@ -17,8 +18,8 @@ from ui.session import content_hash
 LIMIT = 2 * 2**30  # bytes of pictures kept for links; the ones unused for longest go first
 _STORED = re.compile(r"[0-9a-f]{64}\.[a-z]{3,4}")
 _PIN = re.compile(r"([ab])\.(\d{1,4})\.(\d{1,4})")
-_REGION = re.compile(r"([ab])\.w\.((?:[A-Za-z0-9_-]{4})*(?:[A-Za-z0-9_-]{2,3})?)")
-STEPS = 127  # of a region's weight from 0 to 1 in a link
+_REGION = re.compile(r"([ab])\.w(\d{0,4})\.((?:[A-Za-z0-9_-]{4})*(?:[A-Za-z0-9_-]{2,3})?)")
+STEPS = 127  # of a region's weight from 0 to its heaviest in a link
 _SUFFIX = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "BMP": "bmp", "TIFF": "tiff"}
 
 
@@ -81,15 +82,20 @@ def pin_of(text: str) -> dict[str, Any] | None:
     if found:
         return {"side": found[1], "row": int(found[2]), "col": int(found[3])}
     found = _REGION.fullmatch(text)
-    return {"side": found[1], "weights": _weights(found[2])} if found else None
+    if not found:
+        return None
+    heaviest = int(found[2] or 100) / 100
+    return {"side": found[1], "weights": [heaviest * weight for weight in _weights(found[3])]}
 
 
 def _pin_text(pin: dict[str, Any]) -> str:
-    """A cell as side.row.column, a region as side.w and a signed byte for each cell's weight."""
+    """A cell as side.row.column; a region as side.w, its heaviest weight in hundredths if above 1, a byte a cell."""
     if "weights" not in pin:
         return f"{pin['side']}.{pin['row']}.{pin['col']}"
-    steps = bytes(round(max(-1.0, min(1.0, weight)) * STEPS) % 256 for weight in pin["weights"])
-    return f"{pin['side']}.w.{base64.urlsafe_b64encode(steps).decode().rstrip('=')}"
+    heaviest = max(1.0, math.ceil(100 * max(map(abs, pin["weights"]))) / 100)
+    steps = bytes(round(weight / heaviest * STEPS) % 256 for weight in pin["weights"])
+    scale = "" if heaviest == 1 else round(100 * heaviest)
+    return f"{pin['side']}.w{scale}.{base64.urlsafe_b64encode(steps).decode().rstrip('=')}"
 
 
 def _weights(text: str) -> list[float]:

@@ -112,7 +112,7 @@ class SearchHandlers:
         answer = self._hits(values[:-1], values[-1]["why"])
         if answer is None or len(answer.found) != 2:
             return [gr.skip()] * 2
-        return [_why(*answer.found), self._why_page(answer, *answer.found)]
+        return [_why(answer), self._why_page(answer, *answer.found)]
 
     def open_pair(self, *values: Any) -> list[Any]:
         """The query and a hit for the Compare tab: the tab, both files, settings, pin; see `Widgets.opens`."""
@@ -266,9 +266,11 @@ def _status(answer: Answer) -> str:
     return words.search_status(answer.total, region)
 
 
-def _why(first: Found, second: Found) -> str:
-    difference = first.cosine - second.cosine
-    return words.why(words.file_name(first.row.file), words.file_name(second.row.file), difference)
+def _why(answer: Answer) -> str:
+    first, second = answer.found
+    mapped = answer.picture.decomposition.method != "none"
+    names = [words.file_name(one.row.file) for one in (first, second)]
+    return words.why(names[0], names[1], first.cosine - second.cosine, mapped)
 
 
 def search_key(answer: Answer) -> str:

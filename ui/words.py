@@ -174,12 +174,14 @@ def signed(value: float) -> str:
     return f"{round(value, 3) + 0.0:+.3f}"
 
 
-def why(first: str, second: str, difference: float) -> str:
+def why(first: str, second: str, difference: float, mapped: bool = True) -> str:
     """What the difference map of two hits says, in a sentence."""
     better = "more" if difference >= 0 else "less"
+    read = "In the middle, red places speak for the first, blue ones for the second."
+    black = "This network is a black box: its score is no sum over places, so there is no map of the difference."
     return (
         f"<p>Your picture scores {three(abs(difference))} {better} with <em>{html.escape(first)}</em> than with "
-        f"<em>{html.escape(second)}</em>. In the middle, red places speak for the first, blue ones for the second.</p>"
+        f"<em>{html.escape(second)}</em>. {read if mapped else black}</p>"
     )
 
 

@@ -21,7 +21,7 @@ def client(server):
 
 def test_only_the_twins_can_be_called(client):
     described = client.view_api(return_format="dict", print_info=False)
-    assert set(described["named_endpoints"]) == {"/explain_pair", "/explain_point"}
+    assert set(described["named_endpoints"]) == {"/explain_pair", "/explain_point", "/search", "/classes", "/curves"}
 
 
 def test_points_of_a_whole_row_add_up(client):
