@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 import urllib.request
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from simvis_core.stores import open_index
 from tests.simvis_core.test_index import SPACE, facts, rows, shares_of_the_cosine
 
 LOCALHOST = "127.0.0.1"
+KINDS = {"exact": 10**6, "graph": 1000}  # rows from which a graph is built
 STARTED = 120  # seconds that a server may take
 # It looks only each second whether a collection is loaded, and each half minute whether a node is gone.
 OFTEN = {
@@ -116,7 +117,26 @@ def server(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def index(server):
+def contract(server):
+    """Every check, of rows compared one by one and of a graph, in threads while the tests before theirs run.
+
+    The server's waiting is most of their time, and threads are a law too.
+    """
+    indexes = {kind: MilvusIndex(server.url, exact_below=most, timeout=30) for kind, most in KINDS.items()}
+    with ThreadPoolExecutor(8) as threads:
+        yield {
+            (kind, name): threads.submit(check, index)
+            for name, check in CHECKS.items()
+            for kind, index in indexes.items()
+        }
+    left = [space for space in indexes["exact"].spaces() if space.gallery == GALLERY]
+    for index in indexes.values():
+        index.close()
+    assert left == []
+
+
+@pytest.fixture(scope="module")
+def index(server, contract):
     index = MilvusIndex(server.url)
     yield index
     index.close()
@@ -135,23 +155,6 @@ def shared(index):
     space = Space("shared", "tiny", "avg", 8, "abc")
     index.ensure(space)
     return space
-
-
-@pytest.fixture(scope="module", params=[10**6, 1000], ids=["exact", "graph"])
-def outcomes(server, request):
-    """Every check in one of four threads: the server's waiting is most of their time, and threads are a law too."""
-    index = MilvusIndex(server.url, exact_below=request.param, timeout=30)
-    with ThreadPoolExecutor(4) as threads:
-        outcomes = {name: threads.submit(check, index) for name, check in CHECKS.items()}
-    yield outcomes
-    left = [space for space in index.spaces() if space.gallery == GALLERY]
-    index.close()
-    assert left == []
-
-
-@pytest.mark.parametrize("name", CHECKS)
-def test_a_milvus_server_passes_every_check(name, outcomes):
-    outcomes[name].result()
 
 
 def index_type(index, space):
@@ -321,7 +324,14 @@ def test_a_server_that_refuses_is_told(index, shared, monkeypatch, said, told):
         index.search(shared, np.ones(8, np.float32), 1)
 
 
-def test_a_server_that_went_is_told_at_once_and_found_again_when_it_is_back(server, space):
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", CHECKS)
+def test_a_milvus_server_passes_every_check(kind, name, contract):
+    contract[kind, name].result()
+
+
+def test_a_server_that_went_is_told_at_once_and_found_again_when_it_is_back(server, space, contract):
+    wait(contract.values())
     index = MilvusIndex(server.url, timeout=3)
     index.upsert(space, rows(20, space))
     server.stop()
