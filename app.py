@@ -21,13 +21,16 @@ DEFAULT = "efficientnet_lite0"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs a command; gives its exit code: 0, or 2 for a user's mistake, told in one sentence."""
+    """Runs a command; gives its exit code: 0, 2 for a user's mistake, told in one sentence, 130 where it is stopped."""
     options = _parser().parse_args(arguments)
     try:
         options.run(options)
     except SimvisError as error:
         print(f"simvis: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("\nsimvis: stopped; what is written stays, and the same command goes on from there", file=sys.stderr)
+        return 130
     return 0
 
 

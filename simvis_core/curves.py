@@ -14,6 +14,7 @@ from simvis_core.errors import SimvisError
 from simvis_core.index import Space, VectorIndex
 from simvis_core.search import embedding_of
 
+MOST_PAIRS = 20_000  # more would take the machine's memory and tell nothing more
 PAIRS = 1000  # as in Stylianou 2019, fig. 3
 SPREAD = (0.1, 0.9)  # quantiles
 TOGETHER = 100  # pairs whose contributions are in memory at once
@@ -78,11 +79,11 @@ def pair_curves(index: VectorIndex, space: Space, count: int = PAIRS, seed: int 
     A kind of which the gallery has no pair is left out. A gallery with fewer pairs of one class than ``count`` gives
     each once. The same seed draws the same pairs.
 
-    Raises SimvisError for ``count`` below 1, a gallery with fewer than two labelled pictures, and as `mean_curve` does
-    where every pair of a kind has too low a score.
+    Raises SimvisError for ``count`` below 1 or above 20,000, a gallery with fewer than two labelled pictures, and as
+    `mean_curve` does where every pair of a kind has too low a score.
     """
-    if count < 1:
-        raise SimvisError(f"{count} pairs", "at least 1", "ask for more")
+    if not 1 <= count <= MOST_PAIRS:
+        raise SimvisError(f"{count} pairs", f"1 to {MOST_PAIRS}", "ask for another number")
     rows = sorted((row.label, row.id) for row in index.scan(space) if row.label)
     drawn = {
         "same class": _same(rows, count, random.Random(seed)),  # noqa: S311 (a sample, no secret)

@@ -105,7 +105,7 @@ def _rows(file: Path) -> Iterator[tuple[int, str, str]]:
                 raise SimvisError(
                     f"'{file}' with columns {', '.join(columns) or 'none'}",
                     f"a column {' or '.join(FILE_COLUMNS)}",
-                    "name the columns in its first line",
+                    "name the columns in its first line, with commas between them",
                 )
             for row in reader:
                 yield reader.line_num, (row[file_column] or "").strip(), (row.get(label_column or "") or "").strip()

@@ -100,17 +100,26 @@ def checked_against(found: Found, picture: Decomposition, sha256: str) -> Found:
     return found
 
 
-def query_map(picture: Decomposition, found: Found) -> Float[Tensor, "H W"]:
-    """Where in the query's picture the hit's cosine comes from: signed shares of it."""
-    return picture.similarity_map(embedding_of(found.row).to(picture.cells))
+def query_map(
+    picture: Decomposition, found: Found, weights: Float[Tensor, "H W"] | None = None
+) -> Float[Tensor, "H W"]:
+    """Where in the query's picture the hit's cosine comes from: signed shares of it.
+
+    With a region's ``weights`` of the cells it is what the region carries, and sums to the score of the region's query.
+    """
+    return _weighed(picture.similarity_map(embedding_of(found.row).to(picture.cells)), weights)
 
 
-def difference_map(picture: Decomposition, first: Row, second: Row) -> Float[Tensor, "H W"]:
+def difference_map(
+    picture: Decomposition, first: Row, second: Row, weights: Float[Tensor, "H W"] | None = None
+) -> Float[Tensor, "H W"]:
     """Why the first row and not the second: each cell's part of the difference of their cosines.
 
-    Positive cells speak for the first. The map and the bias's part sum to the difference.
+    Positive cells speak for the first. The map and the bias's part sum to the difference. With a region's ``weights``
+    of the cells it is the difference of what the region carries, and the map alone sums to it.
     """
-    return picture.similarity_map((embedding_of(first) - embedding_of(second)).to(picture.cells))
+    map = picture.similarity_map((embedding_of(first) - embedding_of(second)).to(picture.cells))
+    return _weighed(map, weights)
 
 
 def embedding_of(row: Row) -> Float[Tensor, " D"]:
@@ -118,6 +127,10 @@ def embedding_of(row: Row) -> Float[Tensor, " D"]:
     if row.embedding is None:
         raise SimvisError("a row without its embedding", "one read with it", "scan with embeddings=True")
     return torch.from_numpy(row.embedding)
+
+
+def _weighed(map: Tensor, weights: Tensor | None) -> Tensor:
+    return map if weights is None else map * weights.to(map)
 
 
 def _rescored(hit: Hit, row: Row, query: np.ndarray, whole: np.ndarray) -> Found:

@@ -301,3 +301,13 @@ def test_a_checkpoint_is_explained_and_the_manifest_says_what_drew_it(capsys, tm
 def test_a_network_that_cannot_be_had_is_one_line(capsys, tmp_path, checkpoint, options, reason):
     filled = [option.format(checkpoint) for option in options]
     assert reason in refused(capsys, tmp_path, A, B, *filled)
+
+
+def test_a_command_that_is_stopped_says_that_nothing_is_lost(capsys, monkeypatch):
+    def stopped(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(app, "models", stopped)
+    code, out, err = told(capsys, "models")
+    assert (code, out) == (130, "")
+    assert "what is written stays, and the same command goes on from there" in err

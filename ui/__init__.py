@@ -16,7 +16,7 @@ from ui.session import Session, Settings
 
 CSS = (Path(__file__).parent / "page.css").read_text()
 TITLE = "SimVis: why do these two pictures match?"
-INTRO = "<h1>Why do these two pictures match?</h1>"
+INTRO = "<h1>Why do these pictures match?</h1>"
 THEME = gr.themes.Soft(font=["system-ui", "Segoe UI", "Roboto", "sans-serif"], font_mono=["ui-monospace", "monospace"])
 
 

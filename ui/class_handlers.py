@@ -3,6 +3,7 @@
 import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -56,8 +57,8 @@ class ClassHandlers:
             means = self._means_figure(where, label)
         except SimvisError as error:
             return [words.notice(str(error)), "", None, None, None]
-        names = [words.file_name(row.file) for row in members.rows]
-        matrix = score_figure(members.scores[:MATRIX, :MATRIX], names[:MATRIX])
+        names = [Path(row.file).name for row in members.rows[:MATRIX]]
+        matrix = score_figure(members.scores[:MATRIX, :MATRIX], names) if len(names) > 1 else None
         return ["", words.class_status(members), self._page(where, members, order, 0), matrix, means]
 
     def more(self, gallery: str, space: str, label: str, order: str, grid: dict[str, Any]) -> Any:
@@ -80,7 +81,10 @@ class ClassHandlers:
             return [words.notice(str(error)), None]
         embedding = picture.decomposition.embedding
         nearest = [(means.labels[at], means.counts[at], score) for at, score in means.nearest(embedding, NEAREST)]
-        return [words.nearest_classes(nearest), self._belongs_page(picture, where, means, nearest)]
+        return [
+            words.nearest_classes(nearest, self.galleries.holds(picture, where)),
+            self._belongs_page(picture, where, means, nearest),
+        ]
 
     def curves(self, gallery: str, names: Sequence[str] | None, count: float | None) -> list[Any]:
         """Mean contribution curves of the chosen spaces: notice, plot, table."""
@@ -153,7 +157,7 @@ class ClassHandlers:
             id=row.id,
             title=words.file_name(row.file),
             label="",
-            score=words.three(float(members.typicality[rank])),
+            score=words.three(float(members.typicality[rank])) if len(members.rows) > 1 else "",
             note=words.typical(rank, len(members.rows)),
             image=None if thumbnail is None else kept(thumbnail[0], "thumbnail.jpg"),
             aspect=1.0 if thumbnail is None else thumbnail[1],

@@ -1,5 +1,6 @@
 """The server's galleries: which there are, what they were indexed with, searching and indexing them."""
 
+import difflib
 import threading
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
@@ -50,6 +51,7 @@ class Answer:
     found: list[Found]
     skip: int
     total: int
+    left_out: bool = False  # whether the query's own file is in the gallery, and not among the hits
 
     @property
     def more(self) -> bool:
@@ -112,7 +114,7 @@ class Galleries:
         """How many pictures each label has, by name."""
         return dict(sorted(self.index.labels(space).items()))
 
-    def picture(self, file: str, space: Space, name: str = "Q") -> Pictured:
+    def picture(self, file: str, space: Space, name: str = "") -> Pictured:
         """A picture under the network of a space.
 
         Raises SimvisError where this server's network of that name is another than the space was made with.
@@ -151,8 +153,10 @@ class Galleries:
         picture, query, weights = self.asked_vector(asked, space)
         own = [Row(picture.sha256, "").id]
         whole = picture.decomposition.embedding
+        self._check_labels(asked, space)
         found = find(self.index, space, query, whole, k, asked.labels, skip, own)
-        return Answer(asked, space, picture, query, weights, found, skip, self._total(space, asked, own))
+        there = list(self.index.scan(space, own))
+        return Answer(asked, space, picture, query, weights, found, skip, self._total(space, asked, there), bool(there))
 
     def best_of_classes(self, asked: Asked, whole: bool) -> Answer:
         """The best hit of each of the three nearest classes, by the region or by the whole picture."""
@@ -188,7 +192,7 @@ class Galleries:
     def hit(self, found: Found, space: Space) -> tuple[Found, Pictured | None]:
         """A hit's own picture under the network, and the hit, marked stale where that is not what was indexed."""
         try:
-            pictured = self.picture(found.row.file, space, "of the hit")
+            pictured = self.picture(found.row.file, space)
         except SimvisError as error:
             got = error.got.replace(found.row.file, file_name(found.row.file))  # strangers need not know where it lies
             return Found(found.row, found.score, found.cosine, f"{got}: index again"), None
@@ -217,6 +221,10 @@ class Galleries:
                 f"gallery '{space.gallery}' without other pictures that have labels", "some", "index class folders"
             )
         return means
+
+    def holds(self, picture: Pictured, space: Space) -> bool:
+        """Whether the gallery has this very file."""
+        return any(True for _ in self.index.scan(space, [Row(picture.sha256, "").id]))
 
     def curves(self, space: Space, count: int, seed: int = 0) -> dict[str, MeanCurve]:
         """Contribution curves of random pairs."""
@@ -256,6 +264,11 @@ class Galleries:
             raise SimvisError(f"gallery '{gallery}', which is empty", "a folder of pictures", "choose a folder")
         return Listing(rows)
 
+    def target(self, gallery: str, settings: Settings) -> Space:
+        """Where an indexing run with these settings puts its rows. Raises SimvisError as `Gallery.space` does."""
+        network = self.session.network(settings.backbone).with_pooling(settings.pooling)
+        return Gallery(gallery, self.home, self.index).space(network, settings.short_side, settings.framing)
+
     def indexing(
         self, gallery: str, listing: Listing, settings: Settings, together: int = TOGETHER
     ) -> Generator[Progress, None, Space]:
@@ -266,9 +279,9 @@ class Galleries:
         if not self._indexing.acquire(blocking=False):
             raise SimvisError("a second indexing run", "one at a time", "wait until the other one has ended")
         try:
-            network = self.session.network(settings.backbone).with_pooling(settings.pooling)
             # Before the gallery is made: a view or pooling that is refused leaves no empty one behind.
-            space = Gallery(gallery, self.home, self.index).space(network, settings.short_side, settings.framing)
+            space = self.target(gallery, settings)
+            network = self.session.network(settings.backbone).with_pooling(settings.pooling)
             opened = open_gallery(gallery, self.home, self.index, create=True)
             steps = index_pictures(opened, listing, [network], settings.short_side, settings.framing, together=together)
             for progress in self.session.in_turn(steps):
@@ -307,8 +320,18 @@ class Galleries:
             if self._index is not None:
                 self._index.close()
 
-    def _total(self, space: Space, asked: Asked, own: Sequence[str]) -> int:
-        there = list(self.index.scan(space, own))
+    def _check_labels(self, asked: Asked, space: Space) -> None:
+        known = self.index.labels(space) if asked.labels is not None else {}
+        unknown = [label for label in asked.labels or () if label not in known]
+        if unknown:
+            near = difflib.get_close_matches(unknown[0], known, 3) or sorted(known)[:3]
+            raise SimvisError(
+                f"the label '{unknown[0]}', which no picture of gallery '{space.gallery}' has",
+                f"one of its labels ({', '.join(repr(name) for name in near) or 'it has none'}, ...)",
+                "choose one of these",
+            )
+
+    def _total(self, space: Space, asked: Asked, there: Sequence[Row]) -> int:
         if asked.labels is None:
             return self.index.count(space) - len(there)
         counts = self.index.labels(space)

@@ -21,7 +21,7 @@ def search_json(answer: Answer, maps: bool = True, paths: bool = True) -> dict[s
     """A search's hits, best first; without ``paths`` strangers learn a file's name only, not where it lies.
 
     ``score`` ranks: the whole picture's cosine, or the region's signed share of it. ``query_map`` is over the cells of
-    the query's view, in shares of the hit's cosine.
+    the query's view, in shares of the score; with regions each cell has its weight, and the map sums to the score.
     """
     own = answer.picture.decomposition
     drawn = maps and own.method != "none"
@@ -37,7 +37,8 @@ def search_json(answer: Answer, maps: bool = True, paths: bool = True) -> dict[s
         },
         "total": answer.total,
         "hits": [
-            hit_json(one, answer.skip + rank, paths) | ({"query_map": query_map(own, one).tolist()} if drawn else {})
+            hit_json(one, answer.skip + rank, paths)
+            | ({"query_map": query_map(own, one, answer.weights).tolist()} if drawn else {})
             for rank, one in enumerate(answer.found, start=1)
         ],
     }

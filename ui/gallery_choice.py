@@ -33,10 +33,10 @@ def build(galleries: Galleries, name: str) -> GalleryChoice:
     with gr.Row():
         gallery = PoolingChoice([SAMPLES], value=SAMPLES, label="Gallery", elem_id=f"{name}_gallery", min_width=120)
         space = PoolingChoice([], label="Indexed with", elem_id=f"{name}_space", min_width=220, scale=2)
-    return GalleryChoice(gallery, space, [_indexing(galleries, gallery, name)])
+    return GalleryChoice(gallery, space, [_indexing(galleries, gallery, space, name)])
 
 
-def _indexing(galleries: Galleries, gallery: PoolingChoice, name: str) -> Callable[..., Any]:
+def _indexing(galleries: Galleries, gallery: PoolingChoice, space: PoolingChoice, name: str) -> Callable[..., Any]:
     """The panel that indexes; gives the end of a run, to bind events to."""
     owned = galleries.pictures is not None
     with gr.Accordion("Index with another network" + (", or a folder" if owned else ""), open=False):
@@ -68,7 +68,7 @@ def _indexing(galleries: Galleries, gallery: PoolingChoice, name: str) -> Callab
     run = start.click(
         panel.run,
         [gallery, folder, new, backbone, pooling, size, framing],
-        [said, stop, gallery],
+        [said, stop, gallery, space],
         show_progress="hidden",
         concurrency_limit=2,
         concurrency_id="indexing",
@@ -103,20 +103,25 @@ class _Indexing:
         try:
             name = (new or "").strip() if folder else gallery
             listing = self.galleries.listing(name, folder or None)
-            for progress in self.galleries.indexing(name, listing, self._settings(backbone, pooling, size, framing)):
+            settings = self._settings(backbone, pooling, size, framing)
+            space = self.galleries.target(name, settings)
+            for progress in self.galleries.indexing(name, listing, settings):
                 if visitor in self._stopped:
                     break
                 if time.monotonic() - told > 0.3:
                     told = time.monotonic()
-                    yield [words.indexing(progress), gr.update(visible=True), gr.skip()]
+                    yield [words.indexing(progress), gr.update(visible=True), gr.skip(), gr.skip()]
         except SimvisError as error:
-            yield [words.notice(str(error)), gr.update(visible=False), gr.skip()]
+            yield [words.notice(str(error)), gr.update(visible=False), gr.skip(), gr.skip()]
             return
         stopped = visitor in self._stopped
         self._stopped.discard(visitor)
         said = words.indexed(progress, stopped) if progress else ""
         names = self.galleries.names()
-        yield [said, gr.update(visible=False), gr.update(choices=names, value=name)]
+        # What was indexed is chosen, so that the next search uses it.
+        label = words.space_label(space.network, space.pooling, space.view)
+        chosen = gr.update(choices=[(label, space.name)], value=space.name)
+        yield [said, gr.update(visible=False), gr.update(choices=names, value=name), chosen]
 
     def stop(self, request: gr.Request) -> Any:
         """Ends the visitor's run after its batch; what was indexed stays."""

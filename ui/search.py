@@ -12,11 +12,12 @@ from ui.handlers import Handlers
 from ui.hit_grid import HitGrid
 from ui.house import House
 from ui.region_picker import RegionPicker
-from ui.search_handlers import SearchHandlers
+from ui.search_handlers import NO_WHY, SearchHandlers
 
 INTRO = """<p>Drop a picture: the gallery's pictures are ranked by their score with it. Mark a place, and they are
 ranked by the share of the score that this place carries: the lamp, not the room. Point at a hit to see where in both
 pictures the score comes from; open it to compare the two.</p>"""
+INTO_VIEW = """() => { document.querySelector("#why").scrollIntoView({ block: "center", behavior: "smooth" }); }"""
 _PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
@@ -85,6 +86,9 @@ def _layout(house: House) -> Widgets:
             notice = gr.HTML(elem_id="search_notice")
             status = gr.HTML(elem_id="search_status")
             grid = HitGrid(elem_id="hits", elem_classes="scrolls")
+    with gr.Accordion("Why this hit and not that one", open=True, elem_id="why"):
+        said = gr.HTML(NO_WHY[0], elem_id="why_said")
+        difference = HitGrid(elem_id="why_grid", elem_classes="look-only")
     with gr.Accordion("The best of each of the three nearest classes", open=True, elem_id="nearest"), gr.Row():
         with gr.Column(min_width=320):
             gr.HTML("<h4>By what is marked</h4>")
@@ -92,9 +96,6 @@ def _layout(house: House) -> Widgets:
         with gr.Column(min_width=320):
             gr.HTML("<h4>By the whole picture</h4>")
             by_whole = HitGrid(elem_id="nearest_whole", elem_classes="members")
-    with gr.Accordion("Why this hit and not that one", open=True, elem_id="why"):
-        said = gr.HTML("<p>Press <em>why this</em> on two hits.</p>", elem_id="why_said")
-        difference = HitGrid(elem_id="why_grid", elem_classes="look-only")
     return Widgets(
         query, choice, labels, notice, status, picker, grid, [by_region, by_whole], [said, difference], examples
     )
@@ -107,7 +108,7 @@ def _wire(widgets: Widgets, house: House, tab: gr.Tab) -> None:
     search: dict[str, Any] = {
         "fn": handlers.search,
         "inputs": widgets.asked,
-        "outputs": [widgets.notice, widgets.status, widgets.picker, widgets.grid],
+        "outputs": [widgets.notice, widgets.status, widgets.picker, widgets.grid, *widgets.why, *widgets.classes],
         "show_progress": "minimal",
         "show_progress_on": widgets.status,
         "trigger_mode": "always_last",
@@ -143,7 +144,7 @@ def _wire(widgets: Widgets, house: House, tab: gr.Tab) -> None:
     widgets.picker.mark(
         handlers.mark,
         widgets.asked,
-        [widgets.notice, widgets.status, widgets.grid],
+        [widgets.notice, widgets.status, widgets.grid, *widgets.why],
         show_progress="hidden",
         trigger_mode="always_last",
         queue=False,  # a box moves: each answer is a few milliseconds' work, and the queue costs more than that
@@ -166,7 +167,8 @@ def _wire_hits(widgets: Widgets, handlers: SearchHandlers, house: House) -> None
         concurrency_limit=2,
         concurrency_id="hit maps",
     )
-    widgets.grid.why(handlers.why, asked, widgets.why, show_progress="minimal", api_visibility="private")
+    why = widgets.grid.why(handlers.why, asked, widgets.why, show_progress="minimal", api_visibility="private")
+    why.then(None, None, None, js=INTO_VIEW)
     for grid in (widgets.grid, *widgets.classes):
         opened = grid.open(
             handlers.open_pair,

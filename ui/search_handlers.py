@@ -27,6 +27,8 @@ PAGE = 24  # hits that are shown at a time
 SCALES = 10_000  # searches whose colour scale is remembered
 WHOLE, MARKED = ":whole", ":marked"  # ends of the keys of the nearest classes
 UNIT = "share of the score, per cell"
+NO_WHY: list[Any] = ["<p>Press <em>Why this?</em> on two hits.</p>", None]  # sentence, grid
+EMPTY: list[Any] = [*NO_WHY, None, None]  # and the classes' grids: what belongs to the search before
 GONE = "its picture is gone"
 
 
@@ -67,31 +69,31 @@ class SearchHandlers:
             return [words.notice(str(error)), gr.skip(), gr.skip()]
 
     def search(self, file: str | None, gallery: str, space: str, labels: Any, picker: dict[str, Any]) -> list[Any]:
-        """A new picture or gallery: notice, status, the picture to mark on, hits."""
+        """A new picture or gallery: notice, status, the picture to mark on, hits; then empty why and classes."""
         if file is None:
-            return [words.notice("Drop a picture to search for it."), "", None, None]
+            return [words.notice("Drop a picture to search for it."), "", None, None, *EMPTY]
         try:
             asked = self._asked(file, gallery, space, labels, picker)
             answer = self.galleries.search(asked, PAGE)
         except SimvisError as error:
-            return [words.notice(str(error)), "", *self._only_picture(file, gallery, space, picker)]
+            return [words.notice(str(error)), "", *self._only_picture(file, gallery, space, picker), *EMPTY]
         picked = (answer.picture.view, picture_key(answer.picture), answer.picture.decomposition.grid)
         shown = (*picked, picker["regions"] if picker["key"] == picked[1] else [], None, 0.0, "")
-        return ["", _status(answer), shown, self._page(answer)]
+        return ["", _status(answer), shown, self._page(answer), *EMPTY]
 
     def show_example(self, event: gr.SelectData) -> str:
         """The chosen sample picture."""
         return str(samples.singles()[int(event.index)])
 
     def mark(self, file: str | None, gallery: str, space: str, labels: Any, picker: dict[str, Any]) -> list[Any]:
-        """The same while regions are being marked: notice, status, hits."""
+        """The same while regions are being marked: notice, status, hits; then an empty why."""
         if file is None or not picker["key"]:
-            return [gr.skip()] * 3
+            return [gr.skip()] * 5
         try:
             answer = self.galleries.search(self._asked(file, gallery, space, labels, picker), PAGE)
         except SimvisError as error:
-            return [words.notice(str(error)), gr.skip(), gr.skip()]
-        return ["", _status(answer), self._page(answer)]
+            return [words.notice(str(error)), *[gr.skip()] * 4]
+        return ["", _status(answer), self._page(answer), *NO_WHY]
 
     def more(self, *values: Any) -> Any:
         """The next page of the hits that are shown; no change where they belong to an older search."""
@@ -207,12 +209,12 @@ class SearchHandlers:
     def _why_page(self, answer: Answer, first: Found, second: Found) -> Page:
         """The query's picture under the difference, between the two hits."""
         picture = answer.picture
-        difference = difference_map(picture.decomposition, first.row, second.row)
+        difference = difference_map(picture.decomposition, first.row, second.row, answer.weights)
         middle = HitCard(
             id=Row(picture.sha256, "").id,
             title="your picture",
             label="",
-            score=words.signed(first.cosine - second.cosine),
+            score=words.signed(first.score - second.score),
             note="red: speaks for the first, blue: for the second",
             image=picture_file(picture.view).path,
             aspect=picture.view.aspect,
@@ -220,7 +222,7 @@ class SearchHandlers:
             hit_map=difference.flatten().tolist(),
         )
         sides = [
-            replace(self._card(one, None, answer), score=words.three(one.cosine), query_map=None, note=f"the {place}")
+            replace(self._card(one, None, answer), query_map=None, note=f"the {place}")
             for one, place in ((first, "first"), (second, "second"))
         ]
         key, scale = f"why:{search_key(answer)}:{first.row.id}:{second.row.id}", common_scale(difference)
@@ -241,7 +243,7 @@ class SearchHandlers:
             image=None if thumbnail is None else kept(thumbnail[0], "thumbnail.jpg"),
             aspect=1.0 if thumbnail is None else thumbnail[1],
             query_grid=own.grid,
-            query_map=query_map(own, one).flatten().tolist() if additive else None,
+            query_map=query_map(own, one, answer.weights).flatten().tolist() if additive else None,
             hit_grid=(0, 0) if on_hit is None else on_hit.grid,
             hit_map=None if on_hit is None else on_hit.similarity_map(answer.query).flatten().tolist(),
             stale=one.stale or ("" if thumbnail is not None else GONE),
@@ -251,10 +253,9 @@ class SearchHandlers:
         """One scale for all pages of a search: what the query's picture shows with itself."""
         if key not in self._scales:
             own = answer.picture.decomposition
-            self._scales[key] = (
-                common_scale(own.similarity_map(own.embedding)),
-                common_scale(own.similarity_map(answer.query)),
-            )
+            map = own.similarity_map(own.embedding)
+            carried = map if answer.weights is None else map * answer.weights.to(map)
+            self._scales[key] = common_scale(carried), common_scale(own.similarity_map(answer.query))
             while len(self._scales) > SCALES:
                 self._scales.popitem(last=False)
         return self._scales[key]
@@ -263,14 +264,14 @@ class SearchHandlers:
 def _status(answer: Answer) -> str:
     own = answer.picture.decomposition
     region = None if answer.weights is None else float((answer.weights * own.similarity_map(own.embedding)).sum())
-    return words.search_status(answer.total, region)
+    return words.search_status(answer.total, region, answer.left_out) + words.estimate(own)
 
 
 def _why(answer: Answer) -> str:
     first, second = answer.found
     mapped = answer.picture.decomposition.method != "none"
     names = [words.file_name(one.row.file) for one in (first, second)]
-    return words.why(names[0], names[1], first.cosine - second.cosine, mapped)
+    return words.why(names[0], names[1], first.score - second.score, mapped, answer.weights is not None)
 
 
 def search_key(answer: Answer) -> str:

@@ -184,7 +184,7 @@ class Session:
                     return end.value
             yield step
 
-    def picture(self, file: str | Path, settings: Settings, name: str = "Q") -> Pictured:
+    def picture(self, file: str | Path, settings: Settings, name: str = "") -> Pictured:
         """One picture as the network sees it; a black box that cannot be split has all of its embedding left over.
 
         Raises SimvisError, naming the picture, for one that cannot be read.
@@ -265,7 +265,7 @@ def _opened(file: str | Path, name: str) -> Image.Image:
     try:
         return open_picture(file)
     except SimvisError as error:
-        raise SimvisError(f"{error.got} as picture {name}", error.wanted, error.cure) from error
+        raise SimvisError(error.got + (f" as picture {name}" if name else ""), error.wanted, error.cure) from error
 
 
 def content_hash(file: str | Path) -> str:

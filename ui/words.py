@@ -4,7 +4,7 @@ import html
 from collections.abc import Mapping, Sequence
 
 import model_zoo
-from simvis_core import PairExplanation, half_share
+from simvis_core import Decomposition, PairExplanation, half_share
 from simvis_core.classes import ClassMembers
 from simvis_core.curves import LEAST_SCORE, MeanCurve
 from simvis_core.index import Space
@@ -153,13 +153,28 @@ def card_text(name: str) -> str:
     )
 
 
-def search_status(total: int, region: float | None) -> str:
-    """How many pictures were ranked, and by what."""
+def search_status(total: int, region: float | None, left_out: bool = False) -> str:
+    """How many pictures were ranked, and by what; and whether the query's own file is one of the gallery's."""
+    own = " Your own file is in the gallery and left out." if left_out else ""
     if region is None:
-        return f"<p>{total} pictures, ranked by their score with the whole picture.</p>"
+        return f"<p>{total} pictures, ranked by their score with the whole picture.{own}</p>"
     return (
         f"<p>{total} pictures, ranked by the share of the score that the marked region carries. "
-        f"With your own picture it carries {number(region)} of 1.</p>"
+        f"With your own picture it carries {number(region)} of 1.{own}</p>"
+    )
+
+
+def estimate(picture: Decomposition) -> str:
+    """What a black box's maps are, and how much they leave out of the picture's score with itself; else nothing."""
+    if picture.verdict != "black box":
+        return ""
+    if picture.method == "none":
+        none = "this network's score is no sum over places, so there are no maps and no regions."
+        return f"<p><em>black box</em>: {none}</p>"
+    left_out = float(picture.bias @ picture.embedding)
+    return (
+        f"<p><em>black box</em>: {METHODS[picture.method]} Of your picture's score with itself, 1, the map leaves out "
+        f"{three(left_out)}.</p>"
     )
 
 
@@ -174,13 +189,14 @@ def signed(value: float) -> str:
     return f"{round(value, 3) + 0.0:+.3f}"
 
 
-def why(first: str, second: str, difference: float, mapped: bool = True) -> str:
+def why(first: str, second: str, difference: float, mapped: bool = True, region: bool = False) -> str:
     """What the difference map of two hits says, in a sentence."""
     better = "more" if difference >= 0 else "less"
+    who = "What you marked carries" if region else "Your picture scores"
     read = "In the middle, red places speak for the first, blue ones for the second."
     black = "This network is a black box: its score is no sum over places, so there is no map of the difference."
     return (
-        f"<p>Your picture scores {three(abs(difference))} {better} with <em>{html.escape(first)}</em> than with "
+        f"<p>{who} {three(abs(difference))} {better} with <em>{html.escape(first)}</em> than with "
         f"<em>{html.escape(second)}</em>. {read if mapped else black}</p>"
     )
 
@@ -255,8 +271,9 @@ def typical(rank: int, count: int) -> str:
     return f"{ends.get(rank, '')}mean score with the others"
 
 
-def nearest_classes(nearest: list[tuple[str, int, float]]) -> str:
-    """The classes a picture is nearest to."""
+def nearest_classes(nearest: list[tuple[str, int, float]], left_out: bool = False) -> str:
+    """The classes a picture is nearest to, and whether its own file is in the gallery, and left out."""
+    own = "<p>This file is in the gallery; the classes are taken without it.</p>" if left_out else ""
     first, _, score = nearest[0]
     listed = "".join(
         f"<li>{html.escape(label)}: {three(mean)} ({count} picture{'s' if count != 1 else ''})</li>"
@@ -264,7 +281,7 @@ def nearest_classes(nearest: list[tuple[str, int, float]]) -> str:
     )
     return (
         f"<p>Nearest class: <strong>{html.escape(first)}</strong>, with a mean score of {three(score)}.</p>"
-        f"<ol>{listed}</ol>"
+        f"<ol>{listed}</ol>{own}"
     )
 
 

@@ -33,13 +33,14 @@ def panel(shelf):
 
 
 def test_a_folder_becomes_a_gallery_of_its_name(panel, shelf):
-    *steps, (said, stop, gallery) = run(panel)
+    *steps, (said, stop, gallery, chosen) = run(panel)
     assert "of 12 pictures" in steps[0][0]
     assert steps[0][1]["visible"] is True
     assert "12 pictures: 12 added" in said
     assert stop["visible"] is False
     assert (gallery["value"], gallery["choices"]) == ("new one", [SAMPLES, "animals", "new one"])
     [space] = shelf.spaces("new one")
+    assert chosen["value"] == space.name
     assert {*shelf.labels(space)} == {*CLASSES}
 
 
@@ -50,9 +51,10 @@ def test_one_folder_of_the_offered(panel, shelf):
 
 
 def test_a_gallery_s_own_pictures_under_another_pooling(panel, shelf):
-    said, _, gallery = list(run(panel, folder="", new=None, pooling="max", size=64, framing="crop"))[-1]
+    said, _, gallery, chosen = list(run(panel, folder="", new=None, pooling="max", size=64, framing="crop"))[-1]
     assert "12 added" in said
     assert gallery["value"] == "animals"
+    assert {space.name: space.pooling for space in shelf.spaces("animals")}[chosen["value"]] == "max"
     assert {(space.pooling, space.view) for space in shelf.spaces("animals")} == {
         ("avg", "32 whole"),
         ("max", "64 crop"),
@@ -80,7 +82,7 @@ def test_a_stop_ends_the_visitor_s_own_run_and_keeps_what_is_there(panel, shelf,
     next(going)
     panel.stop(BERT)
     assert panel.stop(ANNE)["visible"] is False
-    *_, (said, stop, gallery) = going
+    *_, (said, stop, gallery, _) = going
     assert "Stopped; what is indexed stays" in said
     assert stop["visible"] is False
     assert gallery["value"] == "new one"
@@ -95,9 +97,9 @@ def test_a_stop_ends_the_visitor_s_own_run_and_keeps_what_is_there(panel, shelf,
 def test_a_second_run_is_refused_and_the_first_goes_on(panel, shelf):
     first = run(panel)
     next(first)
-    [(said, stop, gallery)] = list(run(panel, BERT, new="another"))
+    [(said, stop, gallery, chosen)] = list(run(panel, BERT, new="another"))
     assert "one at a time" in said
-    assert (stop["visible"], gallery) == (False, gr.skip())
+    assert (stop["visible"], gallery, chosen) == (False, gr.skip(), gr.skip())
     assert "12 added" in list(first)[-1][0]
     assert shelf.names() == [SAMPLES, "animals", "new one"]
 
@@ -127,10 +129,10 @@ REFUSED = [
 
 @pytest.mark.parametrize(("changes", "reason"), REFUSED)
 def test_what_cannot_be_indexed_is_a_sentence_and_leaves_nothing(panel, shelf, changes, reason):
-    [(said, stop, gallery)] = list(run(panel, **changes))
+    [(said, stop, gallery, chosen)] = list(run(panel, **changes))
     assert reason in said
     assert "<script>" not in said
-    assert (stop["visible"], gallery) == (False, gr.skip())
+    assert (stop["visible"], gallery, chosen) == (False, gr.skip(), gr.skip())
     assert shelf.names() == [SAMPLES, "animals"]
     assert shelf.running is None
 

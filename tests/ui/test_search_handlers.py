@@ -20,7 +20,7 @@ from ui.galleries import SAMPLES, Asked, Galleries
 from ui.handlers import Handlers
 from ui.hit_grid import HitGrid
 from ui.links import LinkedPictures
-from ui.search_handlers import GONE, MARKED, WHOLE, SearchHandlers, region_of
+from ui.search_handlers import EMPTY, GONE, MARKED, NO_WHY, WHOLE, SearchHandlers, region_of
 from ui.session import content_hash
 
 NOTHING = {"key": "", "regions": []}
@@ -52,7 +52,9 @@ def searched(tab, asked, regions=()):
     """The picker as the page sends it back once the picture is shown, and the first page."""
     picked = tab.search(*asked, NOTHING)[2]
     picker = {"key": picked[1], "regions": list(regions)}
-    return picker, tab.search(*asked, picker)
+    answer = tab.search(*asked, picker)
+    assert answer[4:] == EMPTY  # of the search before
+    return picker, answer[:4]
 
 
 def sent(page, **changes):
@@ -122,7 +124,8 @@ def test_another_gallery_brings_its_own_choices(tab, space, black):
 
 
 def test_a_picture_fills_status_picker_and_grid(tab, asked, library):
-    notice, status, picked, page = tab.search(*asked, NOTHING)
+    notice, status, picked, page, *rest = tab.search(*asked, NOTHING)
+    assert rest == EMPTY
     answer = library.search(Asked(*asked[:3]), 24)
     assert notice == ""
     assert "11 pictures, ranked by their score with the whole picture" in status
@@ -151,16 +154,16 @@ def test_marks_rank_by_their_share(tab, asked, library, kind):
     assert "the share of the score that the marked region carries" in status
     assert ids(page) == [one.row.id for one in answer.found]
     for card in page.hits:
-        inside = float((weights.flatten() * torch.tensor(card.query_map, dtype=torch.float64)).sum())
-        assert float(card.score) == pytest.approx(inside, abs=6e-4)
+        assert float(card.score) == pytest.approx(sum(card.query_map), abs=6e-4)  # what was marked, and nothing else
+        assert all(weight or not value for weight, value in zip(weights.flatten(), card.query_map, strict=True))
         assert "of the whole score" in card.note
-    assert tab.mark(*asked, picker) == ["", status, page]
+    assert tab.mark(*asked, picker) == ["", status, page, *NO_WHY]
 
 
 def test_marks_of_another_picture_do_not_count(tab, asked, photos):
     picker, (_, _, _, marked) = searched(tab, asked, MARKS["several"])
     asked[0] = str(photos / "cat" / "cat_0.png")
-    _, status, picked, page = tab.search(*asked, picker)
+    _, status, picked, page = tab.search(*asked, picker)[:4]
     assert "the whole picture" in status
     assert picked[3] == []
     assert page == tab.search(*asked, NOTHING)[3]
@@ -178,11 +181,12 @@ def test_labels_narrow_the_hits(tab, asked):
 def test_what_is_no_picture_is_a_sentence_and_empties_the_page(tab, asked, tmp_path, file):
     (tmp_path / "<i>text.png").write_bytes(b"text")
     asked[0] = None if file is None else str(tmp_path / f"<i>{file}.png")
-    notice, status, picked, page = tab.search(*asked, NOTHING)
+    notice, status, picked, page, *rest = tab.search(*asked, NOTHING)
+    assert rest == EMPTY
     assert {None: "Drop a picture", "text": "not a picture", "missing": "cannot be opened"}[file] in notice
     assert "<i>" not in notice
     assert (status, picked, page) == ("", None, None)
-    assert tab.mark(None, *asked[1:], NOTHING) == [gr.skip()] * 3
+    assert tab.mark(None, *asked[1:], NOTHING) == [gr.skip()] * 5
 
 
 def test_a_box_that_covers_nothing_is_a_sentence_and_the_picture_stays(tab, asked):
@@ -193,7 +197,7 @@ def test_a_box_that_covers_nothing_is_a_sentence_and_the_picture_stays(tab, aske
     assert page is None
     said, *rest = tab.mark(*asked, picker)
     assert "cancelling out" in said
-    assert rest == [gr.skip()] * 2
+    assert rest == [gr.skip()] * 4
 
 
 def test_a_gallery_indexed_otherwise_is_a_sentence_and_the_page_stays_usable(shelf, own_photos, tmp_path):
@@ -206,7 +210,7 @@ def test_a_gallery_indexed_otherwise_is_a_sentence_and_the_page_stays_usable(she
     asked = [str(own_photos / "ape" / "ape_0.png"), "animals", space.name, []]
     notice, *rest = tab.search(*asked, NOTHING)
     assert f"which was indexed with {NETWORK} (avg) but with other weights" in notice
-    assert rest == ["", None, None]
+    assert rest == ["", None, None, *EMPTY]
     new = indexed(later, "animals", own_photos)
     [(_, _, spaces, _)] = list(tab.open_tab("animals", space.name, None))
     labels = [label for label, _ in spaces["choices"]]
@@ -359,6 +363,17 @@ def test_why_one_hit_and_not_another_adds_up(tab, asked, library):
     assert sum(middle.hit_map) + bias == pytest.approx(first.cosine - second.cosine, abs=1e-5)
     turned, _ = tab.why(*asked, picker, sent(page, why=[card.id for card in both[::-1]]))
     assert f"{first.cosine - second.cosine:.3f} less with <em>{both[1].title}" in turned
+
+
+def test_why_of_marks_is_the_difference_of_what_they_carry(tab, asked, library):
+    picker, (*_, page) = searched(tab, asked, MARKS["box"])
+    both = [page.hits[0], page.hits[-1]]
+    said, shown = tab.why(*asked, picker, sent(page, why=[card.id for card in both]))
+    regions = tuple(map(region_of, MARKS["box"]))
+    first, second = library.hits(Asked(*asked[:3], regions), [card.id for card in both]).found
+    assert first.score > second.score
+    assert f"What you marked carries {first.score - second.score:.3f} more with" in said
+    assert sum(shown.hits[1].hit_map) == pytest.approx(first.score - second.score, abs=1e-5)
 
 
 def test_why_needs_two_hits_that_are_there(tab, asked):
