@@ -10,12 +10,14 @@ import gradio as gr
 import model_zoo
 from simvis_core import POOLINGS, SimvisError
 from simvis_core.images import Preprocess
+from simvis_core.index import Space
 from simvis_core.poolings import Pooling
 from ui import choices, words
 from ui.components import PoolingChoice
 from ui.galleries import SAMPLES, Galleries
 from ui.session import Settings
 
+WIDEST = 8192  # numbers of an embedding that a visitor may make the server keep; flatten has far more
 _PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
@@ -104,7 +106,7 @@ class _Indexing:
             name = (new or "").strip() if folder else gallery
             listing = self.galleries.listing(name, folder or None)
             settings = self._settings(backbone, pooling, size, framing)
-            space = self.galleries.target(name, settings)
+            space = _narrow(self.galleries.target(name, settings))
             for progress in self.galleries.indexing(name, listing, settings):
                 if visitor in self._stopped:
                     break
@@ -131,3 +133,14 @@ class _Indexing:
     def _settings(self, backbone: str, pooling: str, size: int, framing: Any) -> Settings:
         preprocess = self.galleries.session.network(backbone).preprocess
         return Settings(backbone, str(Pooling(pooling)), preprocess.whole_cells(size or Preprocess.short_side), framing)
+
+
+def _narrow(space: Space) -> Space:
+    """The space. Raises SimvisError for one whose rows would fill the server's disk."""
+    if space.width > WIDEST:
+        raise SimvisError(
+            f"embeddings of {space.width} numbers under '{space.pooling}'",
+            f"at most {WIDEST} on this page",
+            "choose another pooling, or index on the command line",
+        )
+    return space

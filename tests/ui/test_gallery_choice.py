@@ -94,6 +94,13 @@ def test_a_stop_ends_the_visitor_s_own_run_and_keeps_what_is_there(panel, shelf,
     assert "anne" not in panel._stopped
 
 
+def test_rows_that_would_fill_the_disk_are_refused(panel, shelf, monkeypatch):
+    monkeypatch.setattr("ui.gallery_choice.WIDEST", 5)
+    [(said, *_)] = list(run(panel))
+    assert "numbers under &#x27;avg&#x27;; wanted at most 5 on this page" in said
+    assert shelf.names() == [SAMPLES, "animals"]
+
+
 def test_a_second_run_is_refused_and_the_first_goes_on(panel, shelf):
     first = run(panel)
     next(first)
