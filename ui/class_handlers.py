@@ -138,7 +138,9 @@ class ClassHandlers:
                 self._scales.popitem(last=False)
         cards = [self._card(members, rank, space, *seen[rank]) for rank in ranks]
         scale = self._scales.get(key, 0.0)
-        return Page(key, skip, count, skip + len(ranks) < count, scale, scale, UNIT, True, cards)
+        return Page(
+            key, skip, count, skip + len(ranks) < count, scale, scale, UNIT, True, cards, late=with_maps or skip > 0
+        )
 
     def _class_map(self, members: ClassMembers, rank: int, space: Space) -> tuple[Pictured | None, Any, str]:
         """A member's picture, its map of class similarity as shares of its mean score, and what is stale."""

@@ -12,7 +12,7 @@ function load() {
   const value = props.value;
   if (!value || !value.hits) return; // our own small value, after a remount
   const other = !page || value.key !== page.key;
-  if (other && value.skip > 0) { settle(); return; } // a late page of a search that is over
+  if (other && (value.skip > 0 || value.late)) { settle(); return; } // a late page, or late maps, of a search that is over
   const update = !other && (value.skip > 0 || value.hits.every((hit) => cards.has(hit.id)));
   page = { ...value, hits: null };
   if (other) { chosen = ""; why = []; }

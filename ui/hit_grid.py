@@ -44,6 +44,7 @@ class Page:
     """Hits ``skip`` to ``skip + len(hits)`` of the search ``key``, which found ``total``; ``more`` can be asked for.
 
     Pages of one key belong on the same two scales, so that their colours compare. ``always`` keeps the maps painted.
+    A ``late`` page adds to a search that is on screen, and is passed over once another is.
     """
 
     key: str
@@ -55,6 +56,7 @@ class Page:
     unit: str
     always: bool
     hits: list[HitCard]
+    late: bool = False
 
 
 class HitData(GradioModel):  # type: ignore[misc]
@@ -88,6 +90,7 @@ class GridData(GradioModel):  # type: ignore[misc]
     scale_hit: float = 0.0
     unit: str = ""
     always: bool = False
+    late: bool = False
     hits: tuple[HitData, ...] = ()
     wanted: Any = 0
     chosen: Any = ""
@@ -144,6 +147,7 @@ class HitGrid(gr.HTML):  # type: ignore[misc]
             scale_hit=value.scale_hit,
             unit=value.unit,
             always=value.always,
+            late=value.late,
             hits=tuple(_hit(card, value) for card in value.hits),
         )
 

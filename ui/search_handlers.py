@@ -195,6 +195,7 @@ class SearchHandlers:
             unit=UNIT,
             always=False,
             hits=cards,
+            late=with_maps or answer.skip > 0,
         )
 
     def _classes(self, asked: Asked) -> list[Any]:
@@ -203,6 +204,7 @@ class SearchHandlers:
         for whole in (False, True):
             answer = self.galleries.best_of_classes(asked, whole)
             page = self._page(answer, with_maps=True)
+            page = replace(page, late=False)  # these grids show nothing else
             pages.append(replace(page, key=page.key + (WHOLE if whole else MARKED)) if page.hits else None)
         return pages
 

@@ -113,6 +113,7 @@ class Search:
                 "again": (lambda: self.page("three", count=5, maps=False, total=5, more=False), grid),
                 "maps": (lambda: self.page("three", count=5, total=5, more=False), grid),
                 "late": (lambda: self.page("over", 24), grid),
+                "overtaken": (lambda: self.page("one", late=True), grid),
                 "always": (lambda: self.page("four", always=True), grid),
                 "many": (lambda: self.page("five", count=2000, more=False), grid),
             }
@@ -504,6 +505,7 @@ def test_pages_are_appended_as_the_end_comes_in_sight(searcher, asked):
     searcher.press("search")
     expect(searcher.at("#hits .grid")).to_have_attribute("data-key", "two")
     searcher.press("late")  # the next page of a search that is over
+    searcher.press("overtaken")  # the maps of one
     searcher.page.wait_for_timeout(300)
     assert searcher.at("#hits .grid").get_attribute("data-key") == "two"
     assert searcher.at("#hits .hit:first-child .rank").text_content() == "1"
