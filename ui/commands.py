@@ -5,6 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 from simvis_core import SimvisError
@@ -40,34 +41,27 @@ SECONDS = 5.0  # between lines that do not stay where they are
 
 def index(options: argparse.Namespace, session: Session, backbone: str) -> Answered:
     """Indexes a folder or a CSV, removes pictures, or deletes a gallery; what happened."""
-    galleries = _galleries(options, session)
-    try:
+    with closing(_galleries(options, session)) as galleries:
         if options.delete or options.remove:
             return _taken_out(galleries, options)
         return _indexed(galleries, options, session, backbone)
-    finally:
-        galleries.close()
 
 
 def search(options: argparse.Namespace, session: Session, _: str) -> Answered:
     """Searches a gallery by a picture or by regions of it."""
     check_count(options.k)
-    galleries = _galleries(options, session)
-    try:
+    with closing(_galleries(options, session)) as galleries:
         space = _space(galleries, options, session)
         marked = _regions(galleries, options, space)
         labels = tuple(options.label) if options.label else None
         answer = galleries.search(Asked(options.image, options.gallery, space.name, marked, labels), options.k)
         told = search_json(answer, maps=options.out is not None)
         return _written(options, told, "search", lambda: {"search.html": search_sheet(galleries, answer)})
-    finally:
-        galleries.close()
 
 
 def classes(options: argparse.Namespace, session: Session, _: str) -> Answered:
     """A gallery's classes, one class's members, or the classes nearest to a picture."""
-    galleries = _galleries(options, session)
-    try:
+    with closing(_galleries(options, session)) as galleries:
         space = _space(galleries, options, session)
         if options.image is not None:
             return _written(options, belongs_json(galleries, space, options.image), "classes", dict)
@@ -78,14 +72,11 @@ def classes(options: argparse.Namespace, session: Session, _: str) -> Answered:
             )
         told = classes_json(galleries, space)
         return _written(options, told, "classes", lambda: {"classes.html": _matrix(galleries, space)})
-    finally:
-        galleries.close()
 
 
 def curves(options: argparse.Namespace, session: Session, _: str) -> Answered:
     """Mean contribution curves of everything the gallery was indexed with, or of what is named."""
-    galleries = _galleries(options, session)
-    try:
+    with closing(_galleries(options, session)) as galleries:
         first = _space(galleries, options, session)
         named = options.network or options.pooling
         spaces = [space for space in galleries.spaces(options.gallery) if not named or space == first]
@@ -96,20 +87,15 @@ def curves(options: argparse.Namespace, session: Session, _: str) -> Answered:
             for kind, curve in galleries.curves(space, options.pairs, options.seed).items()
         }
         return _written(options, curves_json(drawn), "curves", lambda: {"curves.html": _page(mean_curve_figure(drawn))})
-    finally:
-        galleries.close()
 
 
 def check(options: argparse.Namespace) -> Answered:
     """Runs the store's contract on the embedded store or on a server: each check's seconds."""
-    store = open_index(options.galleries / "index", options.index_url)
     passed = {}
-    try:
+    with closing(open_index(options.galleries / "index", options.index_url)) as store:
         for name, seconds in check_store(store):
             print(f"{name}: passed in {seconds:.2f} s", file=sys.stderr, flush=True)
             passed[name] = seconds
-    finally:
-        store.close()
     return {"store": options.index_url or str(options.galleries / "index"), "passed": passed}
 
 

@@ -16,15 +16,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import model_zoo
+from simvis_core import open_picture
+from simvis_core.classes import class_map, class_members
 from simvis_core.edge_index import EdgeIndex
 from simvis_core.errors import SimvisError
+from simvis_core.gallery import open_gallery
 from simvis_core.index import Row, Space, copied
+from simvis_core.indexing import index_pictures
+from simvis_core.listing import listed
 from simvis_core.milvus_index import LIMIT, MilvusIndex
+from simvis_core.regions import Box, Point, region_weights
+from simvis_core.search import embedding_of
 from simvis_core.store_check import CHECKS, GALLERY
 from simvis_core.stores import open_index
 from tests.simvis_core.test_index import SPACE, facts, rows, shares_of_the_cosine
 
 LOCALHOST = "127.0.0.1"
+PICTURES = Path(__file__).parents[2] / "sample_data" / "pictures"
 KINDS = {"exact": 10**6, "graph": 1000}  # rows from which a graph is built
 STARTED = 120  # seconds that a server may take
 # It looks only each second whether a collection is loaded, and each half minute whether a node is gone.
@@ -274,6 +283,37 @@ def test_a_space_goes_to_the_server_and_comes_back(index, space, tmp_path):
 
 def test_scores_are_shares_of_the_cosine(index, space):
     shares_of_the_cosine(index, space)
+
+
+@pytest.mark.network
+def test_laws_11_and_12_on_photographs_kept_by_the_server(index, tmp_path):
+    net = model_zoo.load("efficientnet_lite0")
+    gallery = open_gallery("photographs", tmp_path, index, create=True)
+    for name in ("taj_mahal", "eiffel_tower"):
+        (tmp_path / "photographs" / name).mkdir(parents=True)
+        for file in (PICTURES / name).iterdir():
+            (tmp_path / "photographs" / name / file.name).symlink_to(file)
+    *_, last = index_pictures(gallery, listed(tmp_path / "photographs"), [net], 224)
+    assert last.added == 6
+    space = gallery.space(net, 224, "whole")
+    view = net.view(open_picture(PICTURES / "taj_mahal" / "taj_mahal_1.jpg"))
+    picture = net.decompose(view.pixels)
+    try:
+        marked = [Box(0.3, 0.2, 0.4, 0.4), Box(0.0, 0.8, 1.0, 0.2, -1), Point(0.5, 0.3)]
+        weights = region_weights(marked, view.size, picture.grid)
+        for hit in index.search(space, picture.region_query(weights).numpy(), 6):
+            [row] = index.scan(space, [hit.row.id], embeddings=True)
+            map = picture.similarity_map(embedding_of(row))
+            assert hit.score == pytest.approx(float((weights * map).sum()), abs=2e-5)
+        everywhere = picture.region_query(region_weights([Box(0, 0, 1, 1)], view.size, picture.grid))
+        both = [index.search(space, query.numpy(), 6) for query in (everywhere, picture.embedding)]
+        assert [hit.row.id for hit in both[0]] == [hit.row.id for hit in both[1]]  # this network has no bias
+        members = class_members(index, space, "taj_mahal")
+        own = next(at for at, row in enumerate(members.rows) if row.file.endswith("taj_mahal_1.jpg"))
+        total = float(class_map(picture, members.others(own)).sum()) + float(picture.bias @ members.others(own))
+        assert total == pytest.approx(float(members.scores[own].sum() - 1), abs=2e-5)
+    finally:
+        gallery.delete()
 
 
 def test_a_space_that_another_client_dropped_is_told_once(server, index, space):
