@@ -179,7 +179,7 @@ def test_what_cannot_be_searched_for_is_said_and_the_page_works(seeker, tmp_path
 def test_classes_members_a_picture_from_outside_and_curves(seeker, offered):
     seeker.page.get_by_role("tab", name="Classes").click()
     members = seeker.at("#members .grid")
-    expect(members).to_have_attribute("data-count", "12")
+    expect(members).to_have_attribute("data-count", re.compile("12|24|28"))  # further pages come as the end nears
     expect(seeker.at("#class_status")).to_contain_text("28 pictures with a mean score of")
     expect(seeker.at("#members .hit canvas").first).to_be_attached()
     seeker.choose("#class_label", "taj_mahal (3)")
