@@ -4,7 +4,8 @@
 import model_zoo.operators  # noqa: F401  (timm cannot be imported before it)
 
 # isort: on
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import timm
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from model_zoo.anatomy import Anatomy, Created
 from model_zoo.known_layers import chain, known
 from model_zoo.trunks import ClassTokenTrunk, MapTrunk, OwnTrunk, TokenTrunk
-from simvis_core.attention import Heads, LastBlock
+from simvis_core.attention import Heads, LastBlock, Looking
 
 # How a family is told to take views of any size; a network without the option refuses its name.
 _ANY_SIZE: tuple[dict[str, Any], ...] = (
@@ -80,7 +81,11 @@ def anatomy(network: nn.Module, probe: Tensor) -> Anatomy:
     if getattr(network, "global_pool", None) == "token" and isinstance(trunk, TokenTrunk) and trunk.prefix:
         last = _last_block(network)
         return Anatomy(
-            ClassTokenTrunk(network, trunk.prefix, last), ("token", *poolings), _heads(network), fallback, network
+            ClassTokenTrunk(network, trunk.prefix, last, _lookings(network)),
+            ("token", *poolings),
+            _heads(network),
+            fallback,
+            network,
         )
     return Anatomy(trunk, poolings, _heads(network), fallback, network)
 
@@ -94,7 +99,7 @@ def _token_trunk(network: nn.Module, output: Tensor) -> TokenTrunk:
     """The number of prefix tokens as the network says, else the one that leaves a square of cells."""
     said = getattr(network, "num_prefix_tokens", None)
     squares = (prefix for prefix in range(6) if ((output.shape[1] - prefix) ** 0.5).is_integer())
-    return TokenTrunk(network, said if said is not None else next(squares, 0))
+    return TokenTrunk(network, said if said is not None else next(squares, 0), _lookings(network))
 
 
 def _heads(network: nn.Module) -> tuple[nn.Sequential | None, ...]:
@@ -118,23 +123,40 @@ def _last_block(network: nn.Module) -> LastBlock | None:
     if not isinstance(network, VisionTransformer) or len(network.blocks) < 2:
         return None
     block = network.blocks[-1]
-    if type(block) is not Block or type(block.attn) is not Attention:
+    if not _plain(block):
         return None
     attention: Any = block.attn
-    if attention.gate is not None or not isinstance(attention.norm, nn.Identity):
-        return None
     norm = known(network.norm)
     mlp = chain([block.norm2, *block.mlp.children(), block.ls2])
     assert mlp is not None
     return LastBlock(
-        known(block.norm1)[0], _attend(attention), attention.proj, block.ls1, mlp, norm[0] if norm else nn.Identity()
+        known(block.norm1)[0], _Attend(attention), attention.proj, block.ls1, mlp, norm[0] if norm else nn.Identity()
     )
 
 
-def _attend(attention: Attention) -> Callable[[Tensor], Heads]:
-    def attend(tokens: Tensor) -> Heads:
+def _plain(block: nn.Module) -> bool:
+    """Whether a block is the plain pre-norm one, with attention that `_Attend` follows."""
+    if type(block) is not Block or type(block.attn) is not Attention:
+        return False
+    attention: Any = block.attn
+    return attention.gate is None and isinstance(attention.norm, nn.Identity)
+
+
+def _lookings(network: nn.Module) -> tuple[Looking, ...]:
+    """Norm and attention of every block of a plain vision transformer; none of one with any other block."""
+    if not isinstance(network, VisionTransformer) or not all(map(_plain, network.blocks)):
+        return ()
+    return tuple((known(block.norm1)[0], _Attend(block.attn)) for block in network.blocks)
+
+
+@dataclass(frozen=True)
+class _Attend:
+    """A layer's queries, keys and values. An object, so that a copy of the network takes its own layer along."""
+
+    attention: Any
+
+    def __call__(self, tokens: Tensor) -> Heads:
+        attention = self.attention
         split = attention.qkv(tokens).unflatten(1, (3, attention.num_heads, attention.head_dim))
         queries, keys, values = split.permute(1, 2, 0, 3)
         return attention.q_norm(queries) * attention.scale, attention.k_norm(keys), values
-
-    return attend

@@ -4,7 +4,7 @@
 import model_zoo.operators  # noqa: F401  (torchvision cannot be imported before it)
 
 # isort: on
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,7 +17,7 @@ from torchvision.models.vision_transformer import EncoderBlock, VisionTransforme
 from model_zoo.anatomy import Anatomy, Created
 from model_zoo.known_layers import chain, known
 from model_zoo.trunks import TorchvisionViT, TracedTrunk
-from simvis_core.attention import Heads, LastBlock
+from simvis_core.attention import Heads, LastBlock, Looking
 
 _POOLS = (torch.mean, functional.adaptive_avg_pool2d)
 
@@ -86,7 +86,7 @@ def _facts(network: nn.Module | None, weights: Any) -> dict[str, Any]:
 def anatomy(network: nn.Module, _: Tensor) -> Anatomy:
     """Candidates for features, pooling and head, by tracing the network up to its last global pooling."""
     if isinstance(network, VisionTransformer):
-        trunk: nn.Module = TorchvisionViT(network, _last_block(network))
+        trunk: nn.Module = TorchvisionViT(network, _last_block(network), _lookings(network))
         return Anatomy(trunk, ("token",), (None,), network, network)
     graph = _Tracer().trace(network)
     pools = [node for node in graph.nodes if _is_pool(node, network)]
@@ -131,15 +131,23 @@ def _last_block(network: VisionTransformer) -> LastBlock:
     assert mlp is not None
     attention = block.self_attention
     return LastBlock(
-        known(block.ln_1)[0], _attend(attention), attention.out_proj, nn.Identity(), mlp, known(network.encoder.ln)[0]
+        known(block.ln_1)[0], _Attend(attention), attention.out_proj, nn.Identity(), mlp, known(network.encoder.ln)[0]
     )
 
 
-def _attend(attention: nn.MultiheadAttention) -> Callable[[Tensor], Heads]:
-    def attend(tokens: Tensor) -> Heads:
+def _lookings(network: VisionTransformer) -> tuple[Looking, ...]:
+    return tuple((known(block.ln_1)[0], _Attend(block.self_attention)) for block in network.encoder.layers)
+
+
+@dataclass(frozen=True)
+class _Attend:
+    """A layer's queries, keys and values. An object, so that a copy of the network takes its own layer along."""
+
+    attention: nn.MultiheadAttention
+
+    def __call__(self, tokens: Tensor) -> Heads:
+        attention = self.attention
         packed = functional.linear(tokens, attention.in_proj_weight, attention.in_proj_bias)
         split = packed.unflatten(1, (3, attention.num_heads, attention.head_dim))
         queries, keys, values = split.permute(1, 2, 0, 3)
         return queries * attention.head_dim**-0.5, keys, values
-
-    return attend

@@ -12,7 +12,7 @@ import model_zoo.operators  # noqa: F401  (timm cannot be imported before it)
 from timm.layers import resample_abs_pos_embed
 from torch import Tensor, fx, nn
 
-from simvis_core.attention import LastBlock, class_token_parts
+from simvis_core.attention import LastBlock, Looking, attention_weights, class_token_parts
 from simvis_core.network import Activations
 
 
@@ -46,10 +46,10 @@ class TracedTrunk(nn.Module):
 class TokenTrunk(nn.Module):
     """A timm network that ends in tokens (B, N, C): those behind the ``prefix`` are the cells, row by row."""
 
-    def __init__(self, network: nn.Module, prefix: int) -> None:
+    def __init__(self, network: nn.Module, prefix: int, lookings: tuple[Looking, ...] = ()) -> None:
         super().__init__()
         self.network: Any = network
-        self.prefix = prefix
+        self.prefix, self.lookings = prefix, lookings
 
     def forward(self, pixels: Tensor) -> Tensor:
         return self.arranged(self.network.forward_features(pixels), pixels)
@@ -58,16 +58,22 @@ class TokenTrunk(nn.Module):
         """The network's own output as (B, C, H, W)."""
         return as_grid(output[:, self.prefix :], pixels)
 
+    def attentions(self, pixels: Tensor) -> Tensor | None:
+        """Every block's attention for one picture (L, heads, N, N); None where a block is of another kind."""
+        return timm_attentions(self.network, self.lookings, pixels)
+
 
 class ClassTokenTrunk(nn.Module):
     """The same with the class token beside the cells, and the tokens before the last block where that can be split."""
 
     inner_pooling = "token"
 
-    def __init__(self, network: nn.Module, prefix: int, last: LastBlock | None) -> None:
+    def __init__(
+        self, network: nn.Module, prefix: int, last: LastBlock | None, lookings: tuple[Looking, ...] = ()
+    ) -> None:
         super().__init__()
         self.network: Any = network
-        self.prefix, self.last = prefix, last
+        self.prefix, self.last, self.lookings = prefix, last, lookings
 
     def forward(self, pixels: Tensor) -> Activations:
         tokens, carried = self._run(pixels)
@@ -89,29 +95,39 @@ class ClassTokenTrunk(nn.Module):
             return None
         return token_parts(self.last, self.prefix, activations)
 
+    def attentions(self, pixels: Tensor) -> Tensor | None:
+        """Every block's attention for one picture (L, heads, N, N); None where a block is of another kind."""
+        return timm_attentions(self.network, self.lookings, pixels)
+
 
 class TorchvisionViT(nn.Module):
     """torchvision's VisionTransformer for any view of whole patches; its position embeddings are resampled."""
 
     inner_pooling, prefix = "token", 1
 
-    def __init__(self, network: nn.Module, last: LastBlock) -> None:
+    def __init__(self, network: nn.Module, last: LastBlock, lookings: tuple[Looking, ...] = ()) -> None:
         super().__init__()
         self.network: Any = network
-        self.last = last
+        self.last, self.lookings = last, lookings
 
     def forward(self, pixels: Tensor) -> Activations:
-        encoder = self.network.encoder
-        patches = self.network.conv_proj(pixels)
-        cells = patches.flatten(2).transpose(1, 2)
-        first = self.network.class_token.expand(len(pixels), -1, -1)
-        tokens = torch.cat([first, cells], dim=1)
-        tokens = tokens + resample_abs_pos_embed(encoder.pos_embedding, list(patches.shape[2:]))
+        encoder, tokens = self.network.encoder, self._tokens(pixels)
         *before, last = encoder.layers
         for block in before:
             tokens = block(tokens)
         after = encoder.ln(last(tokens))
         return Activations(as_grid(after[:, 1:], pixels), after[:, 0], tokens)
+
+    def _tokens(self, pixels: Tensor) -> Tensor:
+        patches = self.network.conv_proj(pixels)
+        cells = patches.flatten(2).transpose(1, 2)
+        first = self.network.class_token.expand(len(pixels), -1, -1)
+        tokens = torch.cat([first, cells], dim=1)
+        return tokens + resample_abs_pos_embed(self.network.encoder.pos_embedding, list(patches.shape[2:]))
+
+    def attentions(self, pixels: Tensor) -> Tensor:
+        """Every block's attention for one picture (L, heads, N, N)."""
+        return block_attentions(self.lookings, self.network.encoder.layers, self._tokens(pixels))
 
     def inner_parts(self, activations: Activations) -> tuple[Tensor, Tensor] | None:
         """What each cell's value brought into the class token by the last block, and the rest."""
@@ -132,6 +148,23 @@ class OwnTrunk(nn.Module):
         output = network.forward_features(pixels)
         pooled = network.forward_head(output, pre_logits=True)
         return Activations(self.trunk.arranged(output, pixels), pooled)
+
+
+def timm_attentions(network: Any, lookings: tuple[Looking, ...], pixels: Tensor) -> Tensor | None:
+    """The attention of every block of timm's plain vision transformer for one picture, or None without its blocks."""
+    if not lookings:
+        return None
+    tokens = network.norm_pre(network.patch_drop(network._pos_embed(network.patch_embed(pixels))))
+    return block_attentions(lookings, network.blocks, tokens)
+
+
+def block_attentions(lookings: tuple[Looking, ...], blocks: nn.Module, tokens: Tensor) -> Tensor:
+    """Each block's attention (L, heads, N, N) as the tokens (1, N, C) of one picture pass through."""
+    found = []
+    for looking, block in zip(lookings, blocks, strict=True):  # type: ignore[call-overload]
+        found.append(attention_weights(looking, tokens[0]))
+        tokens = block(tokens)
+    return torch.stack(found)
 
 
 def token_parts(last: LastBlock, prefix: int, activations: Activations) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Which tokens a transformer's class token gathered: its last block, split over the tokens it attends to."""
+"""Where a transformer's tokens look: its last block split over the tokens it attends to, and all blocks rolled out."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from simvis_core.heads import HeadSplit, split_head
 
 Heads = tuple[Tensor, Tensor, Tensor]
+Looking = tuple[nn.Module, Callable[[Tensor], Heads]]  # a block's norm, and its queries, keys and values
 
 
 @dataclass(frozen=True)
@@ -58,3 +59,22 @@ def _split(mlp: nn.Sequential, x: Tensor) -> HeadSplit:
     if split.verdict != "black box":
         return split
     return HeadSplit(torch.zeros_like, mlp(x[None])[0], "black box")
+
+
+def rollout(attentions: Float[Tensor, "L heads N N"], reader: Float[Tensor, " N"]) -> Float[Tensor, " N"]:
+    """How much of each input token reaches what the reader sums up, 0 to 1; the parts sum to the reader's.
+
+    Heads are averaged, half of each block is its skip connection, and the blocks are multiplied (Abnar & Zuidema 2020,
+    attention rollout). It knows nothing of a query. ``reader`` is 1 at the class token, or a mean over cells.
+    """
+    flow = reader
+    for block in reversed(attentions.mean(1)):
+        flow = (flow @ block + flow) / 2
+    return flow
+
+
+def attention_weights(looking: Looking, tokens: Float[Tensor, "N C"]) -> Float[Tensor, "heads N N"]:
+    """A block's attention on the tokens that enter it; each row sums to 1."""
+    before, attend = looking
+    queries, keys, _ = attend(before(tokens))
+    return torch.softmax(queries @ keys.transpose(1, 2), dim=-1)

@@ -93,6 +93,12 @@ class Preprocess:
         sized = image.resize((width, height), Image.Resampling[self.resampling.upper()], box=box)
         return View(image, self._pixels(sized), box)
 
+    def picture(self, pixels: Float[Tensor, "3 h w"]) -> Image.Image:
+        """Preprocessed pixels as a picture again; what lies outside 0..1 is held to it."""
+        mean, std = (torch.tensor(values).to(pixels)[:, None, None] for values in (self.mean, self.std))
+        colours = ((pixels * std + mean).clamp(0, 1) * 255).round().to(torch.uint8)
+        return Image.fromarray(colours.permute(1, 2, 0).cpu().numpy())
+
     def whole_cells(self, short_side: int) -> int:
         """The short side nearest to the one asked for that this network takes, in pixels."""
         return max(1, min(MAX_CELLS, round(short_side / self.stride))) * self.stride

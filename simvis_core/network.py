@@ -113,7 +113,11 @@ class EmbeddingNetwork:
 
     def raw_embedding(self, pixels: Float[Tensor, "B 3 h w"]) -> Float[Tensor, "B D"]:
         """The embeddings before the unit norm, through which gradients flow; raises as `activations` does."""
-        return self._project(self._pooled(self._run(pixels)))
+        return self.raw_from(self._run(pixels))
+
+    def raw_from(self, activations: Activations) -> Float[Tensor, "B D"]:
+        """The same from activations of a batch: pooling and head only, through which gradients flow."""
+        return self._project(self._pooled(activations))
 
     def _run(self, pixels: Tensor) -> Activations:
         weight = next(self.backbone.parameters(), pixels)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Generator, Iterator
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -32,44 +32,56 @@ class Masks(NamedTuple):
     weights: Float[Tensor, "N H W"]
 
 
-def sliding_windows(size: tuple[int, int], grid: tuple[int, int]) -> tuple[int, Iterator[Masks]]:
-    """How many, and in batches: windows that hide ``WINDOW`` of the short side, half a window apart.
+def sliding_windows(
+    size: tuple[int, int], grid: tuple[int, int], side: int | None = None, step: int | None = None
+) -> tuple[int, Iterator[Masks]]:
+    """How many, and in batches: windows that hide ``side`` cells of a grid, ``step`` cells apart.
 
-    They reach over the edges, so that a cell at the edge is hidden as often as one in the middle; windows are whole
-    cells, so that what is hidden and what is drawn lie on each other exactly. The weight is what is hidden.
+    Without them, ``WINDOW`` of the short side, half a window apart. They reach over the edges, so that a cell at the
+    edge is hidden as often as one in the middle; windows are whole cells, so that what is hidden and what is drawn lie
+    on each other exactly. The weight is what is hidden.
     """
-    side = max(1, round(WINDOW * min(grid)))
-    step = max(1, round(side / 2))
+    side = max(1, round(WINDOW * min(grid))) if side is None else side
+    step = max(1, round(side / 2)) if step is None else step
     rows, columns = (range(step - side, cells, step) for cells in grid)
     corners = [(row, column) for row in rows for column in columns]
     hidden = torch.zeros(len(corners), *grid)
     for mask, (row, column) in zip(hidden, corners, strict=True):
         mask[max(row, 0) : row + side, max(column, 0) : column + side] = 1
-    return len(corners), (Masks(1 - _blocks(part, size), part) for part in hidden.split(_batch(size)))
+    return len(corners), (Masks(1 - _blocks(part, size), part) for part in hidden.split(batch_of(size)))
 
 
 def rise_masks(
-    size: tuple[int, int], grid: tuple[int, int], count: int = RISE_MASKS, seed: int = 0
+    size: tuple[int, int],
+    grid: tuple[int, int],
+    count: int = RISE_MASKS,
+    seed: int = 0,
+    cells: int = RISE_CELLS,
+    chance: float = RISE_SHOWN,
 ) -> tuple[int, Iterator[Masks]]:
     """How many, and in batches: random coarse masks, enlarged bilinearly and shifted at random (Petsiuk 2018, RISE).
 
-    ``RISE_CELLS`` cells on the short side, each shown with a chance of one half; the same seed gives the same masks.
+    ``cells`` of them on the short side, each shown with a ``chance``; the same seed gives the same masks.
     The weight is what is shown of the cell.
 
     Raises SimvisError for a count outside 1..20000.
     """
+    check_count(count)
+    return count, _rise_batches(size, grid, count, torch.Generator().manual_seed(seed), min(size) / cells, chance)
+
+
+def check_count(count: int) -> None:
+    """Raises SimvisError for a number of masks outside 1..20000."""
     if not 1 <= count <= MAX_MASKS:
         raise SimvisError(f"{count} masks", f"1 to {MAX_MASKS}", "choose a number in that range")
-    return count, _rise_batches(size, grid, count, torch.Generator().manual_seed(seed))
 
 
 def _rise_batches(
-    size: tuple[int, int], grid: tuple[int, int], count: int, generator: torch.Generator
+    size: tuple[int, int], grid: tuple[int, int], count: int, generator: torch.Generator, cell: float, chance: float
 ) -> Iterator[Masks]:
-    cell = min(size) / RISE_CELLS
     coarse = [math.ceil(side / cell) for side in size]
-    for number in torch.arange(count).split(_batch(size)):
-        shown = (torch.rand(len(number), 1, coarse[0] + 1, coarse[1] + 1, generator=generator) < RISE_SHOWN).float()
+    for number in torch.arange(count).split(batch_of(size)):
+        shown = (torch.rand(len(number), 1, coarse[0] + 1, coarse[1] + 1, generator=generator) < chance).float()
         large = torch.nn.functional.interpolate(
             shown, size=[math.ceil((cells + 1) * cell) for cells in coarse], mode="bilinear", align_corners=False
         )[:, 0]
@@ -139,16 +151,24 @@ def map_grid(network: EmbeddingNetwork, pixels: Float[Tensor, "3 h w"], activati
     return max(1, height // network.preprocess.stride), max(1, width // network.preprocess.stride)
 
 
-def finished(steps: Generator[Progress, None, Result], progress: Callable[[int, int], None] | None = None) -> Result:
-    """The result of a drawing, run to its end; ``progress`` is told how far it is."""
+def batch_of(size: tuple[int, int]) -> int:
+    """How many masked pictures of a size are run at once."""
+    return max(1, BATCH_PIXELS // (size[0] * size[1]))
+
+
+def finished(steps: Generator[Any, None, Result], progress: Callable[[int, int], None] | None = None) -> Result:
+    """What a generator of steps comes to, run to its end; ``progress`` is told how far it is.
+
+    For that its steps begin with how many of how many are done.
+    """
     while True:
         try:
-            done, count = next(steps)
+            step = next(steps)
         except StopIteration as end:
             result: Result = end.value
             return result
         if progress is not None:
-            progress(done, count)
+            progress(step[0], step[1])
 
 
 def _estimate(whole: Tensor, cells: Tensor, method: Method) -> Decomposition:
@@ -162,10 +182,6 @@ def _blocks(cells: Float[Tensor, "N H W"], size: tuple[int, int]) -> Float[Tenso
 
 def _size(pixels: Tensor) -> tuple[int, int]:
     return pixels.shape[-2], pixels.shape[-1]
-
-
-def _batch(size: tuple[int, int]) -> int:
-    return max(1, BATCH_PIXELS // (size[0] * size[1]))
 
 
 # What a manifest says of each method, so that its maps can be made again.

@@ -302,3 +302,127 @@ def class_token_terms(tokens, block):
         for term, power, value in zip(terms, powers, values, strict=True):
             term[part] = [power / sum(powers) * v for v in value[part]]
     return [linear(term, block["wo"], [0.0] * len(block["wo"])) for term in terms]
+
+
+# Explainers of any network: hidden windows, random masks, gradients by differences
+
+
+def lattice_row(pixel, pixels, cells):
+    """Which of the equal steps a pixel's centre lies in."""
+    return math.floor((pixel + 0.5) * cells / pixels)
+
+
+def window_map(loss, pixels, lattice, side, step):
+    """Zeiler 2014: for each place of the lattice the mean loss over all windows that hide it; hidden is 0 (grey)."""
+    losses = {place: [] for place in np.ndindex(*lattice)}
+    for top in range(step - side, lattice[0], step):
+        for left in range(step - side, lattice[1], step):
+            window = top, left, side
+            lost = loss(without_window(pixels, lattice, window))
+            for place, values in losses.items():
+                values.extend([lost] * in_window(*place, window))
+    return np.array([math.fsum(values) / len(values) for values in losses.values()]).reshape(lattice)
+
+
+def without_window(pixels, lattice, window):
+    _, height, width = pixels.shape
+    hidden = pixels.clone()
+    for i in range(height):
+        for j in range(width):
+            if in_window(lattice_row(i, height, lattice[0]), lattice_row(j, width, lattice[1]), window):
+                hidden[:, i, j] = 0
+    return hidden
+
+
+def in_window(row, column, window):
+    top, left, side = window
+    return top <= row < top + side and left <= column < left + side
+
+
+def correlation_map(masks, scores):
+    """Lu 2024 (CorrRISE): at each pixel Pearson's correlation of the masks' values there with the scores."""
+    result = np.zeros(masks[0].shape)
+    for place in np.ndindex(*result.shape):
+        values = [float(mask[place]) for mask in masks]
+        if min(values) < max(values):
+            result[place] = np.corrcoef(values, scores)[0, 1]
+    return result
+
+
+def gradient_by_differences(function, at, step=1e-5):
+    """Central differences, one entry at a time."""
+    gradient = np.zeros(at.shape)
+    for place in np.ndindex(*at.shape):
+        moved = []
+        for sign in (1, -1):
+            other = at.clone()
+            other[place] += sign * step
+            moved.append(float(function(other)))
+        gradient[place] = (moved[0] - moved[1]) / (2 * step)
+    return gradient
+
+
+def grad_cam_map(gradient, features):
+    """Selvaraju 2017, eq. 1-2 without the ReLU: channels weighted by their mean gradient."""
+    weights = avg_pool(gradient)
+    return _map_of(features, lambda cell: dot(weights, features[:, cell[0], cell[1]]))
+
+
+def hires_cam_map(gradient, features):
+    """Draelos 2020, eq. 5: the gradient of each place times the features there."""
+    return _map_of(features, lambda cell: dot(gradient[:, cell[0], cell[1]], features[:, cell[0], cell[1]]))
+
+
+def integrated_gradients_map(score, pixels, steps):
+    """Sundararajan 2017, eq. 3, from a picture of zeros by the midpoint rule, summed over the colours."""
+    total = torch.zeros_like(pixels)
+    for step in range(steps):
+        at = (pixels * (step + 0.5) / steps).requires_grad_()
+        total += torch.autograd.grad(score(at), at)[0]
+    return (pixels * total / steps).sum(0)
+
+
+def gaussian_at(channel, row, column, sigma, reach):
+    """A Gaussian mean around one pixel; beyond the edge stands the edge's own pixel."""
+    total = weights = 0.0
+    for i in range(-reach, reach + 1):
+        for j in range(-reach, reach + 1):
+            held = min(max(row + i, 0), len(channel) - 1), min(max(column + j, 0), len(channel[0]) - 1)
+            weight = math.exp(-(i * i + j * j) / (2 * sigma**2))
+            total, weights = total + weight * float(channel[held[0]][held[1]]), weights + weight
+    return total / weights
+
+
+def total_variation(mask, power):
+    """Fong & Vedaldi 2017: the mean of |difference of neighbours|^power down, and the same across."""
+    rows, columns = mask.shape
+    down = [abs(mask[r + 1, c] - mask[r, c]) ** power for r in range(rows - 1) for c in range(columns)]
+    across = [abs(mask[r, c + 1] - mask[r, c]) ** power for r in range(rows) for c in range(columns - 1)]
+    return sum(math.fsum(part) / len(part) for part in (down, across) if part)
+
+
+def adam(gradient_of, start, steps, rate, held):
+    """Kingma & Ba 2015, algorithm 1, with its default numbers; ``held`` puts what it moved back into range."""
+    at, first, second = start.copy(), np.zeros(start.shape), np.zeros(start.shape)
+    for step in range(1, steps + 1):
+        gradient = gradient_of(at)
+        first, second = 0.9 * first + 0.1 * gradient, 0.999 * second + 0.001 * gradient**2
+        at = held(at - rate * (first / (1 - 0.9**step)) / (np.sqrt(second / (1 - 0.999**step)) + 1e-8))
+    return at
+
+
+def rollout_map(attentions, reader):
+    """Abnar & Zuidema 2020, eq. 1-2: A' = (A + I) / 2 with heads averaged, multiplied from the last block down."""
+    tokens = len(reader)
+    flow = [float(r) for r in reader]
+    for block in range(len(attentions) - 1, -1, -1):
+        mixed = [
+            [
+                0.5 * math.fsum(float(head[i][j]) for head in attentions[block]) / len(attentions[block])
+                + 0.5 * (i == j)
+                for j in range(tokens)
+            ]
+            for i in range(tokens)
+        ]
+        flow = [math.fsum(flow[i] * mixed[i][j] for i in range(tokens)) for j in range(tokens)]
+    return np.array(flow)
