@@ -13,6 +13,7 @@ from torch import Tensor
 
 from simvis_core.colours import DEFAULT, paint
 from simvis_core.curves import MeanCurve
+from simvis_core.faithfulness import RemovalCurve
 from simvis_core.images import View
 
 MOST_NAMES = 48  # beside a matrix: more cannot be read
@@ -53,8 +54,8 @@ def contribution_figure(curves: Mapping[str, tuple[Float[Tensor, " D"], float]],
     return go.Figure({"data": traces, "layout": layout})  # one go: adding trace by trace validates all of it each time
 
 
-def score_figure(scores: Float[Tensor, "N N"], names: Sequence[str]) -> go.Figure:
-    """A matrix of scores as a heat map, names along both sides; what is NaN stays empty."""
+def score_figure(scores: Float[Tensor, "N N"], names: Sequence[str], unit: str = "score") -> go.Figure:
+    """A matrix of scores (or of another ``unit``) as a heat map, names along both sides; what is NaN stays empty."""
     values = [[None if math.isnan(value) else round(value, 4) for value in line] for line in scores.tolist()]
     places = list(range(len(names)))
     ticks = {"tickvals": places, "ticktext": [_short(name) for name in names], "fixedrange": True}
@@ -67,7 +68,7 @@ def score_figure(scores: Float[Tensor, "N N"], names: Sequence[str]) -> go.Figur
         "text": text,
         "hovertemplate": "%{text}: %{z:.3f}<extra></extra>",
         "colorscale": "Viridis",
-        "colorbar": {"title": {"text": "score"}, "thickness": 12},
+        "colorbar": {"title": {"text": unit}, "thickness": 12},
     }
     layout = _LAYOUT | {
         "height": 420,
@@ -108,6 +109,44 @@ def mean_curve_figure(curves: Mapping[str, MeanCurve], marked: int = PAPER_K) ->
     return go.Figure({"data": traces, "layout": layout})
 
 
+def removal_figure(curves: Mapping[str, Mapping[str, RemovalCurve]], faint: Sequence[str] = ()) -> go.Figure:
+    """Deletion and insertion curves beside each other, one line for each name in both; those of ``faint`` in grey.
+
+    ``curves`` maps a name to its curves by kind. The y axis is the score, on one scale.
+    """
+    traces: list[dict[str, object]] = []
+    colours, dashes = cycle(_LINES), cycle(("dash", "dot"))
+    for name, both in curves.items():
+        look = {"color": "#888888", "width": 1.5, "dash": next(dashes)} if name in faint else {"color": next(colours)}
+        for axis, kind in (("", "deletion"), ("2", "insertion")):
+            curve = both[kind]
+            traces.append(
+                {
+                    "type": "scatter",
+                    "mode": "lines",
+                    "name": _safe(name),
+                    "legendgroup": name,
+                    "showlegend": not axis,
+                    "xaxis": f"x{axis}",
+                    "yaxis": f"y{axis}",
+                    "x": [round(100 * share, 2) for share in curve.shares.tolist()],
+                    "y": [round(score, 5) for score in curve.scores.tolist()],
+                    "line": look,
+                    "hovertemplate": f"%{{x:.0f}} % of the pixels: %{{y:.3f}}<extra>{_safe(name)}</extra>",
+                }
+            )
+    layout = _LAYOUT | {
+        "height": 360,
+        "xaxis": {"title": {"text": "taken away (%)"}, "domain": [0, 0.47], **_AXIS},
+        "xaxis2": {"title": {"text": "put back (%)"}, "domain": [0.53, 1], **_AXIS},
+        "yaxis": {"title": {"text": "score"}, **_AXIS},
+        "yaxis2": {"anchor": "x2", "matches": "y", "showticklabels": False, **_AXIS},
+        "legend": {"orientation": "h", "y": -0.25, "bgcolor": "rgba(0,0,0,0)"},
+        "margin": {"l": 56, "r": 16, "t": 16, "b": 110},
+    }
+    return go.Figure({"data": traces, "layout": layout})
+
+
 def _faint(colour: str) -> str:
     red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
     return f"rgba({red},{green},{blue},0.13)"
@@ -135,7 +174,7 @@ def _curve(name: str, curve: np.ndarray, marked: int, unit: str, colour: str) ->
     return [both | line, both | point]
 
 
-_LINES = ("#2f6fdf", "#d9541e", "#1a936f", "#8e44ad")
+_LINES = ("#2f6fdf", "#d9541e", "#1a936f", "#8e44ad", "#c2185b", "#00838f", "#b8860b", "#5d4037")
 _AXIS = {"fixedrange": True, "gridcolor": "rgba(128,128,128,0.25)", "zeroline": False}
 _LAYOUT = {
     "paper_bgcolor": "rgba(0,0,0,0)",

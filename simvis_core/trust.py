@@ -1,0 +1,177 @@
+"""One explainer on one question, measured: its map, both curves, and whether it does better than chance."""
+
+import statistics
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from simvis_core.errors import SimvisError
+from simvis_core.explainers import EXPLAINERS, DrawnMap, check_parameters, drawing
+from simvis_core.faithfulness import KINDS, STEPS, Kind, RemovalCurve, removal_steps
+from simvis_core.fills import FILLS
+from simvis_core.masked_maps import Setting
+from simvis_core.pairs import PairExplanation, Side
+from simvis_core.question import Interim, Question
+from simvis_core.sanity import coarsened
+
+RANDOMS = 5  # random maps that a map is compared with
+SHOWN_CELLS = 28  # on the short side of a map on a screen
+SHOWN_QUANTILE = 0.99
+FLAT = 1e-6  # of the score
+CLEARLY = 2.0  # standard deviations of the random maps' gaps
+SETTINGS: tuple[Setting, ...] = ("fixed", "pair")
+MOST_SEED = 2**31 - 1
+Better = Literal["better than chance", "no better than the centre", "no better than chance", "worse than chance"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How a map is to be drawn and measured."""
+
+    explainer: str
+    setting: Setting = "fixed"
+    seed: int = 0
+    fill: str = "blur"
+    steps: int = STEPS
+    parameters: tuple[tuple[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """A drawn map with its insertion and deletion curve; ``passes`` and ``seconds`` of the drawing are in ``drawn``."""
+
+    asked: Asked
+    drawn: DrawnMap
+    insertion: RemovalCurve
+    deletion: RemovalCurve
+
+    @property
+    def gap(self) -> float:
+        """Insertion AUC less deletion AUC, in units of the score: the larger, the better the score follows the map.
+
+        It is how much higher the mean score is when the map's strongest pixels come first than when they go first; an
+        order of places drawn at random has a gap around 0.
+        """
+        return self.insertion.auc - self.deletion.auc
+
+    @property
+    def flat(self) -> bool:
+        """Whether taking away every pixel hardly moves the score, so that no order of places can matter."""
+        scores = torch.cat([self.insertion.scores, self.deletion.scores])
+        return bool(scores.max() - scores.min() < FLAT)
+
+
+@dataclass(frozen=True)
+class Part:
+    """How far a measurement is: in the drawing or in a curve; ``interim`` has the map so far while it is drawn."""
+
+    doing: Literal["drawing", "insertion", "deletion"]
+    interim: Interim
+
+
+Measuring = Generator[Part, None, Measured]
+
+
+def question_of(pair: PairExplanation, side: Side) -> Question:
+    """Why this side's picture scores with the other as it does; the pair's activations are reused.
+
+    Raises SimvisError for a side that is neither a nor b.
+    """
+    view, _, _ = pair.side(side)
+    reference, other, _ = pair.side("b" if side == "a" else "a")
+    known = pair.activations_a if side == "a" else pair.activations_b
+    bias = other.bias if other.method == "decomposition" else None
+    return Question(pair.network, view, other.embedding, bias, reference, known)
+
+
+def measuring(question: Question, asked: Asked, drawer: Question | None = None) -> Measuring:
+    """Draws the map, then measures it; step by step, so that others can take turns and a caller can stop.
+
+    ``drawer`` is the same question on a network through which gradients flow, for explainers that need them.
+
+    Raises SimvisError as `draw_map` and `removal_curve` do.
+    """
+    inside = asked.explainer in EXPLAINERS and EXPLAINERS[asked.explainer].looks_inside
+    drawing_on = drawer if drawer is not None and inside else question
+    steps = drawing(asked.explainer, drawing_on, asked.setting, asked.seed, **dict(asked.parameters))
+    while True:
+        try:
+            step = next(steps)
+        except StopIteration as end:
+            drawn: DrawnMap = end.value
+            break
+        yield Part("drawing", step)
+    curves = {}
+    for kind in KINDS:
+        curves[kind] = yield from _measured(question, drawn, asked, kind)
+    return Measured(asked, drawn, curves["insertion"], curves["deletion"])
+
+
+def _measured(question: Question, drawn: DrawnMap, asked: Asked, kind: Kind) -> Generator[Part, None, RemovalCurve]:
+    steps = removal_steps(question, drawn.map, kind, asked.fill, asked.steps, asked.seed)
+    while True:
+        try:
+            step = next(steps)
+        except StopIteration as end:
+            curve: RemovalCurve = end.value
+            return curve
+        yield Part(kind, step)
+
+
+def drawable(map: Float[Tensor, "H W"]) -> tuple[tuple[int, int], list[float], float]:
+    """A map for a screen: its grid, at most ``SHOWN_CELLS`` on the short side, its cells over the strongest, and that.
+
+    Cells go row by row, -1 to 1; the strongest value is in the explainer's own unit, before averaging to cells. Of a
+    map of pixels, where single ones stand out, the top 1 % of the cells share the end of the scale.
+    """
+    strongest, cells = float(map.abs().max()), coarsened(map, SHOWN_CELLS)
+    sizes = cells.abs().flatten()
+    most = float(sizes.quantile(SHOWN_QUANTILE) if cells.shape != map.shape else sizes.max())
+    most = most or float(sizes.max())  # of a map of a few pixels nearly all cells are 0
+    shares = (cells / most if most > 0 else cells).clamp(-1, 1).flatten().tolist()
+    return (cells.shape[0], cells.shape[1]), [round(share, 5) for share in shares], strongest
+
+
+def baselines(asked: Asked) -> list[Asked]:
+    """What a measurement stands beside: the centre, and random maps of several seeds, measured alike."""
+    alike = replace(asked, setting="fixed", parameters=())
+    centre = replace(alike, explainer="centre")
+    return [centre, *(replace(alike, explainer="random", seed=asked.seed + at) for at in range(RANDOMS))]
+
+
+def against_chance(gap: float, randoms: Sequence[float], centre: float) -> Better:
+    """How a gap compares with those of random maps and of the centre.
+
+    Better is clearly above the random maps: by more than twice their spread, and above each of them. Worse is clearly
+    below. With five random maps about one random map in fourteen passes for better: a verdict on one pair is a hint.
+    """
+    mean, spread = statistics.fmean(randoms), CLEARLY * (statistics.stdev(randoms) if len(randoms) > 1 else 0.0)
+    if gap < min(mean - spread, *randoms):
+        return "worse than chance"
+    if gap <= max(mean + spread, *randoms):
+        return "no better than chance"
+    return "better than chance" if gap > centre else "no better than the centre"
+
+
+def asked_of(
+    explainer: str, setting: str, seed: float | None, fill: str, steps: int = STEPS, **parameters: Any
+) -> Asked:
+    """How a map is to be measured, checked where it enters; "pair" counts for explainers that have that setting.
+
+    Raises SimvisError for an explainer, parameter, setting, fill or seed that there is not, and fewer than 2 steps.
+    """
+    entry = check_parameters(explainer, parameters)
+    for what, value, offered in (("setting", setting, SETTINGS), ("fill", fill, tuple(FILLS))):
+        if value not in offered:
+            raise SimvisError(f"{what} '{value}'", f"one of {', '.join(offered)}", "choose one of these")
+    number = 0 if seed is None else seed
+    if not (0 <= number <= MOST_SEED and number == int(number)):
+        raise SimvisError(f"seed {number:g}", f"a whole number from 0 to {MOST_SEED}", "choose one in that range")
+    if steps < 2:
+        raise SimvisError(f"{steps} steps", "at least 2", "take 51")
+    applies: Setting = "pair" if setting == "pair" and "pair" in entry.settings else "fixed"
+    return Asked(explainer, applies, int(number), fill, steps, tuple(sorted(parameters.items())))
