@@ -6,13 +6,14 @@ from typing import Any
 
 import gradio as gr
 
-from ui import classes, compare, samples, search
+from ui import classes, compare, samples, search, trust
 from ui.api import add_api
 from ui.galleries import Galleries
 from ui.gallery_api import add_gallery_api
 from ui.house import House
 from ui.links import LinkedPictures
 from ui.session import Session, Settings
+from ui.trust_api import add_trust_api
 
 CSS = (Path(__file__).parent / "page.css").read_text()
 TITLE = "SimVis: why do these two pictures match?"
@@ -27,6 +28,7 @@ def build_app(session: Session, link_folder: Path, galleries: Galleries) -> gr.B
         gr.HTML(INTRO, elem_id="intro")
         add_api(session)  # before the tabs: gradio numbers a name that one of their functions has already
         add_gallery_api(galleries)
+        add_trust_api(session)
         with gr.Tabs() as house.tabs:
             for name, build in TABS.items():
                 with gr.Tab(name, id=name) as tab:
@@ -58,4 +60,5 @@ TABS: dict[str, Callable[[House, gr.Tab], Any]] = {
     "Compare": _compare,
     "Search": search.build,
     "Classes": classes.build,
+    "Trust": trust.build,
 }

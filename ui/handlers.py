@@ -57,7 +57,7 @@ class Handlers:
         A black box's maps come later, by `draw`, unless they were drawn before.
         """
         asked: Asked = (image_a, image_b, backbone, pooling, exponent, short_side, framing, method)
-        self.session.ask(_visitor(request), asked)
+        self.session.ask(visitor_of(request), asked)
         if image_a is None or image_b is None:
             return [words.notice("Drop a picture into both places to compare them."), *EMPTY, link_pin, *CLEARED, ""]
         try:
@@ -72,7 +72,7 @@ class Handlers:
 
         It draws what the visitor asked for last, and ends when that is something else, or the visitor leaves.
         """
-        visitor, started = _visitor(request), time.monotonic()
+        visitor, started = visitor_of(request), time.monotonic()
         asked, nothing = self.session.asked(visitor), [gr.skip()] * (3 + len(EMPTY))
         yield nothing  # Gradio empties the outputs of a generator that yields nothing
         if asked is None or None in asked[:2]:
@@ -89,11 +89,11 @@ class Handlers:
 
     def _to_draw(self, pair: PairExplanation, asked: Asked) -> str:
         """Another text for each drawing that is to follow, which starts it; none for a pair that needs none."""
-        return uuid.uuid4().hex if self.session.needs_masks(pair, self._settings(*asked[2:])) else ""
+        return uuid.uuid4().hex if self.session.needs_masks(pair, self.settings(*asked[2:])) else ""
 
     def _drawing(self, image_a: str, image_b: str, *chosen: Any) -> Explaining:
         """The session's drawing; even the settings are read inside it, where a refusal is met."""
-        return (yield from self.session.drawing(image_a, image_b, self._settings(*chosen)))
+        return (yield from self.session.drawing(image_a, image_b, self.settings(*chosen)))
 
     def stop(
         self,
@@ -108,14 +108,14 @@ class Handlers:
         request: gr.Request | None = None,
     ) -> list[Any]:
         """Ends the visitor's drawing; the method goes back to the one whose map is shown."""
-        self.session.ask(_visitor(request), None)
+        self.session.ask(visitor_of(request), None)
         method = self._asked_pair([image_a, image_b, backbone, pooling, exponent, short_side, framing, method]).method
         said = words.notice("Stopped. The score stands; choose a method to draw its map after all.")
         return [said, IDLE[1], method if method in choices.METHODS else None]
 
     def leave(self, request: gr.Request) -> None:
         """Ends the drawing of a visitor who closes the page."""
-        self.session.ask(_visitor(request), None)
+        self.session.ask(visitor_of(request), None)
 
     def _shown(self, pair: PairExplanation, asked: Any, viewer: dict[str, Any], k: Any, link_pin: Any) -> list[Any]:
         image_a, image_b, _, _, exponent, _, framing, method = asked
@@ -276,9 +276,9 @@ class Handlers:
             raise gr.Error(str(error), print_exception=False) from error
 
     def _pair(self, image_a: str, image_b: str, *chosen: Any) -> PairExplanation:
-        return self.session.explain(image_a, image_b, self._settings(*chosen))
+        return self.session.explain(image_a, image_b, self.settings(*chosen))
 
-    def _settings(
+    def settings(
         self, backbone: str, pooling: str, exponent: float, short_side: int, framing: Any, method: str | None
     ) -> Settings:
         """The page offers three sizes; the network takes the nearest of whole cells."""
@@ -312,7 +312,8 @@ def _followed(steps: Explaining) -> Iterator[tuple[PairExplanation | None, int, 
         yield None, done, count
 
 
-def _visitor(request: gr.Request | None) -> str:
+def visitor_of(request: gr.Request | None) -> str:
+    """Whose page it is; nobody's outside a request."""
     return str(request.session_hash) if request else ""
 
 

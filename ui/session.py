@@ -4,7 +4,7 @@ import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,8 +24,13 @@ from simvis_core import (
     open_picture,
 )
 from simvis_core.explain import Explaining, default_method, explain_by
+from simvis_core.explainers import check_parameters
+from simvis_core.gradients import GRADIENT_ENGINES
 from simvis_core.images import Framing
+from simvis_core.pairs import Side
 from simvis_core.perturbation import MASKED, finished
+from simvis_core.question import Question
+from simvis_core.trust import Asked, Measured, Measuring, measuring, question_of
 from ui.cache import BoundedCache
 from ui.own_models import OwnModels
 from ui.zero_gpu import LentGpu, lent
@@ -35,6 +40,7 @@ Result = TypeVar("Result")
 MEBIBYTE = 2**20
 VISITORS = 10_000  # whose last question is remembered
 NETWORKS_LIMIT = 1536 * MEBIBYTE
+EAGER_TWINS = 4  # networks kept beside another engine's for their gradients; they share its weights
 
 
 @dataclass(frozen=True)
@@ -103,6 +109,8 @@ class Session:
         self._networks: BoundedCache[EmbeddingNetwork] = BoundedCache(NETWORKS_LIMIT, weight_bytes)
         self._seen: BoundedCache[Seen] = BoundedCache(features_limit, lambda seen: seen.bytes)
         self._drawn: BoundedCache[Any] = BoundedCache(features_limit // 8, lambda drawn: drawn.cells.nbytes)
+        self._measured: BoundedCache[Measured] = BoundedCache(features_limit // 8, _measured_bytes)
+        self._eager: BoundedCache[EmbeddingNetwork] = BoundedCache(EAGER_TWINS, lambda _: 1)
 
     def network(self, name: str) -> EmbeddingNetwork:
         """The network of a card, of a library's architecture or of one's own, on this session's device and engine.
@@ -174,6 +182,46 @@ class Session:
         """The explanation with all its maps; ``progress`` is told how far masks are. Raises as `explain` does."""
         return finished(self.drawing(file_a, file_b, settings), progress)
 
+    def question(self, file_a: str | Path, file_b: str | Path, settings: Settings, side: Side) -> Question:
+        """What explainers are asked about one picture of the pair. Raises SimvisError as `explain` does."""
+        return question_of(self._unmasked(file_a, file_b, settings)[0], side)
+
+    def measuring(
+        self, file_a: str | Path, file_b: str | Path, settings: Settings, side: Side, asked: Asked
+    ) -> Measuring:
+        """How faithful an explainer's map of one picture of the pair is, step by step, each in its turn.
+
+        What was measured before is given at once. Raises SimvisError as `explain` and `simvis_core.trust.measuring` do.
+        """
+        pair, seen = self._unmasked(file_a, file_b, settings)
+        key = _measured_key(pair, seen, side, asked)
+        held = self._measured.held(key)
+        if held is not None:
+            return held
+        question = question_of(pair, side)
+        drawer = (
+            replace(question, network=self.eager(settings))
+            if check_parameters(asked.explainer, {}).looks_inside
+            else None
+        )
+        measured = yield from self.in_turn(measuring(question, asked, drawer))
+        return self._measured.get(key, lambda: measured)
+
+    def measured(
+        self, file_a: str | Path, file_b: str | Path, settings: Settings, side: Side, asked: Asked
+    ) -> Measured | None:
+        """What `measuring` gave before, if it is still kept; nothing is drawn. Raises SimvisError as `explain` does."""
+        pair, seen = self._unmasked(file_a, file_b, settings)
+        return self._measured.held(_measured_key(pair, seen, side, asked))
+
+    def eager(self, settings: Settings) -> EmbeddingNetwork:
+        """The network on an engine through which gradients flow; it shares the weights. Raises as `network` does."""
+        network = self.network(settings.backbone)
+        if network.engine not in GRADIENT_ENGINES:
+            with self._turn:
+                network = self._eager.get(network.fingerprint, lambda: with_engine(network, "eager"))
+        return network.with_pooling(Pooling.parse(settings.pooling))
+
     def in_turn(self, steps: Generator[Step, None, Result]) -> Generator[Step, None, Result]:
         """The same steps, each in its turn among the forward passes, so that nobody waits for all of them."""
         while True:
@@ -210,8 +258,8 @@ class Session:
 
     @property
     def cached_bytes(self) -> int:
-        """Memory held for features and their pictures, and for drawn maps."""
-        return self._seen.bytes + self._drawn.bytes
+        """Memory held for features and their pictures, and for drawn and measured maps."""
+        return self._seen.bytes + self._drawn.bytes + self._measured.bytes
 
     def _unmasked(self, file_a: Any, file_b: Any, settings: Settings) -> tuple[PairExplanation, tuple[Seen, Seen]]:
         network = self.network(settings.backbone).with_pooling(Pooling.parse(settings.pooling))
@@ -244,6 +292,14 @@ class Session:
     def _check_room(self, architecture: str) -> None:
         """Before anything is downloaded or built: a stranger's choice must not take the machine's memory."""
         _check_bytes(architecture, architecture_bytes(architecture))
+
+
+def _measured_key(pair: PairExplanation, seen: tuple[Seen, Seen], side: Side, asked: Asked) -> tuple[Any, ...]:
+    return seen[0].key, seen[1].key, str(pair.network.pooling), side, asked
+
+
+def _measured_bytes(measured: Measured) -> int:
+    return int(measured.drawn.map.nbytes) + 4096
 
 
 def _check_bytes(name: str, needed: int) -> None:

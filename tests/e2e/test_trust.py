@@ -1,0 +1,102 @@
+"""The Trust tab: maps are drawn and measured, the score is watched while pixels go, a long drawing is stopped."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from simvis_core.trust import Asked, question_of
+from tests.e2e.visitor import PICTURES
+from ui.session import Settings
+
+pytestmark = [pytest.mark.browser, pytest.mark.network]
+CARD = "#map_cards article[data-name='{}']"
+
+
+@pytest.fixture
+def doubter(visitor):
+    """A visitor on the Trust tab."""
+    visitor.page.get_by_role("tab", name="Trust").click()
+    expect(visitor.at("#trust_pair b").first).to_be_visible()
+    return visitor
+
+
+def only(visitor, *titles):
+    """Chooses these explainers and no others."""
+    boxes = visitor.at("#explainers input")
+    for box in boxes.all():
+        box.uncheck()
+    for title in titles:
+        visitor.page.locator("#explainers label", has_text=re.compile(rf"^\s*{re.escape(title)} \(")).locator(
+            "input"
+        ).check()
+
+
+def end_of(steps):
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def test_two_maps_are_measured_and_the_score_is_watched_while_pixels_go(doubter, session):
+    assert "0.766" in doubter.text("#trust_pair")
+    only(doubter, "Decomposition", "Grad-CAM of the cosine")
+    doubter.at("#measure").click()
+    expect(doubter.at("#trust_table table")).to_be_visible(timeout=120_000)
+    expect(doubter.at(CARD.format("decomposition") + " .verdict")).to_contain_text("chance")
+    for name in ("decomposition", "grad_cam_normalised", "centre", "random"):
+        expect(doubter.at(CARD.format(name))).to_have_attribute("data-drawn", "1")
+    assert "5 random maps" in doubter.text("#trust_summary")
+    expect(doubter.at("#removal_plot .legendtext")).to_have_count(4)
+
+    files = [PICTURES / "taj_mahal" / f"taj_mahal_{number}.jpg" for number in (1, 3)]
+    measured = end_of(session.measuring(*files, Settings(), "a", Asked("decomposition")))
+    assert question_of(session.explain(*files, Settings()), "a").score == pytest.approx(0.766385, abs=1e-5)
+    row = doubter.page.locator("#trust_table tr", has_text=re.compile("^Decomposition"))
+    shown = [float(cell) for cell in row.locator("td").all_inner_texts()[1:6]]
+    insertion, deletion = measured.insertion, measured.deletion
+    expected = [measured.gap, deletion.auc, insertion.auc, deletion.rescaled_auc, insertion.rescaled_auc]
+    assert shown == pytest.approx(expected, abs=2e-3)  # the page's engine is another
+
+    expect(doubter.at("#removal_picture img.removed")).to_be_visible()
+    before, source = doubter.text("#removal_picture .big"), doubter.at("#removal_picture img").get_attribute("src")
+    assert float(before) == pytest.approx(deletion.at(0.2), abs=2e-3)
+    doubter.at("#removal_share input[type=number]").fill("60")
+    doubter.at("#removal_share input[type=number]").press("Enter")
+    expect(doubter.at("#removal_picture .big")).not_to_have_text(before)
+    assert float(doubter.text("#removal_picture .big")) == pytest.approx(deletion.at(0.6), abs=2e-3)
+    assert doubter.at("#removal_picture img").get_attribute("src") != source
+
+
+def test_a_long_drawing_shows_its_map_so_far_and_stops(doubter):
+    only(doubter, "RISE")
+    doubter.at("#measure").click()
+    expect(doubter.at(CARD.format("rise") + " .state")).to_have_text("being drawn", timeout=60_000)
+    expect(doubter.at(CARD.format("rise"))).to_have_attribute("data-drawn", "1")
+    expect(doubter.at("#measuring progress")).to_be_visible()
+    doubter.at("#stop_measuring").click()
+    expect(doubter.at("#measuring")).to_contain_text("Stopped")
+    expect(doubter.at(CARD.format("rise") + " .state")).to_have_text("stopped")
+    doubter.page.wait_for_timeout(2000)  # what a measuring said last must not come back
+    expect(doubter.at("#measuring")).to_contain_text("Stopped")
+    expect(doubter.at("#measuring progress")).to_have_count(0)
+    expect(doubter.at("#stop_measuring")).to_be_hidden()
+    # Another question empties what was said of the one before.
+    doubter.page.locator("#trust_side label", has_text="picture B").click()
+    expect(doubter.at("#map_cards article")).to_have_count(0)
+    expect(doubter.at("#trust_pair")).to_contain_text("Picture B")
+
+
+def test_nothing_chosen_is_told_on_the_page_and_the_phone_needs_no_sideways_scrolling(visit):
+    visitor = visit(viewport={"width": 390, "height": 800})
+    visitor.at(".overflow-menu > button").click()  # a narrow page keeps its last tabs there
+    visitor.page.get_by_role("button", name="Trust").click()
+    only(visitor)
+    visitor.at("#measure").click()
+    expect(visitor.at("#trust_pair .notice")).to_contain_text("no explainer")
+    only(visitor, "Decomposition")
+    visitor.at("#measure").click()
+    expect(visitor.at("#trust_table table")).to_be_visible(timeout=120_000)
+    assert visitor.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")

@@ -1,0 +1,312 @@
+"""The Trust tab's handlers as plain functions: a row of measurements, stopping it, the slider, the sanity checks."""
+
+import re
+from types import SimpleNamespace
+
+import gradio as gr
+import pytest
+import torch
+from gradio.helpers import special_args
+from torch import nn
+
+from simvis_core import SimvisError
+from simvis_core.explainers import EXPLAINERS
+from simvis_core.faithfulness import removal_curve
+from simvis_core.trust import RANDOMS, Asked, question_of
+from ui import trust_words
+from ui.handlers import Handlers
+from ui.links import LinkedPictures
+from ui.map_cards import UNIT, Cards, MapCard, MapCards
+from ui.session import Session
+from ui.trust_api import trust_json
+from ui.trust_handlers import TrustHandlers
+
+LINE, PROGRESS, STOP, CARDS, SUMMARY, PLOT, TABLE, AGREEMENT, ORDER, PICTURE, QUESTION = range(11)
+HOW = ("blur", "fixed", 0)
+VISITOR = SimpleNamespace(session_hash="me")
+
+
+@pytest.fixture
+def tab(session, tmp_path):
+    return TrustHandlers(Handlers(session, LinkedPictures(tmp_path / "links")))
+
+
+@pytest.fixture
+def asked(files):
+    """What the Compare tab holds: the network's own stride decides the size."""
+    return [*map(str, files), "efficientnet_lite0", "avg", 3.0, 16, "whole", None]
+
+
+def measured(tab, asked, chosen, side="a", fill="blur", setting="fixed", seed=0):
+    return list(tab.measure(VISITOR, *asked, side, chosen, fill, setting, seed))
+
+
+def test_the_pair_of_the_compare_tab_is_named_with_its_score(tab, asked, pair):
+    line = tab.show_pair(VISITOR, *asked, "b", *HOW, "")[LINE]
+    assert f"{pair.score:.3f}" in line
+    assert line.index("b.png") < line.index("a.png")
+    asked[1] = None
+    assert "two" in tab.show_pair(VISITOR, *asked, "a", *HOW, "")[LINE]
+
+
+def test_results_of_another_question_leave_the_page_and_end(tab, asked, monkeypatch):
+    monkeypatch.setattr("ui.trust_handlers.PAUSE", -1.0)
+    running = tab.measure(VISITOR, *asked, "a", ["corr_rise"], *HOW)
+    question = next(running)[QUESTION]
+    same = tab.show_pair(VISITOR, *asked, "a", *HOW, question)
+    assert all(value == gr.skip() for value in same[1:])
+    assert next(running)
+    for changed in ((*asked, "b", *HOW), (*asked, "a", "grey", "fixed", 0), (*asked[:3], "max", *asked[4:], "a", *HOW)):
+        shown = tab.show_pair(VISITOR, *changed, question)
+        assert shown[CARDS] is None
+        assert shown[TABLE] == shown[QUESTION] == ""
+        assert shown[ORDER]["choices"] == []
+    assert list(running) == [[gr.skip()] * 11]
+
+
+def test_a_row_is_drawn_measured_and_compared_with_chance(tab, asked, session, small, files):
+    *_, last = measured(tab, asked, ["decomposition", "corr_rise", "integrated_gradients"])
+    cards = last[CARDS].cards
+    assert [card.name for card in cards] == ["decomposition", "integrated_gradients", "corr_rise", "centre", "random"]
+    assert all(card.state == "" and card.cells is not None for card in cards)
+    assert all(max(map(abs, card.cells)) == pytest.approx(1) for card in cards)
+    assert [bool(card.verdict) for card in cards] == [True, True, True, False, False]
+    assert last[PROGRESS] == ""
+    assert last[STOP] == {"visible": False, "__type__": "update"}
+    question = question_of(session.explain(*files, small()), "a")
+    steps = session.measuring(*files, small(), "a", Asked("corr_rise"))
+    with pytest.raises(StopIteration) as end:
+        next(steps)  # held: nothing is run again
+    again = removal_curve(question, end.value.value.drawn.map, "deletion")
+    assert f"<td>{again.auc:.3f}</td>" in last[TABLE]
+    assert len(last[PLOT].data) == 2 * 5
+    assert len(last[AGREEMENT].data[0].z) == 3
+    assert [name for _, name in last[ORDER]["choices"]] == [card.name for card in cards]
+
+
+def test_maps_are_streamed_while_they_are_drawn(tab, asked, monkeypatch):
+    monkeypatch.setattr("ui.trust_handlers.PAUSE", -1.0)
+    monkeypatch.setattr("simvis_core.perturbation.BATCH_PIXELS", 100 * 16 * 24)
+    seen = measured(tab, asked, ["corr_rise"])
+    states = [step[CARDS].cards[0] for step in seen if isinstance(step[CARDS], Cards)]
+    drawing = [card for card in states if card.state == "being drawn"]
+    assert len({tuple(card.cells) for card in drawing if card.cells}) > 2
+    shares = [float(found[1]) for step in seen if (found := re.search(r'progress value="([\d.]+)"', step[PROGRESS]))]
+    assert shares == sorted(shares)
+    assert 0 <= shares[0] < shares[-1] <= 1
+
+
+def test_other_questions_of_the_same_visitor_end_a_row(tab, asked, monkeypatch):
+    monkeypatch.setattr("ui.trust_handlers.PAUSE", -1.0)
+    older = tab.measure(VISITOR, *asked, "a", ["corr_rise"], "blur", "fixed", 0)
+    next(older)
+    newer = tab.measure(VISITOR, *asked, "b", ["decomposition"], "blur", "fixed", 0)
+    next(newer)
+    assert list(older) == [[gr.skip()] * 11]
+    assert list(newer)[-1][TABLE]
+
+
+def test_a_stopped_row_says_so_to_the_end_and_keeps_what_is_measured(tab, asked, monkeypatch):
+    """Gradio shows a generator's last step once more as it ends: it must not be progress."""
+    monkeypatch.setattr("ui.trust_handlers.PAUSE", -1.0)
+    stopped = tab.measure(VISITOR, *asked, "a", ["decomposition", "rise"], "blur", "fixed", 0)
+    for step in stopped:
+        cards = step[CARDS].cards if isinstance(step[CARDS], Cards) else []
+        if any(card.name == "rise" and card.state == "being drawn" for card in cards):
+            break
+    assert "Stopping" in tab.stop(VISITOR)[0]
+    (last,) = stopped
+    assert "Stopped" in last[PROGRESS]
+    assert last[STOP]["visible"] is False
+    states = {card.name: card.state for card in last[CARDS].cards}
+    assert states == {"decomposition": "", "rise": "stopped", "centre": "stopped", "random": "stopped"}
+    assert "Decomposition" in last[TABLE]
+    assert last[SUMMARY] == ""
+
+
+def test_another_visitors_row_goes_on(tab, asked, monkeypatch):
+    monkeypatch.setattr("ui.trust_handlers.PAUSE", -1.0)
+    mine = tab.measure(VISITOR, *asked, "a", ["decomposition"], "blur", "fixed", 0)
+    next(mine)
+    other = SimpleNamespace(session_hash="other")
+    list(tab.measure(other, *asked, "a", ["decomposition"], "blur", "fixed", 0))
+    tab.leave(other)
+    assert list(mine)[-1][TABLE]
+
+
+def test_what_is_measured_once_is_not_run_again(tab, asked, backbone_calls):
+    measured(tab, asked, ["decomposition", "sbsm"])
+    before = len(backbone_calls)
+    again = measured(tab, asked, ["decomposition", "sbsm"])[-1]
+    assert len(backbone_calls) == before
+    assert again[TABLE]
+    measured(tab, asked, ["decomposition"], fill="grey")
+    assert len(backbone_calls) > before
+
+
+def test_an_explainer_that_cannot_be_used_says_why_and_the_others_go_on(tab, asked):
+    *_, last = measured(tab, asked, ["attention_rollout", "decomposition"])
+    by_name = {card.name: card for card in last[CARDS].cards}
+    assert "attention" in by_name["attention_rollout"].state
+    assert by_name["attention_rollout"].cells is None
+    assert by_name["decomposition"].verdict
+    assert "Attention rollout" not in last[TABLE]
+
+
+def test_when_none_can_be_drawn_the_summary_says_that(tab, asked):
+    *_, last = measured(tab, asked, ["attention_rollout"])
+    assert "None of the chosen explainers" in last[SUMMARY]
+
+
+def test_a_newer_check_ends_an_older_one(tab, asked):
+    older = tab.sanity(VISITOR, *asked, "a", 0, "decomposition")
+    next(older)
+    newer = tab.sanity(VISITOR, *asked, "a", 0, "grad_cam")
+    next(newer)
+    assert list(older) == []
+    assert "Small shifts" in list(newer)[-1]
+
+
+@pytest.mark.parametrize("chosen", [[], None, ["centre"], ["gone"]])
+def test_nothing_chosen_is_a_sentence(tab, asked, chosen):
+    (only,) = measured(tab, asked, chosen)
+    assert "no explainer" in only[LINE]
+    assert only[CARDS] is None
+
+
+def test_a_missing_picture_is_a_sentence(tab, asked):
+    asked[0] = None
+    (only,) = measured(tab, asked, ["decomposition"])
+    assert "Compare tab" in only[LINE]
+
+
+def test_the_slider_shows_what_was_measured(tab, asked, session, small, files):
+    how = ("blur", "fixed", 0)
+    assert "not measured" in tab.remove(*asked, "a", *how, "decomposition", "deletion", 20)
+    measured(tab, asked, ["decomposition"])
+    shown = tab.remove(*asked, "a", *how, "decomposition", "deletion", 20)
+    assert "not measured" in tab.remove(*asked, "b", *how, "decomposition", "deletion", 20)
+    for odd, even in ((-50, 0), (1e9, 100), (None, 0)):
+        assert tab.remove(*asked, "a", *how, "decomposition", "deletion", odd) == tab.remove(
+            *asked, "a", *how, "decomposition", "deletion", even
+        )
+    measured_one = next_end(session.measuring(*files, small(), "a", Asked("decomposition")))
+    step = round(0.2 * (len(measured_one.deletion.shares) - 1))
+    assert f">{float(measured_one.deletion.scores[step]):.3f}<" in shown
+    assert 'src="data:image/jpeg;base64,' in shown
+    every = {
+        tab.remove(*asked, "a", *how, "decomposition", kind, at)
+        for kind in ("deletion", "insertion")
+        for at in (0, 100)
+    }
+    assert len(every) == 4
+    assert tab.remove(*asked, "a", *how, None, "deletion", 20) == ""
+    asked[0] = None
+    assert "two" in tab.remove(*asked, "a", *how, "decomposition", "deletion", 20)
+
+
+def next_end(steps):
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def test_sanity_checks_one_explainer_step_by_step(tab, asked):
+    *steps, last = tab.sanity(None, *asked, "a", 0, "decomposition")
+    assert len(steps) == 4
+    assert "Random weights" in last
+    assert "Small shifts" in last
+    assert last.count("<tr>") == 5
+    (refused,) = tab.sanity(None, *asked, "a", 0, "rise")
+    assert "2000 passes" in refused
+    (nothing,) = tab.sanity(None, *asked, "a", 0, None)
+    assert "Measure a map first" in nothing
+
+
+def test_a_session_gives_gradients_beside_another_engine(files, small, monkeypatch):
+    pytest.importorskip("openvino")
+    session = Session(engine="openvino")
+    settings = small(short_side=64)
+    assert session.network(settings.backbone).engine == "openvino"
+    eager = session.eager(settings)
+    assert eager.engine == "eager"
+    assert session.eager(settings).backbone is eager.backbone
+    found = next_end(session.measuring(*files, settings, "a", Asked("input_x_gradient", steps=3)))
+    assert bool(found.drawn.map.isfinite().all())
+
+
+def test_the_api_gives_the_pages_numbers(session, files, small):
+    told = trust_json(session, files, small(), "a", ["decomposition", "grad_cam"], ("mean", "fixed", 3))
+    one = next_end(session.measuring(*files, small(), "a", Asked("grad_cam", seed=3, fill="mean")))
+    answer = told["maps"]["grad_cam"]
+    assert answer["deletion"]["auc"] == one.deletion.auc
+    assert answer["map"] == one.drawn.map.tolist()
+    assert told["agreement"]["grad_cam"]["grad_cam"] == pytest.approx(1)
+    assert len(told["random"]["gaps"]) == RANDOMS
+    assert set(told["maps"]) == {"decomposition", "grad_cam"}
+    assert answer["sum"] == pytest.approx(float(one.drawn.map.sum()))
+    for wrong, sentence in (
+        (("x", "fixed", 0), "fill 'x'"),
+        (("blur", "x", 0), "setting 'x'"),
+        (("blur", "fixed", 1e300), "seed"),
+    ):
+        with pytest.raises(SimvisError, match=sentence):
+            trust_json(session, files, small(), "a", ["decomposition"], wrong)
+
+
+def test_hostile_names_are_texts(tab, asked, files):
+    hostile = files[0].with_name("<img src=x onerror=alert(1)>.png")
+    files[0].rename(hostile)
+    asked[0] = str(hostile)
+    line = tab.show_pair(VISITOR, *asked, "a", *HOW, "")[LINE]
+    assert "<img" not in line
+    assert "&lt;img" in line
+
+
+def test_cards_travel_in_steps_of_their_own_scale(tmp_path, pair):
+    from ui.files import picture_file
+
+    card = MapCard("rise", "RISE", "Petsiuk 2018", "", (1, 3), [-1.0, 0.0, 0.5], ("a", "b"), "good", True)
+    data = MapCards().postprocess(Cards(picture_file(pair.view_a), 1.5, [card]))
+    assert data.unit == UNIT
+    assert data.cards[0].facts == ["a", "b"]
+    import base64
+
+    steps = [int.from_bytes(base64.b64decode(data.cards[0].cells)[i : i + 2], "little", signed=True) for i in (0, 2, 4)]
+    assert steps == [-32767, 0, round(32767 / 2)]
+    assert MapCards().postprocess(None).cards == ()
+    assert MapCards().preprocess({"cards": [1]}) is None
+
+
+@pytest.mark.parametrize("name", EXPLAINERS)
+def test_every_explainer_has_words(name):
+    assert trust_words.title(name) == EXPLAINERS[name].title
+    assert EXPLAINERS[name].unit
+    assert EXPLAINERS[name].paper
+
+
+def test_a_picture_that_scores_like_its_fill_is_a_sentence(tab, asked, tiny_network, monkeypatch):
+    class Blind(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(()))
+
+        def forward(self, pixels):
+            return (pixels.mean(1, keepdim=True) * 0 + self.weight).expand(-1, 6, -1, -1)[:, :, ::8, ::8]
+
+    monkeypatch.setattr(tiny_network, "backbone", Blind().eval())
+    *_, last = measured(tab, asked, ["decomposition", "integrated_gradients"])
+    assert "Cannot be said" in last[SUMMARY]
+    assert "nan" not in last[TABLE].lower()
+    assert "none" in last[TABLE]
+    assert all(card.verdict == trust_words.UNKNOWN for card in last[CARDS].cards[:2])
+
+
+def test_gradio_hands_the_request_to_every_event_that_asks_who_it_is(tab):
+    """By place: behind ``*values`` nobody would be told apart, and one visitor would stop another's row."""
+    for event in (tab.show_pair, tab.measure, tab.sanity, tab.stop, tab.leave):
+        request = gr.Request()
+        given, *_ = special_args(event, ["value"] if event not in (tab.stop, tab.leave) else [], request)
+        assert given[0] is request

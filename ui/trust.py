@@ -1,0 +1,146 @@
+"""The Trust tab: the pair's maps by several explainers, and how closely the score follows each of them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from simvis_core.explainers import EXPLAINERS, Explainer
+from simvis_core.fills import FILLS
+from ui.handlers import Handlers
+from ui.house import House
+from ui.map_cards import MapCards
+from ui.trust_handlers import TrustHandlers
+
+INTRO = """<p>A heat map that looks right is no evidence. Here the pair of the Compare tab is explained in several ways,
+and each map is put to the test: its strongest pixels are taken away (deletion) or put back first (insertion), and the
+network scores every step. Random maps and the picture's centre are measured beside it: a map that does no better says
+nothing. A map that adds up to the score is not therefore faithful; ours is measured like every other.</p>"""
+CHOSEN = ["decomposition", "grad_cam_normalised", "integrated_gradients"]
+FILL_LABELS = {"blur": "blurred", "mean": "mean colour", "grey": "grey"}
+SETTINGS = {"this picture": "fixed", "both pictures (RISE, LIME, Mask)": "pair"}
+KINDS = {"take the strongest away": "deletion", "put the strongest back": "insertion"}
+_PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+
+
+@dataclass
+class Widgets:
+    """The tab's components by the room they stand in."""
+
+    side: gr.Radio
+    chosen: gr.CheckboxGroup
+    how: list[Any]  # fill, setting, seed
+    measure: gr.Button
+    stop: gr.Button
+    shown: list[Any]  # pair line, progress, stop, cards, summary, plot, table, agreement, order, picture, question
+    order: gr.Radio
+    kind: gr.Radio
+    share: gr.Slider
+    picture: gr.HTML
+    check: gr.Button
+    checked: gr.HTML
+
+
+def build(house: House, tab: gr.Tab) -> None:
+    """Lays the tab out and wires it up inside the app that is being built."""
+    assert house.compare is not None
+    _wire(_layout(), house, tab)
+
+
+def _layout() -> Widgets:
+    gr.HTML(INTRO, elem_id="trust_intro")
+    line = gr.HTML(elem_id="trust_pair")
+    with gr.Row():
+        with gr.Column(scale=4, min_width=320):
+            side = gr.Radio([("picture A", "a"), ("picture B", "b")], value="a", label="Explain", elem_id="trust_side")
+            chosen = gr.CheckboxGroup(
+                [(_label(entry), name) for name, entry in EXPLAINERS.items() if not entry.baseline],
+                value=CHOSEN,
+                label="Explainers",
+                elem_id="explainers",
+            )
+            with gr.Accordion("How it is measured", open=False):
+                fills = [(FILL_LABELS[name], name) for name in FILLS]
+                fill = gr.Radio(fills, value=fills[0][1], label="What replaces pixels", elem_id="fill")
+                setting = gr.Radio(
+                    list(SETTINGS.items()), value="fixed", label="Explainers that hide parts hide them in"
+                )
+                seed = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=2**31)
+            with gr.Row():
+                measure = gr.Button("Draw and measure", variant="primary", elem_id="measure")
+                stop = gr.Button("Stop", visible=False, elem_id="stop_measuring", min_width=90, scale=0)
+            progress = gr.HTML(elem_id="measuring")
+        with gr.Column(scale=7, min_width=320):
+            summary = gr.HTML(elem_id="trust_summary")
+            cards = MapCards(elem_id="map_cards")
+    plot = gr.Plot(elem_id="removal_plot", show_label=False)
+    table = gr.HTML(elem_id="trust_table")
+    with gr.Accordion("Do the maps agree?", open=False):
+        gr.HTML("<p>How alike the maps order the picture's places: 1 is the same order, 0 none, -1 the reverse.</p>")
+        agreement = gr.Plot(elem_id="agreement_plot", show_label=False)
+    with gr.Accordion("Watch the score while pixels go", open=True), gr.Row():
+        with gr.Column(scale=4, min_width=320):
+            order = gr.Radio([], label="In the order of", elem_id="removal_order")
+            kind = gr.Radio(list(KINDS.items()), value="deletion", label="What happens", elem_id="removal_kind")
+            share = gr.Slider(0, 100, 20, step=2, label="Pixels (%)", elem_id="removal_share")
+        with gr.Column(scale=7, min_width=320):
+            picture = gr.HTML(elem_id="removal_picture")
+    with gr.Accordion("Does the map depend on what the network learned, and is it steady?", open=False):
+        gr.HTML(
+            "<p>The layers' weights are drawn anew (norms keep their statistics), from the last ones on, and the map "
+            "is drawn again (Adebayo 2018): a map that stays the same shows the picture, not the network. Then the "
+            "view is shifted by 4 %.</p>"
+        )
+        check = gr.Button("Check the map chosen above", size="sm", elem_id="sanity")
+        checked = gr.HTML(elem_id="sanity_result")
+    question = gr.State("")  # what the results on the page belong to
+    shown = [line, progress, stop, cards, summary, plot, table, agreement, order, picture, question]
+    return Widgets(
+        side, chosen, [fill, setting, seed], measure, stop, shown, order, kind, share, picture, check, checked
+    )
+
+
+def _label(entry: Explainer) -> str:
+    return f"{entry.title} ({entry.passes} {'pass' if entry.passes == 1 else 'passes'})"
+
+
+def _wire(widgets: Widgets, house: House, tab: gr.Tab) -> None:
+    assert house.compare is not None
+    handlers = TrustHandlers(Handlers(house.session, house.pictures))
+    pair = [*house.compare.asked, widgets.side]
+    progress, question = widgets.shown[1], widgets.shown[-1]
+    changed = [tab.select, widgets.side.input, *(one.input for one in widgets.how)]
+    gr.on(changed, handlers.show_pair, [*pair, *widgets.how, question], widgets.shown, **_PRIVATE)
+    measured = widgets.measure.click(
+        handlers.measure,
+        [*pair, widgets.chosen, *widgets.how],
+        widgets.shown,
+        show_progress="hidden",
+        trigger_mode="multiple",  # the older one ends by itself
+        concurrency_limit=16,  # steps take turns: nobody's row keeps another from starting
+        concurrency_id="trust",
+        api_visibility="private",
+    )
+    widgets.stop.click(handlers.stop, None, [progress, widgets.stop], **_PRIVATE)
+    remove: dict[str, Any] = {
+        "fn": handlers.remove,
+        "inputs": [*pair, *widgets.how, widgets.order, widgets.kind, widgets.share],
+        "outputs": widgets.picture,
+        "trigger_mode": "always_last",
+        "concurrency_limit": 4,
+        "concurrency_id": "remove",
+        **_PRIVATE,
+    }
+    measured.then(**remove)
+    gr.on([widgets.order.input, widgets.kind.input, widgets.share.input], **remove)
+    widgets.check.click(
+        handlers.sanity,
+        [*pair, widgets.how[2], widgets.order],
+        widgets.checked,
+        show_progress="minimal",
+        trigger_mode="multiple",  # the older one ends by itself
+        concurrency_limit=16,
+        concurrency_id="sanity",
+        api_visibility="private",
+    )
+    gr.context.Context.root_block.unload(handlers.leave)

@@ -1,0 +1,128 @@
+"""API twin of the Trust tab: how faithful explainers' maps of a pair are, as JSON."""
+
+from typing import Any
+
+import gradio as gr
+
+from simvis_core import SimvisError
+from simvis_core.explainers import EXPLAINERS
+from simvis_core.images import Framing
+from simvis_core.perturbation import finished
+from simvis_core.sanity import agreement
+from simvis_core.trust import Measured, against_chance, asked_of, baselines
+from ui.components import PictureDrop
+from ui.session import Session, Settings
+
+MOST_EXPLAINERS = 6  # of one answer: it is made in one go
+
+
+def add_trust_api(session: Session) -> None:
+    """Adds /trust to the app that is being built."""
+
+    def trust(
+        image_a: str,
+        image_b: str,
+        backbone: str = "efficientnet_lite0",
+        pooling: str = "avg",
+        view_size: float = 224,
+        framing: Framing = "whole",
+        side: str = "a",
+        explainers: str = "decomposition",
+        fill: str = "blur",
+        setting: str = "fixed",
+        seed: float = 0,
+    ) -> dict[str, Any]:
+        """Maps of one picture of a pair by several explainers, and how closely the score follows each.
+
+        explainers: names, separated by commas (at most 6). side: a or b. fill: blur, mean or grey. setting: fixed, or
+        pair to mask both pictures where an explainer can. Each map comes with its insertion and deletion curve, their
+        areas raw and rescaled (null where the picture scores like its fill), and how it compares with random maps and
+        the centre, which are measured beside it.
+        """
+        try:
+            if not image_a or not image_b:
+                raise SimvisError("one picture", "two", "send image_a and image_b")
+            names = [name.strip() for name in explainers.split(",") if name.strip()]
+            if not 1 <= len(names) <= MOST_EXPLAINERS:
+                raise SimvisError(f"{len(names)} explainers", f"1 to {MOST_EXPLAINERS}", "name some, with commas")
+            settings = Settings(backbone, pooling, whole(view_size, "view_size"), framing)
+            return trust_json(session, (image_a, image_b), settings, side, names, (fill, setting, seed))
+        except SimvisError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
+    with gr.Row(visible=False):
+        pictures = [PictureDrop(type="filepath", label=name) for name in ("image_a", "image_b")]
+        place = [gr.Textbox("efficientnet_lite0", label="backbone"), gr.Textbox("avg", label="pooling")]
+        view = [gr.Number(224, label="view_size"), gr.Textbox("whole", label="framing")]
+        texts = [gr.Textbox("a", label="side"), gr.Textbox("decomposition", label="explainers")]
+        how = [gr.Textbox("blur", label="fill"), gr.Textbox("fixed", label="setting"), gr.Number(0, label="seed")]
+        answer, ask = gr.JSON(), gr.Button()
+    ask.click(
+        trust,
+        [*pictures, *place, *view, *texts, *how],
+        answer,
+        api_name="trust",
+        concurrency_limit=1,
+        concurrency_id="trust api",
+    )
+
+
+def whole(number: float | None, name: str) -> int:
+    """A field's whole number. Raises SimvisError for none, a fraction, NaN and infinity."""
+    if number is None or not float(number).is_integer():
+        raise SimvisError(f"{name} {number}", "a whole number", "send 224")
+    return int(number)
+
+
+def trust_json(
+    session: Session,
+    files: tuple[str, str],
+    settings: Settings,
+    side: Any,
+    names: list[str],
+    how: tuple[str, str, float | None],
+) -> dict[str, Any]:
+    """Everything of a row of measurements that fits JSON. Raises SimvisError as `Session.measuring` does."""
+    fill, setting, seed = how
+    asked = [asked_of(name, setting, seed, fill) for name in dict.fromkeys(names)]
+    measured = {one.explainer: finished(session.measuring(*files, settings, side, one)) for one in asked}
+    centre, *randoms = (finished(session.measuring(*files, settings, side, one)) for one in baselines(asked[0]))
+    gaps = [one.gap for one in randoms]
+    return {
+        "score": session.question(*files, settings, side).score,
+        "maps": {
+            name: measured_json(one) | {"compared": against_chance(one.gap, gaps, centre.gap)}
+            for name, one in measured.items()
+        },
+        "centre": measured_json(centre),
+        "random": {"gaps": gaps},
+        "agreement": agreement({name: one.drawn.map for name, one in measured.items()}),
+    }
+
+
+def measured_json(measured: Measured) -> dict[str, Any]:
+    """A map with its numbers; the map in rows, signed, in the unit that is named."""
+    entry, drawn = EXPLAINERS[measured.drawn.explainer], measured.drawn
+    curves: dict[str, Any] = {
+        curve.kind: {
+            "shares": curve.shares.tolist(),
+            "scores": curve.scores.tolist(),
+            "auc": curve.auc,
+            "rescaled_auc": curve.rescaled_auc,
+        }
+        for curve in (measured.insertion, measured.deletion)
+    }
+    return {
+        "map": drawn.map.tolist(),
+        "unit": entry.unit,
+        "paper": entry.paper,
+        "sum": float(drawn.map.sum()),
+        "additive": entry.additive,
+        "black_box": entry.black_box,
+        "setting": drawn.setting,
+        "parameters": dict(drawn.parameters),
+        "passes": drawn.passes,
+        "seconds": drawn.seconds,
+        "gap": measured.gap,
+        **curves,
+    }
