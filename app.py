@@ -151,6 +151,15 @@ def store_check(options: argparse.Namespace) -> None:
     print(json.dumps(check(options), indent=2))
 
 
+def evaluate(options: argparse.Namespace) -> None:
+    """Measures explainers on rooms or a folder, and writes table and plots."""
+    from ui.evaluation import evaluate as run
+
+    session, backbone = _session(options)
+    for path in run(options, session, backbone):
+        print(path)
+
+
 def models(_: argparse.Namespace) -> None:
     """Lists the cards."""
     import model_zoo
@@ -190,6 +199,7 @@ def _parser() -> argparse.ArgumentParser:
     pair.add_argument("--out", default="out", metavar="DIR", help="folder for overlays, maps and manifest")
     pair.set_defaults(run=explain, models=None, model_uploads=False, catalogue_only=False)
     _gallery_commands(commands)
+    _evaluate_command(commands)
     listing = commands.add_parser("models", help="list the networks; timm/NAME and torchvision/NAME work too")
     listing.set_defaults(run=models)
     return parser
@@ -241,6 +251,40 @@ def _gallery_commands(commands: Any) -> None:
     check = commands.add_parser("store-check", help="run the store's contract on a Milvus server of yours")
     _gallery_options(check)
     check.set_defaults(run=store_check)
+
+
+def _evaluate_command(commands: Any) -> None:
+    evaluation = commands.add_parser(
+        "evaluate", help="measure how faithful explainers are, on drawn rooms or on a folder of yours"
+    )
+    evaluation.add_argument("source", metavar="SOURCE", help="rooms, class folders of pictures, or a CSV: file,label")
+    evaluation.add_argument("--network", action="append", help=f"may be given several times (default: {DEFAULT})")
+    evaluation.add_argument("--pooling", action="append", help="may be given several times (default: each one's own)")
+    evaluation.add_argument(
+        "--explainer", action="append", help="a name, or all; may be given several times (default: the quick ones)"
+    )
+    evaluation.add_argument(
+        "--set", action="append", metavar="NAME.PARAMETER=NUMBER", help="rise.masks=500, for example"
+    )
+    evaluation.add_argument("--pairs", type=int, default=20, help="pairs of each kind (default: 20)")
+    evaluation.add_argument("--hits", type=int, help="explain searches instead: each picture's so many nearest others")
+    evaluation.add_argument(
+        "--transfer", action="store_true", help="instead: do point maps find the same place in warped copies?"
+    )
+    evaluation.add_argument(
+        "--setting", choices=("fixed", "pair"), default="fixed", help="what explainers hide parts of"
+    )
+    evaluation.add_argument("--fill", choices=("blur", "mean", "grey"), default="blur", help="what replaces pixels")
+    evaluation.add_argument("--steps", type=int, default=51, help="of each curve (default: 51)")
+    evaluation.add_argument("--seed", type=int, default=0, help="the same seed gives the same table")
+    evaluation.add_argument("--checks", action="store_true", help="random weights and small shifts too")
+    evaluation.add_argument("--view-size", type=int, help="short side of the views in pixels (default: about 224)")
+    evaluation.add_argument("--framing", default="whole", help="whole, square or crop")
+    evaluation.add_argument(
+        "--out", default="evaluation", metavar="DIR", help="folder of the records; goes on from them"
+    )
+    _network_options(evaluation, engine="eager")
+    evaluation.set_defaults(run=evaluate, backbone=None, models=None, model_uploads=False, catalogue_only=False)
 
 
 def _serving_options(parser: argparse.ArgumentParser) -> None:
