@@ -26,6 +26,7 @@ def main() -> None:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
             _desktop(browser)
             _galleries(browser)
+            _trust(browser)
             _phone(browser)
     finally:
         app.terminate()
@@ -86,6 +87,17 @@ def _galleries(browser: Browser) -> None:
     page.set_viewport_size({"width": 1360, "height": 1300})
     page.wait_for_timeout(2500)
     page.screenshot(path=HERE / "classes.jpg", type="jpeg", quality=88)
+
+
+def _trust(browser: Browser) -> None:
+    page = _opened(browser, ADDRESS, viewport={"width": 1360, "height": 1250})
+    page.get_by_role("tab", name="Trust").click()
+    page.wait_for_selector("#trust_pair b")
+    page.click("#measure")
+    page.wait_for_selector("#trust_table table", timeout=300_000)
+    page.mouse.move(5, 5)
+    page.wait_for_timeout(2500)
+    page.screenshot(path=HERE / "trust.jpg", type="jpeg", quality=88)
 
 
 def _phone(browser: Browser) -> None:
