@@ -29,7 +29,7 @@ def build_app(session: Session, link_folder: Path, galleries: Galleries) -> gr.B
         add_api(session)  # before the tabs: gradio numbers a name that one of their functions has already
         add_gallery_api(galleries)
         add_trust_api(session)
-        with gr.Tabs() as house.tabs:
+        with gr.Tabs(overflow_behavior="wrap", elem_id="rooms") as house.tabs:  # a menu would hide rooms on a phone
             for name, build in TABS.items():
                 with gr.Tab(name, id=name) as tab:
                     build(house, tab)

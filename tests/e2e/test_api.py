@@ -5,6 +5,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
 from tests.e2e.visitor import PICTURES
+from tests.twins import TWINS
 from ui import samples
 
 pytestmark = [pytest.mark.browser, pytest.mark.network]
@@ -21,7 +22,7 @@ def client(server):
 
 def test_only_the_twins_can_be_called(client):
     described = client.view_api(return_format="dict", print_info=False)
-    assert set(described["named_endpoints"]) == {"/explain_pair", "/explain_point", "/search", "/classes", "/curves"}
+    assert set(described["named_endpoints"]) == TWINS
 
 
 def test_points_of_a_whole_row_add_up(client):

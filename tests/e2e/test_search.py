@@ -198,7 +198,7 @@ def test_classes_members_a_picture_from_outside_and_curves(seeker, offered):
 def test_on_a_phone_nothing_scrolls_sideways(search_server, browser):
     phone = profile(browser, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
     visitor = Visitor(phone, search_server.address, "?__theme=dark")
-    for name, part in (("Search", "#hits .hit"), ("Classes", "#members .hit")):
+    for name, part in (("Search", "#hits .hit"), ("Classes", "#members .hit"), ("Trust", "#measure")):
         visitor.page.get_by_role("tab", name=name).tap()
         expect(visitor.at(part).first).to_be_visible()
         width, room = visitor.page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")

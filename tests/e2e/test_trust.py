@@ -91,8 +91,7 @@ def test_a_long_drawing_shows_its_map_so_far_and_stops(doubter):
 
 def test_nothing_chosen_is_told_on_the_page_and_the_phone_needs_no_sideways_scrolling(visit):
     visitor = visit(viewport={"width": 390, "height": 800})
-    visitor.at(".overflow-menu > button").click()  # a narrow page keeps its last tabs there
-    visitor.page.get_by_role("button", name="Trust").click()
+    visitor.page.get_by_role("tab", name="Trust").click()
     only(visitor)
     visitor.at("#measure").click()
     expect(visitor.at("#trust_pair .notice")).to_contain_text("no explainer")

@@ -15,6 +15,7 @@ from PIL import Image
 
 import model_zoo
 from simvis_core import SimvisError
+from tests.twins import TWINS
 from ui import build_app, choices, links, samples, words
 from ui.components import PairViewer
 from ui.galleries import Galleries
@@ -360,7 +361,7 @@ def test_the_app_builds_and_shows_only_its_twins_to_the_world(tmp_path, built):
     session = Session()
     app = built(lambda: build_app(session, tmp_path / "links", Galleries(session, tmp_path / "galleries")))
     public = set(app.get_api_info()["named_endpoints"])
-    assert public == {"/explain_pair", "/explain_point", "/search", "/classes", "/curves"}
+    assert public == TWINS
     assert app.get_api_info()["unnamed_endpoints"] == {}
     assert not (tmp_path / "links").exists()
     assert not (tmp_path / "galleries").exists()

@@ -18,6 +18,7 @@ from gradio_client.exceptions import AppError
 
 from simvis_core.edge_index import EdgeIndex
 from simvis_core.regions import box_on, point_on, region_weights
+from tests.twins import TWINS
 from tests.ui.conftest import BLACK_BOX, CLASSES, NETWORK, PLAIN, TinySession, indexed
 from ui.galleries import SAMPLES, Asked, Galleries
 from ui.gallery_answers import class_sheet, search_json, search_sheet
@@ -320,7 +321,7 @@ def client(photos, tmp_path_factory):
 
 def test_a_program_gets_the_same_numbers(client, library, space, query):
     described = client.view_api(return_format="dict", print_info=False)
-    assert set(described["named_endpoints"]) == {"/explain_pair", "/explain_point", "/search", "/classes", "/curves"}
+    assert set(described["named_endpoints"]) == TWINS
     asked = {"gallery": "animals", "network": NETWORK, "pooling": "avg"}
     answer = client.predict(handle_file(query), **asked, regions=PIXELS, k=5, api_name="/search")
     regions = regions_on(library, query, space, PIXELS)
