@@ -1,13 +1,12 @@
 """What an evaluation's records come to: a row for each network, kind of case and explainer."""
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 
+from simvis_core import export
 from simvis_core.evaluation import Record
 from simvis_core.explainers import EXPLAINERS
 from simvis_core.faithfulness import Interval, RemovalCurve, interval, verification_curve
@@ -126,11 +125,7 @@ def mean_curves(records: Sequence[Record]) -> dict[str, dict[str, dict[str, Remo
 def as_csv(table: Sequence[Row]) -> bytes:
     """The rows as CSV: a mean and both ends of its interval in three columns; empty where there is none."""
     plain = [_plain(row) for row in table]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(plain[0]) if plain else ["network"], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(plain)
-    return text.getvalue().encode()
+    return export.table(list(plain[0]) if plain else ["network"], plain)
 
 
 def _plain(row: Row) -> Mapping[str, Any]:

@@ -1,14 +1,16 @@
 """Writing an explanation to disk: every file is there whole or not at all."""
 
+import csv
 import io
 import json
 import os
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
 from simvis_core.errors import SimvisError
@@ -61,11 +63,25 @@ def png(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
+def array(tensor: torch.Tensor) -> np.ndarray:
+    """The tensor's numbers as they are; bfloat16, which numpy lacks, as float32."""
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).cpu().numpy()
+
+
 def npz(arrays: Mapping[str, np.ndarray]) -> bytes:
     """The arrays as a compressed NPZ."""
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     return buffer.getvalue()
+
+
+def table(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> bytes:
+    """The rows as CSV under a line of names; None is an empty field. Raises ValueError for a name that is no column."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
 
 
 def manifest_json(manifest: Mapping[str, object]) -> bytes:

@@ -137,8 +137,8 @@ def removal_figure(curves: Mapping[str, Mapping[str, RemovalCurve]], faint: Sequ
             )
     layout = _LAYOUT | {
         "height": 360,
-        "xaxis": {"title": {"text": "taken away (%)"}, "domain": [0, 0.47], **_AXIS},
-        "xaxis2": {"title": {"text": "put back (%)"}, "domain": [0.53, 1], **_AXIS},
+        "xaxis": {"title": {"text": "taken away (%)"}, "domain": [0, 0.46], "tickvals": _QUARTERS, **_AXIS},
+        "xaxis2": {"title": {"text": "put back (%)"}, "domain": [0.54, 1], "tickvals": _QUARTERS, **_AXIS},
         "yaxis": {"title": {"text": "score"}, **_AXIS},
         "yaxis2": {"anchor": "x2", "matches": "y", "showticklabels": False, **_AXIS},
         "legend": {"orientation": "h", "y": -0.25, "bgcolor": "rgba(0,0,0,0)"},
@@ -175,6 +175,7 @@ def _curve(name: str, curve: np.ndarray, marked: int, unit: str, colour: str) ->
 
 
 _LINES = ("#2f6fdf", "#d9541e", "#1a936f", "#8e44ad", "#c2185b", "#00838f", "#b8860b", "#5d4037")
+_QUARTERS = [0, 25, 50, 75, 100]
 _AXIS = {"fixedrange": True, "gridcolor": "rgba(128,128,128,0.25)", "zeroline": False}
 _LAYOUT = {
     "paper_bgcolor": "rgba(0,0,0,0)",

@@ -8,7 +8,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -236,9 +235,9 @@ class PairExplanation:
             arrays |= {"region_weights": weights, "region_map": map}
             pictures[f"region_on_{other}.png"] = overlay(self.side(other)[0], map, common_scale(map), *look)
         told = self._point_facts(point) | self._region_facts(region)
-        manifest = self._manifest() | told | {"scale": scale, **dict(facts or {})}
+        manifest = self.manifest() | told | {"scale": scale, **dict(facts or {})}
         return {name: export.png(picture) for name, picture in pictures.items()} | {
-            "maps.npz": export.npz({name: _array(tensor) for name, tensor in arrays.items()}),
+            "maps.npz": export.npz({name: export.array(tensor) for name, tensor in arrays.items()}),
             "manifest.json": export.manifest_json(manifest),
         }
 
@@ -265,7 +264,8 @@ class PairExplanation:
     def _other(self, side: Side) -> tuple[View, Decomposition, Tensor]:
         return self.side(OTHER[side])
 
-    def _manifest(self) -> dict[str, object]:
+    def manifest(self) -> dict[str, object]:
+        """What is explained and what it comes to, as plain JSON: score, ledger, network, pictures, versions."""
         return {
             "score": self.score,
             "ledger": self.ledger if self.additive else None,
@@ -346,10 +346,6 @@ def half_share(map: Float[Tensor, "H W"], score: float) -> float | None:
 
 def _dot(one: Tensor, other: Tensor) -> float:
     return float(one.cpu().double() @ other.cpu().double())
-
-
-def _array(tensor: Tensor) -> np.ndarray:
-    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).cpu().numpy()  # numpy has no bfloat16
 
 
 def _picture_facts(view: View, decomposition: Decomposition) -> dict[str, object]:

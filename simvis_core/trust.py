@@ -1,7 +1,7 @@
 """One explainer on one question, measured: its map, both curves, and whether it does better than chance."""
 
 import statistics
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -26,6 +26,7 @@ CLEARLY = 2.0  # standard deviations of the random maps' gaps
 SETTINGS: tuple[Setting, ...] = ("fixed", "pair")
 MOST_SEED = 2**31 - 1
 Better = Literal["better than chance", "no better than the centre", "no better than chance", "worse than chance"]
+Compared = dict[str, Better | None]
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,16 @@ def against_chance(gap: float, randoms: Sequence[float], centre: float) -> Bette
     if gap <= max(mean + spread, *randoms):
         return "no better than chance"
     return "better than chance" if gap > centre else "no better than the centre"
+
+
+def compared(measured: Mapping[str, Measured], randoms: Sequence[Measured], centre: Measured) -> Compared:
+    """How each map that is no baseline compares with chance; None where no order of places can matter."""
+    gaps = [one.gap for one in randoms]
+    return {
+        name: None if one.flat else against_chance(one.gap, gaps, centre.gap)
+        for name, one in measured.items()
+        if not EXPLAINERS[one.drawn.explainer].baseline
+    }
 
 
 def asked_of(

@@ -1,5 +1,6 @@
 """What the page offers to choose from; the first value, or the named default, is how it opens."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,9 +8,13 @@ import model_zoo
 from simvis_core import POOLINGS, SimvisError
 from simvis_core.colours import STOPS
 from simvis_core.decomposition import Method
+from simvis_core.explainers import EXPLAINERS
+from simvis_core.fills import FILLS
 from simvis_core.images import FRAMINGS
+from simvis_core.pairs import SIDES
 from simvis_core.perturbation import MASKED
 from simvis_core.poolings import INNER
+from simvis_core.trust import MOST_SEED, SETTINGS
 
 SIZES = {"quick: short side 224": 224, "fine: 384": 384, "finest: 512": 512}
 METHODS: tuple[Method, ...] = ("last-block values", *MASKED)
@@ -44,6 +49,31 @@ class Named:
 
 
 @dataclass(frozen=True)
+class Several:
+    """Some of several names, separated by commas in a link."""
+
+    names: tuple[str, ...]
+    default: tuple[str, ...]
+
+    def read(self, text: str) -> list[str]:
+        """The names that a text lists. Raises ValueError for one that is not offered."""
+        listed = [name for name in text.split(",") if name]
+        return listed if set(listed) <= set(self.names) else _refuse(text)
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A whole number from 0 on."""
+
+    default: int
+    most: int
+
+    def read(self, text: str) -> int:
+        """The number that a text names. Raises ValueError for any other."""
+        return int(text) if text.isdecimal() and int(text) <= self.most else _refuse(text)
+
+
+@dataclass(frozen=True)
 class Between:
     """A number in a range."""
 
@@ -57,21 +87,28 @@ class Between:
         return value if self.least <= value <= self.most else _refuse(text)
 
 
+Choice = OneOf | Named | Several | Whole | Between
+
+
 def _refuse(text: str) -> Any:
     raise ValueError(text)
 
 
-def read(asked: dict[str, str]) -> list[Any]:
+def read(asked: Mapping[str, str], offered: Mapping[str, Choice] | None = None) -> list[Any]:
     """The choices that a link's query names, in the order of CHOICES; one that is left out has its default.
 
-    Raises SimvisError for a value that the page does not offer.
+    ``offered`` is another tab's table. Raises SimvisError for a value that the page does not offer.
     """
-    return [_read_one(name, asked[name]) if name in asked else choice.default for name, choice in CHOICES.items()]
+    table = CHOICES if offered is None else offered
+    return [_read_one(name, choice, asked) for name, choice in table.items()]
 
 
-def _read_one(name: str, text: str) -> Any:
+def _read_one(name: str, choice: Choice, asked: Mapping[str, str]) -> Any:
+    if name not in asked:
+        return choice.default
+    text = asked[name]
     try:
-        return CHOICES[name].read(text)
+        return choice.read(text)
     except ValueError as error:
         raise SimvisError(
             f"a link whose {name} is '{text}'", "one that this page offers", "choose it by hand"
@@ -86,7 +123,7 @@ FRAMING = OneOf(FRAMINGS)
 METHOD = OneOf(("auto", *METHODS))
 COLOURS = OneOf(tuple(STOPS))
 OPACITY = Between(0.85, 0.1, 1.0)
-CHOICES: dict[str, OneOf | Named | Between] = {
+CHOICES: dict[str, Choice] = {
     "backbone": BACKBONE,
     "pooling": POOLING,
     "exponent": EXPONENT,
@@ -95,4 +132,20 @@ CHOICES: dict[str, OneOf | Named | Between] = {
     "method": METHOD,
     "colours": COLOURS,
     "opacity": OPACITY,
+}
+
+SIDE = OneOf(SIDES)
+DRAWN_BY = Several(
+    tuple(name for name, entry in EXPLAINERS.items() if not entry.baseline),
+    ("decomposition", "grad_cam_normalised", "integrated_gradients"),
+)
+FILL = OneOf(tuple(FILLS))
+HIDDEN_IN = OneOf(SETTINGS)
+SEED = Whole(0, MOST_SEED)
+TRUST: dict[str, Choice] = {
+    "side": SIDE,
+    "explainers": DRAWN_BY,
+    "fill": FILL,
+    "setting": HIDDEN_IN,
+    "seed": SEED,
 }

@@ -42,6 +42,7 @@ class Widgets:
     examples: gr.Gallery
     share: list[Any]  # link button, query, link, export button, file
     ask: dict[str, Any] = field(default_factory=dict)  # the event that compares what the widgets hold
+    opened: Any = None  # the event that has followed the page's link
 
     @property
     def opens(self) -> list[Any]:
@@ -52,6 +53,11 @@ class Widgets:
     def asked(self) -> list[Any]:
         """What a pair's explanation depends on."""
         return [self.image_a, self.image_b, *self.settings]
+
+    @property
+    def linked(self) -> list[Any]:
+        """What a link to the pair keeps."""
+        return [*self.asked, *self.look, self.viewer]
 
 
 def build(session: Session, pictures: LinkedPictures) -> Widgets:
@@ -321,6 +327,7 @@ def _wire(widgets: Widgets, session: Session, pictures: LinkedPictures) -> dict[
         **_PRIVATE,
     )
     opened.success(**compare)
+    widgets.opened = opened
     widgets.drawing[1].click(handlers.stop, widgets.asked, [*widgets.drawing, method], **_PRIVATE)
     blocks.unload(handlers.leave)
     # A pin needs no answer: the browser has drawn it. Telling Python keeps it for links, exports and the next pooling.
@@ -355,10 +362,9 @@ def _wire_panels(widgets: Widgets, handlers: Handlers) -> None:
 
 def _wire_share(widgets: Widgets, handlers: Handlers) -> None:
     link_button, query, link, export_button, file = widgets.share
-    everything = [*widgets.asked, *widgets.look, widgets.viewer]
-    asked = link_button.click(handlers.link, everything, [query, link], **_PRIVATE)
+    asked = link_button.click(handlers.link, widgets.linked, [query, link], **_PRIVATE)
     asked.success(None, query, link, js=LINK_JS)
-    export_button.click(handlers.export, everything, file, api_visibility="private", show_progress_on=export_button)
+    export_button.click(handlers.export, widgets.linked, file, api_visibility="private", show_progress_on=export_button)
 
 
 _PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}

@@ -247,16 +247,21 @@ class Handlers:
 
     def link(self, *values: Any) -> list[Any]:
         """The query of a link to what is shown; both pictures are kept for it."""
+        return [self.link_to(list(values)), gr.update(visible=True)]
+
+    def link_to(self, values: list[Any], tab: str = "", more: dict[str, Any] | None = None) -> str:
+        """The query of a link to what is shown, or to another tab with what ``more`` is chosen there.
+
+        Raises gr.Error where a picture is missing, cannot be read or cannot be kept.
+        """
         *asked, colours, opacity, viewer = values
-        if asked[0] is None or asked[1] is None:
-            raise gr.Error("Drop a picture into both places first.", print_exception=False)
+        self._asked_pair(asked)
         try:
-            self._asked_pair(asked)
             a, b = (self.pictures.keep(image) for image in asked[:2])
         except SimvisError as error:
             raise gr.Error(str(error), print_exception=False) from error
         settings = dict(zip(choices.CHOICES, [*asked[2:-1], asked[-1] or "auto", colours, opacity], strict=True))
-        return [links.query(a, b, settings, viewer["pin"]), gr.update(visible=True)]
+        return links.query(a, b, settings | (more or {}), viewer["pin"], tab)
 
     def export(self, *values: Any) -> Any:
         """A zip with overlays, maps and manifest of what is shown."""

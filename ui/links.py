@@ -19,6 +19,7 @@ LIMIT = 2 * 2**30  # bytes of pictures kept for links; the ones unused for longe
 _STORED = re.compile(r"[0-9a-f]{64}\.[a-z]{3,4}")
 _PIN = re.compile(r"([ab])\.(\d{1,4})\.(\d{1,4})")
 _REGION = re.compile(r"([ab])\.w(\d{0,4})\.((?:[A-Za-z0-9_-]{4})*(?:[A-Za-z0-9_-]{2,3})?)")
+TAB = "tab"  # the part of a link that names its tab
 STEPS = 127  # of a region's weight from 0 to its heaviest in a link
 _SUFFIX = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "BMP": "bmp", "TIFF": "tiff"}
 
@@ -68,12 +69,13 @@ class LinkedPictures:
             total -= size
 
 
-def query(picture_a: str, picture_b: str, settings: dict[str, Any], pin: dict[str, Any] | None) -> str:
-    """The query part of a link."""
-    parts = {"a": picture_a, "b": picture_b} | {key: str(value) for key, value in settings.items()}
+def query(picture_a: str, picture_b: str, settings: dict[str, Any], pin: dict[str, Any] | None, tab: str = "") -> str:
+    """The query part of a link; to another tab than the first where one is named."""
+    parts = {"a": picture_a, "b": picture_b} | ({TAB: tab} if tab else {})
+    parts |= {key: ",".join(value) if isinstance(value, list) else str(value) for key, value in settings.items()}
     if pin:
         parts["pin"] = _pin_text(pin)
-    return urlencode(parts, safe="/:.")
+    return urlencode(parts, safe="/:.,")
 
 
 def pin_of(text: str) -> dict[str, Any] | None:

@@ -6,7 +6,8 @@ from typing import Any
 import gradio as gr
 
 from simvis_core.explainers import EXPLAINERS, Explainer
-from simvis_core.fills import FILLS
+from ui import choices
+from ui.compare import LINK_JS
 from ui.handlers import Handlers
 from ui.house import House
 from ui.map_cards import MapCards
@@ -16,7 +17,6 @@ INTRO = """<p>A heat map that looks right is no evidence. Here the pair of the C
 and each map is put to the test: its strongest pixels are taken away (deletion) or put back first (insertion), and the
 network scores every step. Random maps and the picture's centre are measured beside it: a map that does no better says
 nothing. A map that adds up to the score is not therefore faithful; ours is measured like every other.</p>"""
-CHOSEN = ["decomposition", "grad_cam_normalised", "integrated_gradients"]
 FILL_LABELS = {"blur": "blurred", "mean": "mean colour", "grey": "grey"}
 SETTINGS = {"this picture": "fixed", "both pictures (RISE, LIME, Mask)": "pair"}
 KINDS = {"take the strongest away": "deletion", "put the strongest back": "insertion"}
@@ -39,6 +39,12 @@ class Widgets:
     picture: gr.HTML
     check: gr.Button
     checked: gr.HTML
+    share_out: list[Any]  # link button, query, link, export button, file
+
+    @property
+    def chosen_here(self) -> list[Any]:
+        """What is chosen on this tab, in the order of `choices.TRUST`."""
+        return [self.side, self.chosen, *self.how]
 
 
 def build(house: House, tab: gr.Tab) -> None:
@@ -52,20 +58,27 @@ def _layout() -> Widgets:
     line = gr.HTML(elem_id="trust_pair")
     with gr.Row():
         with gr.Column(scale=4, min_width=320):
-            side = gr.Radio([("picture A", "a"), ("picture B", "b")], value="a", label="Explain", elem_id="trust_side")
+            side = gr.Radio(
+                [("picture A", "a"), ("picture B", "b")],
+                value=choices.SIDE.default,
+                label="Explain",
+                elem_id="trust_side",
+            )
             chosen = gr.CheckboxGroup(
-                [(_label(entry), name) for name, entry in EXPLAINERS.items() if not entry.baseline],
-                value=CHOSEN,
+                [(_label(EXPLAINERS[name]), name) for name in choices.DRAWN_BY.names],
+                value=list(choices.DRAWN_BY.default),
                 label="Explainers",
                 elem_id="explainers",
             )
             with gr.Accordion("How it is measured", open=False):
-                fills = [(FILL_LABELS[name], name) for name in FILLS]
-                fill = gr.Radio(fills, value=fills[0][1], label="What replaces pixels", elem_id="fill")
+                fills = [(FILL_LABELS[name], name) for name in choices.FILL.values]
+                fill = gr.Radio(fills, value=choices.FILL.default, label="What replaces pixels", elem_id="fill")
                 setting = gr.Radio(
-                    list(SETTINGS.items()), value="fixed", label="Explainers that hide parts hide them in"
+                    list(SETTINGS.items()),
+                    value=choices.HIDDEN_IN.default,
+                    label="Explainers that hide parts hide them in",
                 )
-                seed = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=2**31)
+                seed = gr.Number(choices.SEED.default, label="Seed", precision=0, minimum=0, maximum=choices.SEED.most)
             with gr.Row():
                 measure = gr.Button("Draw and measure", variant="primary", elem_id="measure")
                 stop = gr.Button("Stop", visible=False, elem_id="stop_measuring", min_width=90, scale=0)
@@ -75,6 +88,7 @@ def _layout() -> Widgets:
             cards = MapCards(elem_id="map_cards")
     plot = gr.Plot(elem_id="removal_plot", show_label=False)
     table = gr.HTML(elem_id="trust_table")
+    share_out = _share_out()
     with gr.Accordion("Do the maps agree?", open=False):
         gr.HTML("<p>How alike the maps order the picture's places: 1 is the same order, 0 none, -1 the reverse.</p>")
         agreement = gr.Plot(elem_id="agreement_plot", show_label=False)
@@ -95,9 +109,23 @@ def _layout() -> Widgets:
         checked = gr.HTML(elem_id="sanity_result")
     question = gr.State("")  # what the results on the page belong to
     shown = [line, progress, stop, cards, summary, plot, table, agreement, order, picture, question]
-    return Widgets(
-        side, chosen, [fill, setting, seed], measure, stop, shown, order, kind, share, picture, check, checked
+    how = [fill, setting, seed]
+    return Widgets(side, chosen, how, measure, stop, shown, order, kind, share, picture, check, checked, share_out)
+
+
+def _share_out() -> list[Any]:
+    with gr.Row():
+        link_button = gr.Button("Copy a link to this question", size="sm", elem_id="trust_link_button")
+        export_button = gr.Button("Export maps and numbers as a zip", size="sm", elem_id="trust_export_button")
+    query = gr.Textbox(visible="hidden", elem_id="trust_link_query")
+    link = gr.Textbox(
+        label="Link (copied): it keeps both pictures on this server and opens this tab with the same choices",
+        visible=False,
+        elem_id="trust_link",
+        interactive=False,
     )
+    file = gr.File(label="Export", visible=False, elem_id="trust_export_file", interactive=False)
+    return [link_button, query, link, export_button, file]
 
 
 def _label(entry: Explainer) -> str:
@@ -143,4 +171,24 @@ def _wire(widgets: Widgets, house: House, tab: gr.Tab) -> None:
         concurrency_id="sanity",
         api_visibility="private",
     )
+    _wire_share(widgets, handlers, house)
+    shared = [widgets.share_out[2], widgets.share_out[4]]  # a link or an export of something else must not stay
+    gr.on(
+        [*changed, widgets.chosen.input, widgets.measure.click],
+        lambda: [gr.update(visible=False)] * 2,
+        None,
+        shared,
+        **_PRIVATE,
+    )
+    # After the pictures of a link are there; selecting the tab then tells of them.
+    house.compare.opened.success(handlers.open_tab, None, [house.tabs, *widgets.chosen_here], **_PRIVATE)
     gr.context.Context.root_block.unload(handlers.leave)
+
+
+def _wire_share(widgets: Widgets, handlers: TrustHandlers, house: House) -> None:
+    assert house.compare is not None
+    link_button, query, link, export_button, file = widgets.share_out
+    everything = [*house.compare.linked, *widgets.chosen_here]
+    asked = link_button.click(handlers.link, everything, [query, link], **_PRIVATE)
+    asked.success(None, query, link, js=LINK_JS)
+    export_button.click(handlers.export, everything, file, api_visibility="private", show_progress_on=export_button)

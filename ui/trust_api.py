@@ -9,7 +9,7 @@ from simvis_core.explainers import EXPLAINERS
 from simvis_core.images import Framing
 from simvis_core.perturbation import finished
 from simvis_core.sanity import agreement
-from simvis_core.trust import Measured, against_chance, asked_of, baselines
+from simvis_core.trust import Measured, asked_of, baselines, compared
 from ui.components import PictureDrop
 from ui.session import Session, Settings
 
@@ -37,7 +37,7 @@ def add_trust_api(session: Session) -> None:
         explainers: names, separated by commas (at most 6). side: a or b. fill: blur, mean or grey. setting: fixed, or
         pair to mask both pictures where an explainer can. Each map comes with its insertion and deletion curve, their
         areas raw and rescaled (null where the picture scores like its fill), and how it compares with random maps and
-        the centre, which are measured beside it.
+        the centre, which are measured beside it (null where the score hardly moves, whatever is hidden).
         """
         try:
             if not image_a or not image_b:
@@ -87,15 +87,15 @@ def trust_json(
     asked = [asked_of(name, setting, seed, fill) for name in dict.fromkeys(names)]
     measured = {one.explainer: finished(session.measuring(*files, settings, side, one)) for one in asked}
     centre, *randoms = (finished(session.measuring(*files, settings, side, one)) for one in baselines(asked[0]))
-    gaps = [one.gap for one in randoms]
+    found = compared(measured, randoms, centre)
     return {
         "score": session.question(*files, settings, side).score,
         "maps": {
-            name: measured_json(one) | {"compared": against_chance(one.gap, gaps, centre.gap)}
+            name: measured_json(one) | ({"compared": found[name]} if name in found else {})
             for name, one in measured.items()
         },
         "centre": measured_json(centre),
-        "random": {"gaps": gaps},
+        "random": {"gaps": [one.gap for one in randoms]},
         "agreement": agreement({name: one.drawn.map for name, one in measured.items()}),
     }
 

@@ -13,17 +13,20 @@ import gradio as gr
 
 from simvis_core import EmbeddingNetwork, SimvisError
 from simvis_core.explainers import EXPLAINERS
+from simvis_core.export import zipped
 from simvis_core.faithfulness import removed
 from simvis_core.figures import removal_figure, score_figure
-from simvis_core.pairs import SIDES, Side
+from simvis_core.measured_files import measured_files
+from simvis_core.pairs import SIDES, PairExplanation, Side
 from simvis_core.question import Interim, Question
 from simvis_core.sanity import OFTEN, STAGES, Randomised, agreement_matrix, randomisation_steps, stability_steps
-from simvis_core.trust import Asked, Better, Measured, Part, against_chance, asked_of, baselines, drawable
-from ui import trust_words, words
-from ui.files import picture_file
+from simvis_core.trust import Asked, Better, Compared, Measured, Part, asked_of, baselines, compared, drawable
+from ui import choices, links, trust_words, words
+from ui.files import kept, picture_file
 from ui.handlers import Handlers, visitor_of
 from ui.map_cards import Cards, MapCard
 
+NAME = "Trust"  # the tab's, in links too
 PAUSE = 0.3  # seconds between two answers while something is being drawn
 ITS = {"drawing": 0.6, "insertion": 0.2, "deletion": 0.2}  # share of one measurement's bar
 BEFORE = {"drawing": 0.0, "insertion": 0.6, "deletion": 0.8}
@@ -48,16 +51,11 @@ class Row:
     done: int = 0
 
     @property
-    def found(self) -> dict[str, Better | None]:
+    def found(self) -> Compared:
         """How each map compares with chance; empty while baselines are missing."""
         if self.done < len(self.asked) or "centre" not in self.measured:
             return {}
-        gaps, centre = [one.gap for one in self.randoms], self.measured["centre"].gap
-        return {
-            name: None if one.flat else against_chance(one.gap, gaps, centre)
-            for name, one in self.measured.items()
-            if not EXPLAINERS[name].baseline
-        }
+        return compared(self.measured, self.randoms, self.measured["centre"])
 
 
 class TrustHandlers:
@@ -175,6 +173,50 @@ class TrustHandlers:
                     yield told
         except SimvisError as error:
             yield words.notice(str(error))
+
+    def link(self, *values: Any) -> list[Any]:
+        """The query of a link to the pair and what is chosen on this tab; what was measured is not kept."""
+        chosen = dict(zip(choices.TRUST, values[-len(choices.TRUST) :], strict=True))
+        query = self.compare.link_to(list(values[: -len(choices.TRUST)]), NAME, chosen)
+        return [query, gr.update(visible=True)]
+
+    def open_tab(self, request: gr.Request) -> list[Any]:
+        """The tab with a link's choices, or nothing changed where a link names another one, or what is not offered."""
+        asked = dict(request.query_params)
+        nothing = [gr.skip()] * (1 + len(choices.TRUST))
+        if asked.get(links.TAB) != NAME:
+            return nothing
+        try:
+            return [gr.update(selected=NAME), *choices.read(asked, choices.TRUST)]
+        except SimvisError as error:
+            gr.Warning(str(error), duration=None)
+            return nothing
+
+    def export(self, *values: Any) -> Any:
+        """A zip of what is measured of the pair as it is now: maps, numbers, curves and pictures; never measures."""
+        *compared, side, _, fill, setting, seed = values
+        *asked, colours, opacity, _ = compared
+        try:
+            pair, measured = self._kept(asked, side, (fill, setting, seed))
+            files = measured_files(pair, side, measured, colours, opacity)
+        except SimvisError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        return gr.update(value=kept(zipped(files), "simvis-trust.zip"), visible=True)
+
+    def _kept(self, asked: list[Any], side: Side, how: tuple[str, Any, Any]) -> tuple[PairExplanation, list[Measured]]:
+        """The pair, and what is still kept of its measurements; beside them the baselines, if all of them are."""
+        self._question(asked, side)
+        fill, setting, seed = how
+        settings = self._settings(asked)
+        wanted = [asked_of(name, setting, seed, fill) for name in choices.DRAWN_BY.names]
+        maps, chance = (
+            [self.session.measured(asked[0], asked[1], settings, side, one) for one in some]
+            for some in (wanted, baselines(wanted[0]))
+        )
+        found = [one for one in maps if one is not None]
+        whole = [one for one in chance if one is not None]
+        beside = whole if found and len(whole) == len(chance) else []
+        return self.session.explain(asked[0], asked[1], settings), [*found, *beside]
 
     def _checked(self, asked: list[Any], side: Side, name: str, seed: Any) -> Iterator[str]:
         """What to say after each step; nothing while a map is being drawn."""

@@ -1,6 +1,8 @@
 """The Trust tab: maps are drawn and measured, the score is watched while pixels go, a long drawing is stopped."""
 
+import json
 import re
+import zipfile
 
 import pytest
 from playwright.sync_api import expect
@@ -99,3 +101,31 @@ def test_nothing_chosen_is_told_on_the_page_and_the_phone_needs_no_sideways_scro
     visitor.at("#measure").click()
     expect(visitor.at("#trust_table table")).to_be_visible(timeout=120_000)
     assert visitor.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_a_link_opens_the_tab_with_its_choices_and_an_export_holds_what_was_measured(doubter, visit, server):
+    only(doubter, "Decomposition", "RGrad-CAM / HiResCAM")
+    doubter.page.locator("#trust_side label", has_text="picture B").click()
+    expect(doubter.at("#trust_pair")).to_contain_text("Picture B")
+    doubter.at("#trust_export_button").click()
+    expect(doubter.page.locator(".toast-wrap")).to_contain_text("draw and measure first")
+    doubter.at("#trust_link_button").click()
+    link = doubter.at("#trust_link textarea, #trust_link input")
+    expect(link).to_have_value(re.compile(re.escape(server.address)))
+
+    friend = visit(stranger=True)
+    friend.page.goto(link.input_value())
+    expect(friend.at("#trust_pair")).to_contain_text("Picture B, taj_mahal_3.jpg")
+    boxes = friend.at("#explainers label").filter(has=friend.page.locator("input:checked"))
+    assert [text.split(" (")[0] for text in boxes.all_inner_texts()] == ["Decomposition", "RGrad-CAM / HiResCAM"]
+    friend.at("#measure").click()
+    expect(friend.at("#trust_table table")).to_be_visible(timeout=120_000)
+    with friend.page.expect_download() as download:
+        friend.at("#trust_export_button").click()
+        friend.at("#trust_export_file a").first.click()
+    with zipfile.ZipFile(download.value.path()) as archive:
+        assert json.loads(archive.read("manifest.json"))["explained"] == "b"
+        assert [name for name in archive.namelist() if name.endswith(".png")][:2] == [
+            "decomposition.png",
+            "hires_cam.png",
+        ]

@@ -1,7 +1,11 @@
 """The Trust tab's handlers as plain functions: a row of measurements, stopping it, the slider, the sanity checks."""
 
+import csv
+import io
 import re
+import zipfile
 from types import SimpleNamespace
+from urllib.parse import parse_qs
 
 import gradio as gr
 import pytest
@@ -13,7 +17,7 @@ from simvis_core import SimvisError
 from simvis_core.explainers import EXPLAINERS
 from simvis_core.faithfulness import removal_curve
 from simvis_core.trust import RANDOMS, Asked, question_of
-from ui import trust_words
+from ui import choices, trust_words
 from ui.handlers import Handlers
 from ui.links import LinkedPictures
 from ui.map_cards import UNIT, Cards, MapCard, MapCards
@@ -254,6 +258,65 @@ def test_the_api_gives_the_pages_numbers(session, files, small):
     ):
         with pytest.raises(SimvisError, match=sentence):
             trust_json(session, files, small(), "a", ["decomposition"], wrong)
+
+
+def test_an_export_holds_what_is_measured_of_the_pair_as_it_is_now(tab, asked, session, small, files):
+    look = ["blue-red", 0.85, {"pin": None}]
+    with pytest.raises(gr.Error, match="draw and measure first"):
+        tab.export(*asked, *look, "a", ["decomposition"], *HOW)
+    measured(tab, asked, ["decomposition", "input_x_gradient"])
+    for wanted in (["decomposition"], []):  # what is ticked by now does not matter
+        with zipfile.ZipFile(tab.export(*asked, *look, "a", wanted, *HOW)["value"]) as archive:
+            names = archive.namelist()
+            table = list(csv.DictReader(io.StringIO(archive.read("measured.csv").decode())))
+    assert [row["map"] for row in table][:3] == ["decomposition", "input_x_gradient", "centre"]
+    assert len(table) == 3 + RANDOMS
+    assert table[0]["compared"] in ("", *trust_words.VERDICTS)
+    assert {f"{row['map']}.png" for row in table} < set(names)
+    one = next_end(session.measuring(*files, small(), "a", Asked("input_x_gradient")))
+    assert float(table[1]["difference"]) == one.gap
+    for other in (("b", [], *HOW), ("a", [], "grey", "fixed", 0), ("a", [], "blur", "fixed", 1)):
+        with pytest.raises(gr.Error, match="draw and measure first"):
+            tab.export(*asked, *look, *other)
+    next_end(session.measuring(*files, small(), "b", Asked("decomposition")))  # as in a row that was stopped there
+    with zipfile.ZipFile(tab.export(*asked, *look, "b", [], *HOW)["value"]) as archive:
+        assert [name for name in archive.namelist() if name.endswith(".png")] == ["decomposition.png"]
+    asked[1] = None
+    with pytest.raises(gr.Error, match="two"):
+        tab.export(*asked, *look, "a", [], *HOW)
+
+
+def test_a_link_opens_the_tab_with_its_choices_for_somebody_else(tab, asked):
+    chosen = ("b", ["rise", "decomposition"], "grey", "pair", 7)
+    query, shown = tab.link(*asked, "blue-red", 0.85, {"pin": None}, *chosen)
+    assert shown["visible"] is True
+    asked_for = {name: values[0] for name, values in parse_qs(query).items()}
+    assert tab.compare.pictures.find(asked_for["a"]).endswith(".png")
+    tabs, *found = tab.open_tab(SimpleNamespace(query_params=asked_for))
+    assert tabs["selected"] == "Trust"
+    assert found == list(chosen)
+    # The pair's own part is the Compare tab's, and goes with either.
+    opened = tab.compare.open_page(SimpleNamespace(query_params=asked_for | {"short_side": "224"}))
+    assert opened[0] == tab.compare.pictures.find(asked_for["a"])
+
+
+def test_a_link_to_no_tab_or_with_no_choices_changes_nothing_or_takes_the_pages(tab):
+    nothing = [gr.skip()] * 6
+    assert tab.open_tab(SimpleNamespace(query_params={})) == nothing
+    assert tab.open_tab(SimpleNamespace(query_params={"tab": "<b>"})) == nothing
+    opened = tab.open_tab(SimpleNamespace(query_params={"tab": "Trust"}))
+    assert opened[1:] == [choice.default for choice in choices.TRUST.values()]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"side": "c"}, {"explainers": "rise,x"}, {"explainers": "random"}, {"fill": "Blur"}, {"setting": ""}]
+    + [{"seed": seed} for seed in ("-1", "1.5", "", "x", "9" * 5000, str(2**31))],
+)
+def test_a_link_with_what_is_not_offered_says_so_and_changes_nothing(tab, wrong):
+    with pytest.warns(UserWarning, match=next(iter(wrong))):
+        opened = tab.open_tab(SimpleNamespace(query_params={"tab": "Trust", **wrong}))
+    assert opened == [gr.skip()] * 6
 
 
 def test_hostile_names_are_texts(tab, asked, files):
