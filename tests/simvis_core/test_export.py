@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from simvis_core import SimvisError, export
@@ -98,6 +99,22 @@ def test_npz_keeps_shapes_and_dtypes():
         assert {name: (back[name].tolist(), back[name].dtype) for name in back} == {
             name: (array.tolist(), array.dtype) for name, array in arrays.items()
         }
+
+
+def test_a_table_has_its_names_first_and_none_is_empty():
+    rows = [{"map": 'a, "b"', "area": 0.5}, {"map": "c", "area": None}, {"map": "d"}]
+    assert export.table(["map", "area"], rows).decode() == 'map,area\n"a, ""b""",0.5\nc,\nd,\n'
+    assert export.table(["map"], []) == b"map\n"
+    with pytest.raises(ValueError, match="other"):
+        export.table(["map"], [{"other": 1}])
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_an_array_holds_the_tensors_numbers(dtype):
+    tensor = torch.tensor([[0.5, -2.0, 3.25]], dtype=dtype)
+    array = export.array(tensor)
+    assert array.tolist() == [[0.5, -2.0, 3.25]]
+    assert array.dtype == (np.float64 if dtype == torch.float64 else np.float32)
 
 
 def test_the_manifest_is_json_that_ends_in_a_line():
