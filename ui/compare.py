@@ -11,6 +11,7 @@ from ui.components import FeatureChoice, HeldSlider, MapRows, MethodChoice, Pair
 from ui.handlers import Handlers, about, backbones, first
 from ui.links import LinkedPictures
 from ui.session import Session
+from ui.sharing import share_row, wire_share
 
 INTRO = """<p>Drop two pictures. Red places speak for the network's similarity score, blue ones against it; the line
 under the score says how it adds up. Point at a place to see what it matches in the other picture; click or tap to pin
@@ -18,8 +19,7 @@ it.</p>"""
 TOP_K = 10
 LOOK_JS = """(colours, opacity) => { window.simvisLook = {colours, opacity};
   document.dispatchEvent(new CustomEvent("simvis-look")); }"""
-LINK_JS = """(query) => { if (!query) return ""; const link = location.origin + location.pathname + "?" + query;
-  if (navigator.clipboard) navigator.clipboard.writeText(link).catch(() => {}); return link; }"""
+LINK_LABEL = "Link (copied): it keeps both pictures on this server for whoever has it"
 
 
 @dataclass
@@ -115,7 +115,7 @@ def _layout(session: Session) -> Widgets:
                     stop = gr.Button("Stop", size="sm", elem_id="stop", visible=False, scale=0, min_width=90)
             viewer = PairViewer(elem_id="pair_viewer")
             credits_line = gr.HTML(elem_id="credits")
-            share = _share()
+            share = share_row("Copy a link to this", LINK_LABEL, "Export maps as a zip")
     with gr.Accordion("Which features carry the score", open=True):
         topk = _topk()
     with gr.Accordion("What another pooling would say", open=True):
@@ -243,21 +243,6 @@ def _pooling() -> list[Any]:
     return [rows, plot]
 
 
-def _share() -> list[Any]:
-    with gr.Row():
-        link_button = gr.Button("Copy a link to this", size="sm", elem_id="link_button")
-        export_button = gr.Button("Export maps as a zip", size="sm", elem_id="export_button")
-    query = gr.Textbox(visible="hidden", elem_id="link_query")
-    link = gr.Textbox(
-        label="Link (copied): it keeps both pictures on this server for whoever has it",
-        visible=False,
-        elem_id="link",
-        interactive=False,
-    )
-    file = gr.File(label="Export", visible=False, elem_id="export_file", interactive=False)
-    return [link_button, query, link, export_button, file]
-
-
 # ---------------------------------------------------------------- wiring
 
 
@@ -317,7 +302,7 @@ def _wire(widgets: Widgets, session: Session, pictures: LinkedPictures) -> dict[
     if widgets.own:
         _wire_own(widgets, handlers).then(**compare)
     _wire_panels(widgets, handlers)
-    _wire_share(widgets, handlers)
+    wire_share(widgets.share, widgets.linked, handlers.link, handlers.export)
     gr.on([control.change for control in widgets.look], None, widgets.look, None, js=LOOK_JS)
     blocks = gr.context.Context.root_block
     opened = blocks.load(
@@ -358,13 +343,6 @@ def _wire_panels(widgets: Widgets, handlers: Handlers) -> None:
     quick = {"show_progress": "minimal", "api_visibility": "private", "trigger_mode": "always_last"}
     k.input(handlers.top_k, [*widgets.asked, k], rows, **quick)
     features.input(handlers.feature, [*widgets.asked, features], fires, **quick)
-
-
-def _wire_share(widgets: Widgets, handlers: Handlers) -> None:
-    link_button, query, link, export_button, file = widgets.share
-    asked = link_button.click(handlers.link, widgets.linked, [query, link], **_PRIVATE)
-    asked.success(None, query, link, js=LINK_JS)
-    export_button.click(handlers.export, widgets.linked, file, api_visibility="private", show_progress_on=export_button)
 
 
 _PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}

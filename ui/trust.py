@@ -7,16 +7,17 @@ import gradio as gr
 
 from simvis_core.explainers import EXPLAINERS, Explainer
 from ui import choices
-from ui.compare import LINK_JS
 from ui.handlers import Handlers
 from ui.house import House
 from ui.map_cards import MapCards
+from ui.sharing import share_row, wire_share
 from ui.trust_handlers import TrustHandlers
 
 INTRO = """<p>A heat map that looks right is no evidence. Here the pair of the Compare tab is explained in several ways,
 and each map is put to the test: its strongest pixels are taken away (deletion) or put back first (insertion), and the
 network scores every step. Random maps and the picture's centre are measured beside it: a map that does no better says
 nothing. A map that adds up to the score is not therefore faithful; ours is measured like every other.</p>"""
+LINK_LABEL = "Link (copied): it keeps both pictures on this server and opens this tab with the same choices"
 FILL_LABELS = {"blur": "blurred", "mean": "mean colour", "grey": "grey"}
 SETTINGS = {"this picture": "fixed", "both pictures (RISE, LIME, Mask)": "pair"}
 KINDS = {"take the strongest away": "deletion", "put the strongest back": "insertion"}
@@ -88,7 +89,7 @@ def _layout() -> Widgets:
             cards = MapCards(elem_id="map_cards")
     plot = gr.Plot(elem_id="removal_plot", show_label=False)
     table = gr.HTML(elem_id="trust_table")
-    share_out = _share_out()
+    share_out = share_row("Copy a link to this question", LINK_LABEL, "Export maps and numbers as a zip", "trust_")
     with gr.Accordion("Do the maps agree?", open=False):
         gr.HTML("<p>How alike the maps order the picture's places: 1 is the same order, 0 none, -1 the reverse.</p>")
         agreement = gr.Plot(elem_id="agreement_plot", show_label=False)
@@ -111,21 +112,6 @@ def _layout() -> Widgets:
     shown = [line, progress, stop, cards, summary, plot, table, agreement, order, picture, question]
     how = [fill, setting, seed]
     return Widgets(side, chosen, how, measure, stop, shown, order, kind, share, picture, check, checked, share_out)
-
-
-def _share_out() -> list[Any]:
-    with gr.Row():
-        link_button = gr.Button("Copy a link to this question", size="sm", elem_id="trust_link_button")
-        export_button = gr.Button("Export maps and numbers as a zip", size="sm", elem_id="trust_export_button")
-    query = gr.Textbox(visible="hidden", elem_id="trust_link_query")
-    link = gr.Textbox(
-        label="Link (copied): it keeps both pictures on this server and opens this tab with the same choices",
-        visible=False,
-        elem_id="trust_link",
-        interactive=False,
-    )
-    file = gr.File(label="Export", visible=False, elem_id="trust_export_file", interactive=False)
-    return [link_button, query, link, export_button, file]
 
 
 def _label(entry: Explainer) -> str:
@@ -171,7 +157,8 @@ def _wire(widgets: Widgets, house: House, tab: gr.Tab) -> None:
         concurrency_id="sanity",
         api_visibility="private",
     )
-    _wire_share(widgets, handlers, house)
+    everything = [*house.compare.linked, *widgets.chosen_here]
+    wire_share(widgets.share_out, everything, handlers.link, handlers.export)
     shared = [widgets.share_out[2], widgets.share_out[4]]  # a link or an export of something else must not stay
     gr.on(
         [*changed, widgets.chosen.input, widgets.measure.click],
@@ -183,12 +170,3 @@ def _wire(widgets: Widgets, house: House, tab: gr.Tab) -> None:
     # After the pictures of a link are there; selecting the tab then tells of them.
     house.compare.opened.success(handlers.open_tab, None, [house.tabs, *widgets.chosen_here], **_PRIVATE)
     gr.context.Context.root_block.unload(handlers.leave)
-
-
-def _wire_share(widgets: Widgets, handlers: TrustHandlers, house: House) -> None:
-    assert house.compare is not None
-    link_button, query, link, export_button, file = widgets.share_out
-    everything = [*house.compare.linked, *widgets.chosen_here]
-    asked = link_button.click(handlers.link, everything, [query, link], **_PRIVATE)
-    asked.success(None, query, link, js=LINK_JS)
-    export_button.click(handlers.export, everything, file, api_visibility="private", show_progress_on=export_button)
