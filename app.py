@@ -231,6 +231,7 @@ def _gallery_commands(commands: Any) -> None:
                 help=f"a {name} in pixels of the picture: {kind}; may be given several times",
             )
     found.add_argument("-k", type=int, default=20, help="how many hits (default: 20)")
+    found.add_argument("--exact", action="store_true", help="compare every picture, also where a graph is searched")
     found.add_argument("--label", action="append", help="only this label; may be given several times")
     classes = commands.add_parser("classes", help="a gallery's classes, or the members of one")
     classes.add_argument("class_label", nargs="?", metavar="LABEL", help="the members of this class")

@@ -64,6 +64,7 @@ class EdgeIndex:
         labels: Sequence[str] | None = None,
         skip: int = 0,
         without: Sequence[str] = (),
+        exact: bool = False,
     ) -> list[Hit]:
         """See `VectorIndex`."""
         check_count(k)
@@ -73,7 +74,7 @@ class EdgeIndex:
             query=edge.Query.Nearest(checked(query, space).tolist()),
             filter=_filter(labels, without),
             with_payload=True,
-            params=edge.SearchParams(hnsw_ef=max(SEARCHED, k)),
+            params=edge.SearchParams(hnsw_ef=max(SEARCHED, k), exact=exact),
         )
         shard = self._shard(space)
         with self._told(space):

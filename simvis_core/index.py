@@ -4,7 +4,7 @@ import hashlib
 import re
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Protocol, runtime_checkable
 
@@ -74,6 +74,8 @@ class VectorIndex(Protocol):
     method raises SimvisError for a store that is locked, down or full, and says what to do.
     """
 
+    exact_below: int  # rows from which on a graph is searched
+
     def ensure(self, space: Space) -> None:
         """Makes the space's collection where there is none yet."""
 
@@ -94,11 +96,13 @@ class VectorIndex(Protocol):
         labels: Sequence[str] | None = None,
         skip: int = 0,
         without: Sequence[str] = (),
+        exact: bool = False,
     ) -> list[Hit]:
         """The rows with the largest ``<query, embedding>``, best first, from rank ``skip`` on, at most ``k``.
 
-        With ``labels`` only rows that have one of them; rows with an id in ``without`` are passed over. Raises
-        SimvisError for ``k`` below 1 and a query that is not finite or of another width.
+        With ``labels`` only rows that have one of them; rows with an id in ``without`` are passed over. From
+        ``exact_below`` rows on a graph is searched, which may miss some; with ``exact`` every row is compared there
+        too. Raises SimvisError for ``k`` below 1 and a query that is not finite or of another width.
         """
 
     def scan(
@@ -135,6 +139,18 @@ def copied(source: VectorIndex, target: VectorIndex, space: Space) -> int:
     count = target.upsert(space, source.scan(space, embeddings=True))
     target.settle(space)
     return count
+
+
+def best_by_scan(
+    rows: Iterable[Row], query: Float[np.ndarray, " D"], k: int, skip: int = 0, without: Sequence[str] = ()
+) -> list[Hit]:
+    """What a search gives, by comparing every one of some rows; for stores that cannot do so themselves."""
+    best: list[Hit] = []
+    for together in in_batches(row for row in rows if row.id not in without):
+        scores = np.stack([row.embedding for row in together if row.embedding is not None]) @ query
+        best += [Hit(replace(row, embedding=None), float(score)) for row, score in zip(together, scores, strict=True)]
+        best = sorted(best, key=lambda hit: -hit.score)[: k + skip]
+    return best[skip:]
 
 
 def in_batches(rows: Iterable[Row], size: int = UPSERT) -> Iterator[list[Row]]:

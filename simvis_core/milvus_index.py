@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float
 
 from simvis_core.errors import SimvisError
-from simvis_core.index import EXACT_BELOW, UPSERT, Hit, Row, Space, check_count, checked, in_batches
+from simvis_core.index import EXACT_BELOW, UPSERT, Hit, Row, Space, best_by_scan, check_count, checked, in_batches
 
 LIMIT = 16_384  # rows in one answer: Milvus gives no more, and no rank below that
 ANSWER = 16 * 2**20  # bytes of embeddings asked for at once; a server may refuse to send more than 64 MiB
@@ -91,13 +91,20 @@ class MilvusIndex:
         labels: Sequence[str] | None = None,
         skip: int = 0,
         without: Sequence[str] = (),
+        exact: bool = False,
     ) -> list[Hit]:
-        """See `VectorIndex`. Raises SimvisError for ``k + skip`` above 16384 too."""
+        """See `VectorIndex`. Raises SimvisError for ``k + skip`` above 16384 too.
+
+        With ``exact`` every row of a collection with a graph is fetched: Milvus has no such search.
+        """
         check_count(k)
         vector = checked(query, space)
         _check_rank(k + skip)
         if labels is not None and not labels:
             return []
+        self.ensure(space)
+        if exact and self._kind(space) != FLAT["index_type"]:
+            return best_by_scan(self.scan(space, labels=labels, embeddings=True), vector, k, skip, without)
         found = self._read(
             space,
             self._client.search,

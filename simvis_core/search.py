@@ -38,13 +38,16 @@ def find(
     labels: Sequence[str] | None = None,
     skip: int = 0,
     without: Sequence[str] = (),
+    exact: bool = False,
 ) -> list[Found]:
     """The best hits for a query, best first; ``whole`` is the embedding of the query's picture.
+
+    With ``exact`` every row is compared, however many there are.
 
     Raises SimvisError as `VectorIndex.search` does.
     """
     vector = _array(query)
-    hits = index.search(space, vector, k, labels, skip, without)
+    hits = index.search(space, vector, k, labels, skip, without, exact)
     stored = {row.id: row for row in index.scan(space, [hit.row.id for hit in hits], embeddings=True)}
     found = [_rescored(hit, stored[hit.row.id], vector, _array(whole)) for hit in hits if hit.row.id in stored]
     return sorted(found, key=lambda one: -one.score)
@@ -66,6 +69,7 @@ def best_of_classes(
     whole: Float[Tensor, " D"],
     count: int = 3,
     without: Sequence[str] = (),
+    exact: bool = False,
 ) -> list[Found]:
     """The best picture of each of the ``count`` most similar classes, best first (Stylianou 2019, fig. 8 and 9).
 
@@ -75,7 +79,7 @@ def best_of_classes(
     best: dict[str, Hit] = {}
     labels: list[str] | None = None
     while left and len(best) < count:
-        hits = index.search(space, _array(query), 16 * count, labels, without=without)
+        hits = index.search(space, _array(query), 16 * count, labels, without=without, exact=exact)
         for hit in hits:
             if hit.row.label:
                 best.setdefault(hit.row.label, hit)

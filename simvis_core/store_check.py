@@ -89,6 +89,21 @@ def _ranks(index: VectorIndex) -> None:
             _same("the order of 60 hits on 5 pages", _ids(pages), wanted)
 
 
+def _every_row(index: VectorIndex) -> None:
+    with _scratch(index) as space:
+        rows = _filled(index, space, MANY)
+        query = _queries()[2]
+        wanted = np.sort(_matrix(rows) @ query)[::-1]
+        hits = index.search(space, query, MANY, exact=True)
+        _same("the rows that were compared", set(_ids(hits)), {row.id for row in rows})
+        _close("their scores", np.array([hit.score for hit in hits]), wanted, 2e-4)
+        page = index.search(space, query, 30, skip=400, exact=True)
+        _same("a page of them", _ids(page), _ids(hits)[400:430])
+        chosen = {row.id for row in rows if row.label in LABELS[:2]} - {hits[0].row.id}
+        found = index.search(space, query, MANY, labels=LABELS[:2], without=[hits[0].row.id], exact=True)
+        _same("those of two labels without one", set(_ids(found)), chosen)
+
+
 def _beyond(index: VectorIndex) -> None:
     with _scratch(index) as space:
         rows = _filled(index, space, FEW)
@@ -316,6 +331,7 @@ CHECKS: dict[str, Callable[[VectorIndex], None]] = {
     "a picture that is added again": _again,
     "scores are inner products": _scores,
     "ranks and pages": _ranks,
+    "every row is compared": _every_row,
     "more hits than rows": _beyond,
     "labels filter": _filter,
     "rows are passed over": _passed_over,

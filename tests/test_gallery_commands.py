@@ -205,6 +205,7 @@ def test_a_search_prints_strict_json_and_writes_whole_files(told, photos, animal
     code, plain, err = told("search", image, *QUERY)
     assert (code, err, len(plain["hits"]), plain["total"]) == (0, "", 11, 11)
     assert all("query_map" not in hit for hit in plain["hits"])
+    assert told("search", image, *QUERY, "--exact")[1] == plain | {"every_row_compared": True}
     code, told_maps, err = told("search", image, *QUERY, "--out", out, "-k", 3)
     assert code == 0
     assert [Path(line).name for line in err.splitlines()] == ["search.json", "search.html"]

@@ -54,7 +54,8 @@ def search(options: argparse.Namespace, session: Session, _: str) -> Answered:
         space = _space(galleries, options, session)
         marked = _regions(galleries, options, space)
         labels = tuple(options.label) if options.label else None
-        answer = galleries.search(Asked(options.image, options.gallery, space.name, marked, labels), options.k)
+        asked = Asked(options.image, options.gallery, space.name, marked, labels, options.exact)
+        answer = galleries.search(asked, options.k)
         told = search_json(answer, maps=options.out is not None)
         return _written(options, told, "search", lambda: {"search.html": search_sheet(galleries, answer)})
 

@@ -30,13 +30,14 @@ TOGETHER = 8  # pictures of a batch while others use the page
 
 @dataclass(frozen=True)
 class Asked:
-    """A search: what for and where. Without regions it is for the whole picture; ``labels`` None means any."""
+    """A search: what for, where and how. Without regions it is for the whole picture; ``labels`` None means any."""
 
     file: str
     gallery: str
     space: str
     regions: tuple[Region, ...] = ()
     labels: tuple[str, ...] | None = None
+    exact: bool = False  # whether every picture is compared where a graph could be searched
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +53,7 @@ class Answer:
     skip: int
     total: int
     left_out: bool = False  # whether the query's own file is in the gallery, and not among the hits
+    near: bool = False  # whether a graph was searched, which may have missed some
 
     @property
     def more(self) -> bool:
@@ -154,17 +156,27 @@ class Galleries:
         own = [Row(picture.sha256, "").id]
         whole = picture.decomposition.embedding
         self._check_labels(asked, space)
-        found = find(self.index, space, query, whole, k, asked.labels, skip, own)
+        found = find(self.index, space, query, whole, k, asked.labels, skip, own, asked.exact)
         there = list(self.index.scan(space, own))
-        return Answer(asked, space, picture, query, weights, found, skip, self._total(space, asked, there), bool(there))
+        count = self.index.count(space)
+        total, near = self._total(space, asked, there, count), self._by_graph(count) and not asked.exact
+        return Answer(asked, space, picture, query, weights, found, skip, total, bool(there), near)
+
+    def by_graph(self, space: Space) -> bool:
+        """Whether a space has so many pictures that a graph is searched."""
+        return self._by_graph(self.index.count(space))
+
+    def _by_graph(self, count: int) -> bool:
+        return count >= self.index.exact_below
 
     def best_of_classes(self, asked: Asked, whole: bool) -> Answer:
         """The best hit of each of the three nearest classes, by the region or by the whole picture."""
         space = self.space(asked.gallery, asked.space)
-        asked = Asked(asked.file, asked.gallery, asked.space, () if whole else asked.regions)
+        asked = Asked(asked.file, asked.gallery, asked.space, () if whole else asked.regions, exact=asked.exact)
         picture, query, weights = self.asked_vector(asked, space)
         own = [Row(picture.sha256, "").id]
-        found = best_of_classes(self.index, space, query, picture.decomposition.embedding, without=own)
+        embedding = picture.decomposition.embedding
+        found = best_of_classes(self.index, space, query, embedding, without=own, exact=asked.exact)
         return Answer(asked, space, picture, query, weights, found, 0, len(found))
 
     def hits(self, asked: Asked, ids: Sequence[str]) -> Answer:
@@ -331,9 +343,9 @@ class Galleries:
                 "choose one of these",
             )
 
-    def _total(self, space: Space, asked: Asked, there: Sequence[Row]) -> int:
+    def _total(self, space: Space, asked: Asked, there: Sequence[Row], count: int) -> int:
         if asked.labels is None:
-            return self.index.count(space) - len(there)
+            return count - len(there)
         counts = self.index.labels(space)
         labels = set(asked.labels)
         return sum(counts.get(label, 0) for label in labels) - sum(row.label in labels for row in there)

@@ -36,6 +36,7 @@ def search_json(answer: Answer, maps: bool = True, paths: bool = True) -> dict[s
             "region_weights": None if answer.weights is None else answer.weights.tolist(),
         },
         "total": answer.total,
+        "every_row_compared": not answer.near,
         "hits": [
             hit_json(one, answer.skip + rank, paths)
             | ({"query_map": query_map(own, one, answer.weights).tolist()} if drawn else {})

@@ -32,16 +32,17 @@ def add_gallery_api(galleries: Galleries) -> None:
         labels: Any = None,
         k: float = 20,
         skip: float = 0,
+        exact: bool = False,
     ) -> dict[str, Any]:
         """A gallery's pictures by their score with a picture, or by the share of it that regions carry.
 
         image: a picture file. gallery: its name. network, pooling: what it was indexed with; empty, the first. regions:
         a list of {"box": [x, y, width, height]} or {"point": [x, y]} in pixels of the picture, each with "sign": -1 for
         "not like this"; none for the whole picture. labels: a list to filter by, or none. k: how many hits, at most
-        200, from rank skip on.
+        200, from rank skip on. exact: compare every picture also where a gallery is so large that a graph is searched.
         """
         with _told():
-            answer = _search(galleries, image, gallery, network, pooling, regions, labels, k, skip)
+            answer = _search(galleries, image, gallery, network, pooling, regions, labels, k, skip, exact)
             return search_json(answer, paths=False)
 
     def classes(
@@ -68,11 +69,12 @@ def add_gallery_api(galleries: Galleries) -> None:
         place = [gr.Textbox("", label="network"), gr.Textbox("", label="pooling")]
         regions, labels = gr.JSON(label="regions"), gr.JSON(label="labels")
         k, skip = gr.Number(20, label="k"), gr.Number(0, label="skip")
+        exact = gr.Checkbox(label="exact")
         label = gr.Textbox("", label="label")
         pairs, seed = gr.Number(PAIRS, label="pairs"), gr.Number(0, label="seed")
         answer, ask = gr.JSON(), gr.Button()
     asked = {"concurrency_limit": 1, "concurrency_id": "gallery api"}
-    ask.click(search, [image, gallery, *place, regions, labels, k, skip], answer, api_name="search", **asked)
+    ask.click(search, [image, gallery, *place, regions, labels, k, skip, exact], answer, api_name="search", **asked)
     ask.click(classes, [image, gallery, *place, label], answer, api_name="classes", **asked)
     ask.click(curves, [gallery, *place, pairs, seed], answer, api_name="curves", **asked)
 
@@ -148,13 +150,14 @@ def _search(
     labels: Any,
     k: float,
     skip: float,
+    exact: bool,
 ) -> Any:
     if not image:
         raise SimvisError("no picture", "one to search for", "send image")
     space = _space(galleries, gallery, network, pooling)
     marked = regions_on(galleries, image, space, regions)
     wanted = tuple(map(str, labels)) if isinstance(labels, list) and labels else None
-    asked = Asked(image, space.gallery, space.name, marked, wanted)
+    asked = Asked(image, space.gallery, space.name, marked, wanted, bool(exact))
     return galleries.search(asked, _whole("k", k, MOST_HITS), _whole("skip", skip, 2**31))
 
 

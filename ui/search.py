@@ -28,6 +28,7 @@ class Widgets:
     query: PictureDrop
     choice: GalleryChoice
     labels: gr.Dropdown
+    exact: gr.Checkbox
     notice: gr.HTML
     status: gr.HTML
     picker: RegionPicker
@@ -39,7 +40,7 @@ class Widgets:
     @property
     def asked(self) -> list[Any]:
         """What a search depends on."""
-        return [self.query, self.choice.gallery, self.choice.space, self.labels, self.picker]
+        return [self.query, self.choice.gallery, self.choice.space, self.labels, self.picker, self.exact]
 
 
 def build(house: House, tab: gr.Tab) -> Widgets:
@@ -82,6 +83,11 @@ def _layout(house: House) -> Widgets:
             labels = gr.Dropdown(
                 [], multiselect=True, label="Only these labels", elem_id="search_labels", info="none chosen: any"
             )
+            exact = gr.Checkbox(
+                label="Compare every picture (slower; the usual search of so large a gallery may miss some)",
+                visible=False,
+                elem_id="search_exact",
+            )
         with gr.Column(scale=6, min_width=320):
             notice = gr.HTML(elem_id="search_notice")
             status = gr.HTML(elem_id="search_status")
@@ -97,7 +103,7 @@ def _layout(house: House) -> Widgets:
             gr.HTML("<h4>By the whole picture</h4>")
             by_whole = HitGrid(elem_id="nearest_whole", elem_classes="members")
     return Widgets(
-        query, choice, labels, notice, status, picker, grid, [by_region, by_whole], [said, difference], examples
+        query, choice, labels, exact, notice, status, picker, grid, [by_region, by_whole], [said, difference], examples
     )
 
 
@@ -117,7 +123,14 @@ def _wire(widgets: Widgets, house: House, tab: gr.Tab) -> None:
         "concurrency_id": "search",
         "api_visibility": "private",
     }
-    gr.on([widgets.query.input, widgets.labels.input, choice.space.input], **search)
+    gr.on([widgets.query.input, widgets.labels.input, widgets.exact.input, choice.space.input], **search)
+    offer: dict[str, Any] = {
+        "fn": handlers.offer_exact,
+        "inputs": [choice.gallery, choice.space],
+        "outputs": widgets.exact,
+        **_PRIVATE,
+    }
+    choice.space.change(**offer)
     widgets.query.clear(lambda: None, None, widgets.query, **_PRIVATE).then(**search)
     widgets.examples.select(handlers.show_example, None, widgets.query, **_PRIVATE).then(**search)
     chosen = choice.gallery.input(
@@ -140,7 +153,7 @@ def _wire(widgets: Widgets, house: House, tab: gr.Tab) -> None:
             [choice.gallery, choice.space, widgets.labels],
             [widgets.notice, choice.gallery, choice.space, widgets.labels],
             **_PRIVATE,
-        ).then(**search)
+        ).then(**search).then(**offer)
     widgets.picker.mark(
         handlers.mark,
         widgets.asked,

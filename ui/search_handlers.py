@@ -68,12 +68,14 @@ class SearchHandlers:
         except SimvisError as error:
             return [words.notice(str(error)), gr.skip(), gr.skip()]
 
-    def search(self, file: str | None, gallery: str, space: str, labels: Any, picker: dict[str, Any]) -> list[Any]:
+    def search(
+        self, file: str | None, gallery: str, space: str, labels: Any, picker: dict[str, Any], exact: bool = False
+    ) -> list[Any]:
         """A new picture or gallery: notice, status, the picture to mark on, hits; then empty why and classes."""
         if file is None:
             return [words.notice("Drop a picture to search for it."), "", None, None, *EMPTY]
         try:
-            asked = self._asked(file, gallery, space, labels, picker)
+            asked = self._asked(file, gallery, space, labels, picker, exact)
             answer = self.galleries.search(asked, PAGE)
         except SimvisError as error:
             return [words.notice(str(error)), "", *self._only_picture(file, gallery, space, picker), *EMPTY]
@@ -81,16 +83,27 @@ class SearchHandlers:
         shown = (*picked, picker["regions"] if picker["key"] == picked[1] else [], None, 0.0, "")
         return ["", _status(answer), shown, self._page(answer), *EMPTY]
 
+    def offer_exact(self, gallery: str, space: str | None) -> Any:
+        """Whether comparing every picture is another search than the usual one."""
+        try:
+            return gr.update(
+                visible=bool(space) and self.galleries.by_graph(self.galleries.space(gallery, space or ""))
+            )
+        except SimvisError:
+            return gr.update(visible=False)  # the search itself says why
+
     def show_example(self, event: gr.SelectData) -> str:
         """The chosen sample picture."""
         return str(samples.singles()[int(event.index)])
 
-    def mark(self, file: str | None, gallery: str, space: str, labels: Any, picker: dict[str, Any]) -> list[Any]:
+    def mark(
+        self, file: str | None, gallery: str, space: str, labels: Any, picker: dict[str, Any], exact: bool = False
+    ) -> list[Any]:
         """The same while regions are being marked: notice, status, hits; then an empty why."""
         if file is None or not picker["key"]:
             return [gr.skip()] * 5
         try:
-            answer = self.galleries.search(self._asked(file, gallery, space, labels, picker), PAGE)
+            answer = self.galleries.search(self._asked(file, gallery, space, labels, picker, exact), PAGE)
         except SimvisError as error:
             return [words.notice(str(error)), *[gr.skip()] * 4]
         return ["", _status(answer), self._page(answer), *NO_WHY]
@@ -150,9 +163,11 @@ class SearchHandlers:
         regions = picker["regions"] if picker["key"] == key else []
         return [(picture.view, key, picture.decomposition.grid, regions, None, 0.0, ""), None]
 
-    def _asked(self, file: str, gallery: str, space: str, labels: Any, picker: dict[str, Any]) -> Asked:
+    def _asked(
+        self, file: str, gallery: str, space: str, labels: Any, picker: dict[str, Any], exact: bool = False
+    ) -> Asked:
         """The search that the widgets ask for. Marks of another picture do not count."""
-        asked = Asked(file, gallery, space or "", labels=tuple(labels) if labels else None)
+        asked = Asked(file, gallery, space or "", labels=tuple(labels) if labels else None, exact=exact)
         if not picker["regions"]:
             return asked
         picture = self.galleries.picture(file, self.galleries.space(gallery, space))
@@ -161,22 +176,20 @@ class SearchHandlers:
 
     def _answer(self, chosen: Sequence[Any], key: str, skip: int) -> Answer | None:
         """The search that is on the page, from a rank on; None where the widgets ask for another by now."""
-        file, gallery, space, labels, picker = chosen
-        if file is None or not key:
+        if chosen[0] is None or not key:
             return None
         try:
-            answer = self.galleries.search(self._asked(file, gallery, space, labels, picker), PAGE, skip)
+            answer = self.galleries.search(self._asked(*chosen), PAGE, skip)
         except SimvisError:
             return None  # the search itself says why
         return answer if search_key(answer) == key else None
 
     def _hits(self, chosen: Sequence[Any], ids: list[str]) -> Answer | None:
         """Some of the pictures that were found, by their ids."""
-        file, gallery, space, labels, picker = chosen
-        if file is None or not all(ids):
+        if chosen[0] is None or not all(ids):
             return None
         try:
-            return self.galleries.hits(self._asked(file, gallery, space, labels, picker), ids)
+            return self.galleries.hits(self._asked(*chosen), ids)
         except SimvisError as error:
             raise gr.Error(str(error), print_exception=False) from error
 
@@ -266,7 +279,7 @@ class SearchHandlers:
 def _status(answer: Answer) -> str:
     own = answer.picture.decomposition
     region = None if answer.weights is None else float((answer.weights * own.similarity_map(own.embedding)).sum())
-    return words.search_status(answer.total, region, answer.left_out) + words.estimate(own)
+    return words.search_status(answer.total, region, answer.left_out, answer.near) + words.estimate(own)
 
 
 def _why(answer: Answer) -> str:
@@ -279,7 +292,7 @@ def _why(answer: Answer) -> str:
 def search_key(answer: Answer) -> str:
     """The same for the same search, whatever page of it."""
     asked = answer.asked
-    facts = (answer.picture.sha256, asked.gallery, asked.space, asked.regions, asked.labels)
+    facts = (answer.picture.sha256, asked.gallery, asked.space, asked.regions, asked.labels, asked.exact)
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:24]
 
 

@@ -153,9 +153,13 @@ def card_text(name: str) -> str:
     )
 
 
-def search_status(total: int, region: float | None, left_out: bool = False) -> str:
-    """How many pictures were ranked, and by what; and whether the query's own file is one of the gallery's."""
+def search_status(total: int, region: float | None, left_out: bool = False, near: bool = False) -> str:
+    """How many pictures were ranked, and by what; whether the query's own file is one of them, and how they were found.
+
+    ``near``: a graph was searched.
+    """
     own = " Your own file is in the gallery and left out." if left_out else ""
+    own += " So many are searched along a graph, which may miss some." if near else ""
     if region is None:
         return f"<p>{total} pictures, ranked by their score with the whole picture.{own}</p>"
     return (

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections import namedtuple
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -12,9 +13,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from simvis_core import index as index_module
 from simvis_core.edge_index import EdgeIndex
 from simvis_core.errors import SimvisError
-from simvis_core.index import Row, Space, copied, in_batches
+from simvis_core.index import Row, Space, best_by_scan, copied, in_batches
 from simvis_core.store_check import CHECKS, GALLERY, check_store
 from simvis_core.stores import open_index
 
@@ -110,6 +112,39 @@ def test_a_graph_survives_opening_again_and_more_rows(tmp_path):
     assert second.search(SPACE, query.embedding, 1)[0].row.id == query.id
     assert second.count(SPACE) == 100
     second.close()
+
+
+def test_a_poor_graph_misses_rows_and_comparing_every_row_misses_none(tmp_path, monkeypatch):
+    monkeypatch.setattr("simvis_core.edge_index.SEARCHED", 1)
+    space = Space("birds", "tiny", "avg", 32, "abc")
+    index, sent = EdgeIndex(tmp_path, exact_below=1000), rows(2000, space)
+    index.upsert(space, sent)
+    index.settle(space)
+    embeddings = np.stack([row.embedding for row in sent])
+    queries = np.random.default_rng(3).standard_normal((60, 32)).astype(np.float32)
+    best = [sent[at].id for at in (queries @ embeddings.T).argmax(1)]
+    found = {
+        exact: [index.search(space, query, 1, exact=exact)[0].row.id for query in queries] for exact in (False, True)
+    }
+    assert found[True] == best
+    assert found[False] != best
+    index.close()
+
+
+@given(st.integers(1, 40), st.integers(0, 40), st.sets(st.integers(0, 29)), st.sampled_from([1, 7, 30, 100]))
+def test_the_best_by_a_scan_are_those_of_sorting_all(k, skip, left_out, together):
+    sent = rows(30)
+    query = rows(1, start=99)[0].embedding
+    without = [sent[at].id for at in left_out]
+    kept = [row for at, row in enumerate(sent) if at not in left_out]
+    wanted = sorted(kept, key=lambda row: -float(row.embedding @ query))[skip : skip + k]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(index_module, "in_batches", partial(in_batches, size=together))
+        found = best_by_scan(iter(sent), query, k, skip, without)
+    assert [hit.row.id for hit in found] == [row.id for row in wanted]
+    scores = [float(row.embedding @ query) for row in wanted]
+    assert [hit.score for hit in found] == pytest.approx(scores, abs=1e-6)
+    assert all(hit.row.embedding is None for hit in found)
 
 
 LOCKED = "gallery 'birds', which another process holds open"

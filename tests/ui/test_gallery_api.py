@@ -50,7 +50,7 @@ def query(photos):
 
 def search(endpoints, query, **changes):
     asked = {"gallery": "animals", "network": NETWORK, "pooling": "", "regions": None, "labels": None, "k": 20.0}
-    return endpoints["search"](query, *({**asked, "skip": 0.0} | changes).values())
+    return endpoints["search"](query, *({**asked, "skip": 0.0, "exact": False} | changes).values())
 
 
 def strict(answer):
@@ -101,6 +101,13 @@ def test_labels_k_and_skip(endpoints, query):
     assert page["hits"] == long[4:7]
     cats = search(endpoints, query, labels=["cat", "cat"])
     assert (cats["total"], {hit["label"] for hit in cats["hits"]}) == (3, {"cat"})
+
+
+def test_every_picture_is_compared_where_it_is_asked_for(endpoints, query, library, monkeypatch):
+    assert search(endpoints, query)["every_row_compared"] is True
+    monkeypatch.setattr(library.index, "exact_below", 12)
+    assert search(endpoints, query)["every_row_compared"] is False
+    assert search(endpoints, query, exact=True)["every_row_compared"] is True
 
 
 @pytest.mark.parametrize("empty", [None, [], ""])
@@ -326,6 +333,7 @@ def test_a_program_gets_the_same_numbers(client, library, space, query):
     answer = client.predict(handle_file(query), **asked, regions=PIXELS, k=5, api_name="/search")
     regions = regions_on(library, query, space, PIXELS)
     assert answer == strict(search_json(library.search(Asked(query, "animals", space.name, regions), 5), paths=False))
+    assert client.predict(handle_file(query), **asked, k=5, exact=True, api_name="/search")["every_row_compared"]
     classes = client.predict(handle_file(query), **asked, api_name="/classes")
     assert len(classes["nearest"]) == 4
     assert client.predict(**asked, label="cat", api_name="/classes")["label"] == "cat"

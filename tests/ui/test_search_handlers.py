@@ -123,6 +123,28 @@ def test_another_gallery_brings_its_own_choices(tab, space, black):
 # Searching
 
 
+def test_of_a_large_gallery_every_picture_can_be_compared(tab, asked, space, library, monkeypatch):
+    assert tab.offer_exact("animals", space.name)["visible"] is False
+    assert tab.offer_exact("animals", None)["visible"] is False
+    assert "graph" not in tab.search(*asked, NOTHING)[1]
+    monkeypatch.setattr(library.index, "exact_below", 12)
+    assert tab.offer_exact("animals", space.name)["visible"] is True
+    assert tab.offer_exact("gone", space.name)["visible"] is False
+    asks = []
+    search = EdgeIndex.search
+    monkeypatch.setattr(EdgeIndex, "search", lambda *facts: asks.append(facts[-1]) or search(*facts))
+    near, exact = (tab.search(*asked, NOTHING, tick) for tick in (False, True))
+    assert asks == [False, True]
+    assert "along a graph, which may miss some" in near[1]
+    assert "graph" not in exact[1]
+    assert near[3].key != exact[3].key
+    assert ids(near[3]) == ids(exact[3])
+    # A page of one search is none of the other.
+    picker = {"key": near[2][1], "regions": []}
+    assert tab.more(*asked, picker, True, sent(near[3])) == gr.skip()
+    assert ids(tab.more(*asked, picker, True, sent(exact[3]))) == ids(exact[3])
+
+
 def test_a_picture_fills_status_picker_and_grid(tab, asked, library):
     notice, status, picked, page, *rest = tab.search(*asked, NOTHING)
     assert rest == EMPTY
