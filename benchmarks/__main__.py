@@ -11,7 +11,7 @@ from pathlib import Path
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from benchmarks import drag, embed, explain, gallery, interact, machine, masks, memory, naive, page, waiting
+from benchmarks import drag, embed, explain, gallery, interact, machine, masks, memory, naive, page, recall, waiting
 from benchmarks.tables import Table
 
 
@@ -48,6 +48,7 @@ QUESTIONS: dict[str, Callable[[bool], list[Table]]] = {
     "interact": interact.tables,
     "naive": naive.tables,
     "gallery": gallery.tables,
+    "recall": recall.tables,
     "masks": masks.tables,
     "drag": drag.tables,
     "memory": memory.tables,

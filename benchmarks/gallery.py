@@ -21,7 +21,7 @@ from simvis_core import EmbeddingNetwork, SimvisError, open_picture
 from simvis_core.classes import Quality, retrieval_quality
 from simvis_core.edge_index import EdgeIndex
 from simvis_core.gallery import open_gallery
-from simvis_core.index import Row, Space
+from simvis_core.index import EXACT_BELOW, Row, Space
 from simvis_core.indexing import BATCH, USUAL, Progress, index_pictures
 from simvis_core.listing import Listing, listed
 from simvis_core.search import embedding_of, find
@@ -180,11 +180,14 @@ def _region_query(embeddings: np.ndarray) -> np.ndarray:
 
 @contextmanager
 def stored(
-    embeddings: np.ndarray, files: list[str] | None = None, folder: str | None = None
+    embeddings: np.ndarray,
+    files: list[str] | None = None,
+    folder: str | None = None,
+    exact_below: int = EXACT_BELOW,
 ) -> Iterator[tuple[EdgeIndex, Space]]:
     """A store that holds the rows, and its space."""
     with tempfile.TemporaryDirectory() as temporary:
-        index = EdgeIndex(folder or temporary)
+        index = EdgeIndex(folder or temporary, exact_below)
         space = Space("synthetic", "efficientnet_lite0", "avg", embeddings.shape[1], "synthetic")
         names = files or ["none.jpg"]
         rows = (

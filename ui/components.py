@@ -9,6 +9,7 @@ from gradio.data_classes import FileData, GradioModel, ImageData
 
 from simvis_core import PairExplanation, SimvisError
 from simvis_core.colours import FADE, STOPS
+from simvis_core.explainers import EXPLAINERS
 from simvis_core.packing import packed_numbers
 from ui import words
 from ui.choices import METHODS
@@ -71,6 +72,16 @@ class MethodChoice(gr.Radio):  # type: ignore[misc]
     def preprocess(self, payload: Any) -> str | None:
         """The chosen method, or None."""
         return payload if payload in METHODS else None
+
+
+class MapChoice(gr.Radio):  # type: ignore[misc]
+    """A list of measured maps that may have been emptied while a choice was on its way; the session checks it."""
+
+    is_template = True
+
+    def preprocess(self, payload: Any) -> str | None:
+        """The chosen explainer, or None."""
+        return payload if isinstance(payload, str) and payload in EXPLAINERS else None
 
 
 class FeatureChoice(gr.Radio):  # type: ignore[misc]

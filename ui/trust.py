@@ -7,6 +7,7 @@ import gradio as gr
 
 from simvis_core.explainers import EXPLAINERS, Explainer
 from ui import choices
+from ui.components import HeldSlider, MapChoice
 from ui.handlers import Handlers
 from ui.house import House
 from ui.map_cards import MapCards
@@ -34,9 +35,9 @@ class Widgets:
     measure: gr.Button
     stop: gr.Button
     shown: list[Any]  # pair line, progress, stop, cards, summary, plot, table, agreement, order, picture, question
-    order: gr.Radio
+    order: MapChoice
     kind: gr.Radio
-    share: gr.Slider
+    share: HeldSlider
     picture: gr.HTML
     check: gr.Button
     checked: gr.HTML
@@ -79,7 +80,9 @@ def _layout() -> Widgets:
                     value=choices.HIDDEN_IN.default,
                     label="Explainers that hide parts hide them in",
                 )
-                seed = gr.Number(choices.SEED.default, label="Seed", precision=0, minimum=0, maximum=choices.SEED.most)
+                seed = gr.Number(
+                    choices.SEED.default, label="Seed"
+                )  # its range is told in a sentence, by whoever uses it
             with gr.Row():
                 measure = gr.Button("Draw and measure", variant="primary", elem_id="measure")
                 stop = gr.Button("Stop", visible=False, elem_id="stop_measuring", min_width=90, scale=0)
@@ -95,9 +98,9 @@ def _layout() -> Widgets:
         agreement = gr.Plot(elem_id="agreement_plot", show_label=False)
     with gr.Accordion("Watch the score while pixels go", open=True), gr.Row():
         with gr.Column(scale=4, min_width=320):
-            order = gr.Radio([], label="In the order of", elem_id="removal_order")
+            order = MapChoice([], label="In the order of", elem_id="removal_order")
             kind = gr.Radio(list(KINDS.items()), value="deletion", label="What happens", elem_id="removal_kind")
-            share = gr.Slider(0, 100, 20, step=2, label="Pixels (%)", elem_id="removal_share")
+            share = HeldSlider(0, 100, 20, step=2, label="Pixels (%)", elem_id="removal_share")
         with gr.Column(scale=7, min_width=320):
             picture = gr.HTML(elem_id="removal_picture")
     with gr.Accordion("Does the map depend on what the network learned, and is it steady?", open=False):

@@ -177,6 +177,10 @@ class TrustHandlers:
     def link(self, *values: Any) -> list[Any]:
         """The query of a link to the pair and what is chosen on this tab; what was measured is not kept."""
         chosen = dict(zip(choices.TRUST, values[-len(choices.TRUST) :], strict=True))
+        try:
+            chosen["seed"] = asked_of("random", chosen["setting"], chosen["seed"], chosen["fill"]).seed
+        except SimvisError as error:
+            raise gr.Error(str(error), print_exception=False) from error
         query = self.compare.link_to(list(values[: -len(choices.TRUST)]), NAME, chosen)
         return [query, gr.update(visible=True)]
 

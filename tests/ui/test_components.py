@@ -16,6 +16,7 @@ from simvis_core.colours import STOPS
 from ui.components import (
     FeatureChoice,
     HeldSlider,
+    MapChoice,
     MapRows,
     PairData,
     PairViewer,
@@ -254,6 +255,12 @@ def test_a_pooling_that_the_list_lost_meanwhile_is_handed_on_and_a_feature_is_no
     assert features.preprocess(743) == 743
     for lost in (7, "743", None, [743], math.nan):
         assert features.preprocess(lost) is None
+
+
+def test_a_map_that_the_list_lost_meanwhile_is_handed_on():
+    assert MapChoice([]).preprocess("rise") == "rise"
+    for wrong in (None, "", "rice", 3, ["rise"]):
+        assert MapChoice(["rise"]).preprocess(wrong) is None
 
 
 def test_files_of_the_page_are_named_by_their_content(pair):

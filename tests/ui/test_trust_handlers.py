@@ -300,6 +300,19 @@ def test_a_link_opens_the_tab_with_its_choices_for_somebody_else(tab, asked):
     assert opened[0] == tab.compare.pictures.find(asked_for["a"])
 
 
+def test_a_seed_that_is_none_is_told_wherever_it_is_used(tab, asked):
+    for wrong in (-1, 1.5, 1e12, float("nan")):
+        (refused,) = measured(tab, asked, ["decomposition"], seed=wrong)
+        assert "a whole number from 0 to 2147483647" in refused[LINE]
+        assert "whole number" in tab.remove(*asked, "a", "blur", "fixed", wrong, "decomposition", "deletion", 20)
+        assert "whole number" in next(tab.sanity(None, *asked, "a", wrong, "decomposition"))
+        for act in (tab.link, tab.export):
+            with pytest.raises(gr.Error, match="whole number"):
+                act(*asked, "blue-red", 0.85, {"pin": None}, "a", [], "blur", "fixed", wrong)
+    query, _ = tab.link(*asked, "blue-red", 0.85, {"pin": None}, "a", [], "blur", "fixed", None)  # an emptied field
+    assert parse_qs(query)["seed"] == ["0"]
+
+
 def test_a_link_to_no_tab_or_with_no_choices_changes_nothing_or_takes_the_pages(tab):
     nothing = [gr.skip()] * 6
     assert tab.open_tab(SimpleNamespace(query_params={})) == nothing
