@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,9 +42,14 @@ def serve(options: argparse.Namespace) -> None:
     session, backbone = _session(options)
     warm_up(session, backbone)
     galleries = _galleries(options, session)
-    galleries.index_samples(first_settings(session, backbone))
+    # Pictures are not opened while FastAPI starts: both silence warnings for a moment, which no two threads may.
+    serving = threading.Event()
+    galleries.index_samples(first_settings(session, backbone), serving)
     try:
-        _launch(build_app(session, options.links, galleries), options, css=CSS, theme=THEME)
+        app = build_app(session, options.links, galleries)
+        _launch(app, options, css=CSS, theme=THEME)
+        serving.set()
+        app.block_thread()
     finally:
         galleries.close()  # a thread that still indexes while Python ends complains
 
@@ -59,6 +65,7 @@ def _launch(app: Any, options: argparse.Namespace, **look: Any) -> None:
             run_history=False,
             enable_monitoring=False,
             state_session_capacity=200,
+            prevent_thread_lock=True,
             footer_links=["api", "gradio", "settings"],
             **look,
         )

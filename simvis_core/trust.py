@@ -138,10 +138,14 @@ def drawable(map: Float[Tensor, "H W"]) -> tuple[tuple[int, int], list[float], f
 
 
 def baselines(asked: Asked) -> list[Asked]:
-    """What a measurement stands beside: the centre, and random maps of several seeds, measured alike."""
-    alike = replace(asked, setting="fixed", parameters=())
-    centre = replace(alike, explainer="centre")
-    return [centre, *(replace(alike, explainer="random", seed=asked.seed + at) for at in range(RANDOMS))]
+    """What a measurement stands beside: the centre, and random maps of several seeds, measured alike.
+
+    Another seed brings other random maps, all of them.
+    """
+    plain = replace(asked, setting="fixed", parameters=())
+    centre = replace(plain, explainer="centre")
+    randoms = (replace(plain, explainer="random", seed=RANDOMS * asked.seed + at) for at in range(RANDOMS))
+    return [centre, *randoms]
 
 
 def against_chance(gap: float, randoms: Sequence[float], centre: float) -> Better:
@@ -150,12 +154,27 @@ def against_chance(gap: float, randoms: Sequence[float], centre: float) -> Bette
     Better is clearly above the random maps: by more than twice their spread, and above each of them. Worse is clearly
     below. With five random maps about one random map in fourteen passes for better: a verdict on one pair is a hint.
     """
-    mean, spread = statistics.fmean(randoms), CLEARLY * (statistics.stdev(randoms) if len(randoms) > 1 else 0.0)
-    if gap < min(mean - spread, *randoms):
+    low, high = chance_limits(randoms)
+    if gap < low:
         return "worse than chance"
-    if gap <= max(mean + spread, *randoms):
+    if gap <= high:
         return "no better than chance"
     return "better than chance" if gap > centre else "no better than the centre"
+
+
+def chance_limits(randoms: Sequence[float]) -> tuple[float, float]:
+    """The gaps below and above which a map is clearly worse, or better, than random maps with these gaps."""
+    mean, spread = statistics.fmean(randoms), CLEARLY * (statistics.stdev(randoms) if len(randoms) > 1 else 0.0)
+    return min(mean - spread, *randoms), max(mean + spread, *randoms)
+
+
+def alike(measured: Mapping[str, Measured]) -> list[list[str]]:
+    """Names of maps under which the score moved in the same way, step by step: for this picture they are one."""
+    groups: dict[tuple[bytes, bytes], list[str]] = {}
+    for name, one in measured.items():
+        curves = tuple(curve.scores.numpy().tobytes() for curve in (one.insertion, one.deletion))
+        groups.setdefault((curves[0], curves[1]), []).append(name)
+    return [names for names in groups.values() if len(names) > 1]
 
 
 def compared(measured: Mapping[str, Measured], randoms: Sequence[Measured], centre: Measured) -> Compared:

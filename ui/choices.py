@@ -103,6 +103,18 @@ def read(asked: Mapping[str, str], offered: Mapping[str, Choice] | None = None) 
     return [_read_one(name, choice, asked) for name, choice in table.items()]
 
 
+def read_what_fits(asked: Mapping[str, str], offered: Mapping[str, Choice]) -> tuple[list[Any], list[SimvisError]]:
+    """The same, with the default for each value that the page does not offer, and what is wrong with those."""
+    values, wrong = [], []
+    for name, choice in offered.items():
+        try:
+            values.append(_read_one(name, choice, asked))
+        except SimvisError as error:
+            values.append(choice.default)
+            wrong.append(error)
+    return values, wrong
+
+
 def _read_one(name: str, choice: Choice, asked: Mapping[str, str]) -> Any:
     if name not in asked:
         return choice.default

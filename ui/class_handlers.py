@@ -107,7 +107,7 @@ class ClassHandlers:
             where = self.galleries.space(gallery, space)
             members = self.galleries.members(where, label)
         except SimvisError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            raise gr.Error(words.toast(error), print_exception=False) from error
         chosen = [row for row in members.rows if row.id == grid["chosen"]]
         others = [row for row in members.rows if row.id != grid["chosen"]]
         if not chosen:

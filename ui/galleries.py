@@ -305,15 +305,22 @@ class Galleries:
             self._runs += 1
             self._indexing.release()
 
-    def index_samples(self, settings: Settings) -> threading.Thread:
-        """Indexes the sample photographs in a thread of its own, unless they are; `failed` says why it cannot."""
+    def index_samples(self, settings: Settings, begin: threading.Event | None = None) -> threading.Thread:
+        """Indexes the sample photographs in a thread of its own, unless they are; `failed` says why it cannot.
+
+        It waits for ``begin``.
+        """
         self.running, self.preparing = Progress(len(samples.credits_list())), True
-        self._preparing = threading.Thread(target=self._index_samples, args=(settings,), daemon=True)
+        self._preparing = threading.Thread(target=self._index_samples, args=(settings, begin), daemon=True)
         self._preparing.start()
         return self._preparing
 
-    def _index_samples(self, settings: Settings) -> None:
+    def _index_samples(self, settings: Settings, begin: threading.Event | None) -> None:
         try:
+            while begin is not None and not begin.wait(0.1):
+                if self._closing:
+                    self.running = None
+                    return
             for _ in self.indexing(SAMPLES, listed(samples.PICTURES), settings):
                 if self._closing:
                     break

@@ -225,7 +225,7 @@ class Handlers:
             images = [self.pictures.find(asked[side]) for side in "ab"]
             settings = choices.read(asked)
         except SimvisError as error:
-            gr.Warning(str(error), duration=None)
+            gr.Warning(words.toast(error), duration=None)
             return [gr.skip()] * 14
         asked_for, pooling, exponent, short_side, framing, method, *look = settings
         # A network that cannot be had leaves the page's own, and a sentence that stays beside it.
@@ -259,7 +259,7 @@ class Handlers:
         try:
             a, b = (self.pictures.keep(image) for image in asked[:2])
         except SimvisError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            raise gr.Error(words.toast(error), print_exception=False) from error
         settings = dict(zip(choices.CHOICES, [*asked[2:-1], asked[-1] or "auto", colours, opacity], strict=True))
         return links.query(a, b, settings | (more or {}), viewer["pin"], tab)
 
@@ -278,7 +278,7 @@ class Handlers:
         try:
             return self._pair(*asked)
         except SimvisError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            raise gr.Error(words.toast(error), print_exception=False) from error
 
     def _pair(self, image_a: str, image_b: str, *chosen: Any) -> PairExplanation:
         return self.session.explain(image_a, image_b, self.settings(*chosen))

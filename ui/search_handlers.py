@@ -191,7 +191,7 @@ class SearchHandlers:
         try:
             return self.galleries.hits(self._asked(*chosen), ids)
         except SimvisError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            raise gr.Error(words.toast(error), print_exception=False) from error
 
     def _page(self, answer: Answer, with_maps: bool = False) -> Page:
         key = search_key(answer)

@@ -21,9 +21,11 @@ def share_row(link_button: str, link: str, export_button: str, prefix: str = "")
     return [ask_link, query, shown, ask_export, file]
 
 
-def wire_share(row: list[Any], inputs: list[Any], link: Callable[..., Any], export: Callable[..., Any]) -> None:
-    """Binds the row to what makes the query of a link, and to what makes the zip."""
+def wire_share(
+    row: list[Any], inputs: list[Any], link: Callable[..., Any], export: Callable[..., Any], *shown_there: Any
+) -> None:
+    """Binds the row to what makes the query of a link, and to what makes the zip; that takes ``shown_there`` too."""
     ask_link, query, shown, ask_export, file = row
     asked = ask_link.click(link, inputs, [query, shown], **_PRIVATE)
     asked.success(None, query, shown, js=LINK_JS)
-    ask_export.click(export, inputs, file, api_visibility="private", show_progress_on=ask_export)
+    ask_export.click(export, [*inputs, *shown_there], file, api_visibility="private", show_progress_on=ask_export)

@@ -118,7 +118,9 @@ def _layout() -> Widgets:
 
 
 def _label(entry: Explainer) -> str:
-    return f"{entry.title} ({entry.passes} {'pass' if entry.passes == 1 else 'passes'})"
+    about = "about " if "steps_a_side" in entry.parameters else ""  # wider pictures have more places for a window
+    passes = f"{about}{entry.passes} {'pass' if entry.passes == 1 else 'passes'}"
+    return f"{entry.title} ({'transformers only, ' if entry.needs == 'attention' else ''}{passes})"
 
 
 def _wire(widgets: Widgets, house: House, tab: gr.Tab) -> None:
@@ -161,7 +163,7 @@ def _wire(widgets: Widgets, house: House, tab: gr.Tab) -> None:
         api_visibility="private",
     )
     everything = [*house.compare.linked, *widgets.chosen_here]
-    wire_share(widgets.share_out, everything, handlers.link, handlers.export)
+    wire_share(widgets.share_out, everything, handlers.link, handlers.export, question)
     shared = [widgets.share_out[2], widgets.share_out[4]]  # a link or an export of something else must not stay
     gr.on(
         [*changed, widgets.chosen.input, widgets.measure.click],

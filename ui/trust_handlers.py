@@ -93,9 +93,11 @@ class TrustHandlers:
         self.session.ask(visitor, token)
         key = _question_key(asked, side, fill, setting, seed)
         try:
-            line, row = self._pair_line(asked, side), self._row(asked, side, chosen, fill, setting, seed)
+            line: Any = gr.skip()
+            line = self._pair_line(asked, side)
+            row = self._row(asked, side, chosen, fill, setting, seed)
         except SimvisError as error:
-            yield [words.notice(str(error)), *IDLE, *CLEARED, ""]
+            yield [line, words.notice(str(error)), IDLE[1], *CLEARED, ""]
             return
         yield [
             line,
@@ -142,7 +144,7 @@ class TrustHandlers:
         if not name:
             return ""
         try:
-            wanted = asked_of(name, setting, seed, fill)
+            wanted = _as_measured(asked_of(name, setting, seed, fill))
             question = self._question(asked, side)
             measured = self.session.measured(asked[0], asked[1], self._settings(asked), side, wanted)
             if measured is None:
@@ -180,31 +182,37 @@ class TrustHandlers:
         try:
             chosen["seed"] = asked_of("random", chosen["setting"], chosen["seed"], chosen["fill"]).seed
         except SimvisError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            raise gr.Error(words.toast(error), print_exception=False) from error
         query = self.compare.link_to(list(values[: -len(choices.TRUST)]), NAME, chosen)
         return [query, gr.update(visible=True)]
 
     def open_tab(self, request: gr.Request) -> list[Any]:
-        """The tab with a link's choices, or nothing changed where a link names another one, or what is not offered."""
+        """The tab with a link's choices, or nothing changed where a link names another one.
+
+        A choice that is not offered is told, and the page's own stays.
+        """
         asked = dict(request.query_params)
-        nothing = [gr.skip()] * (1 + len(choices.TRUST))
         if asked.get(links.TAB) != NAME:
-            return nothing
-        try:
-            return [gr.update(selected=NAME), *choices.read(asked, choices.TRUST)]
-        except SimvisError as error:
-            gr.Warning(str(error), duration=None)
-            return nothing
+            return [gr.skip()] * (1 + len(choices.TRUST))
+        values, wrong = choices.read_what_fits(asked, choices.TRUST)
+        for error in wrong:
+            gr.Warning(words.toast(error), duration=None)
+        return [gr.update(selected=NAME), *values]
 
     def export(self, *values: Any) -> Any:
-        """A zip of what is measured of the pair as it is now: maps, numbers, curves and pictures; never measures."""
-        *compared, side, _, fill, setting, seed = values
+        """A zip of what is measured of the question on the page: maps, numbers, curves and pictures; never measures.
+
+        Maps are in it as far as they are measured.
+        """
+        *compared, side, _, fill, setting, seed, question = values
         *asked, colours, opacity, _ = compared
         try:
+            if question != _question_key(asked, side, fill, setting, seed):
+                raise SimvisError("no measurement of this question", "one or more", "draw and measure first")
             pair, measured = self._kept(asked, side, (fill, setting, seed))
             files = measured_files(pair, side, measured, colours, opacity)
         except SimvisError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            raise gr.Error(words.toast(error), print_exception=False) from error
         return gr.update(value=kept(zipped(files), "simvis-trust.zip"), visible=True)
 
     def _kept(self, asked: list[Any], side: Side, how: tuple[str, Any, Any]) -> tuple[PairExplanation, list[Measured]]:
@@ -237,6 +245,8 @@ class TrustHandlers:
                 yield ""
 
     def _checkable(self, asked: list[Any], side: Side, name: str) -> Question:
+        if EXPLAINERS[name].baseline:
+            raise SimvisError(f"'{trust_words.title(name)}', which no network draws", "an explainer", "choose another")
         if EXPLAINERS[name].passes > OFTEN:
             raise SimvisError(
                 f"'{trust_words.title(name)}' with {EXPLAINERS[name].passes} passes, nine times over",
@@ -328,7 +338,7 @@ def _checks(
 
 def _results(row: Row) -> list[Any]:
     """Summary, plot, table, agreement, the maps to remove pixels by, and an emptied picture of the removal."""
-    found, gaps = row.found, {name: one.gap for name, one in row.measured.items()}
+    found = row.found
     randoms = [one.gap for one in row.randoms]
     curves = {
         trust_words.title(name): {"insertion": one.insertion, "deletion": one.deletion}
@@ -337,7 +347,7 @@ def _results(row: Row) -> list[Any]:
     faint = [trust_words.title(name) for name in row.measured if EXPLAINERS[name].baseline]
     listed = [(trust_words.title(name), name) for name in row.measured]
     return [
-        trust_words.summary(found, gaps, randoms) if row.done == len(row.asked) else "",
+        trust_words.summary(found, row.measured, randoms) if row.done == len(row.asked) else "",
         removal_figure(curves, faint) if curves else None,
         trust_words.table(row.measured, found),
         _agreement(row),
@@ -368,6 +378,11 @@ def _cards(row: Row, stopped: bool = False) -> Cards:
 def _good(better: Better | None) -> bool | None:
     """Good news, bad news, or something between."""
     return {"better than chance": True, "no better than chance": False, "worse than chance": False}.get(better or "")
+
+
+def _as_measured(asked: Asked) -> Asked:
+    """How a row measures that map: baselines have seeds of their own."""
+    return next((one for one in baselines(asked) if one.explainer == asked.explainer), asked)
 
 
 def _question_key(asked: list[Any], side: str, fill: str, setting: str, seed: Any) -> str:

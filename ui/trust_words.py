@@ -7,16 +7,17 @@ from simvis_core.explainers import EXPLAINERS
 from simvis_core.faithfulness import RemovalCurve
 from simvis_core.pairs import Side
 from simvis_core.sanity import Randomised
-from simvis_core.trust import Better, Measured
+from simvis_core.trust import Better, Compared, Measured, alike, chance_limits
 from ui.words import duration, number, three
 
 DOING = {"drawing": "drawing the map", "insertion": "putting pixels back", "deletion": "taking pixels away"}
 VERDICTS: dict[Better, str] = {
     "better than chance": "The score follows this map: better than chance and than the centre.",
     "no better than the centre": "Better than random maps, but no better than the centre.",
-    "no better than chance": "No better than chance: the score does not follow this map.",
+    "no better than chance": "Not clearly better than chance: random maps come as close.",
     "worse than chance": "Worse than chance: the score follows other places.",
 }
+UNCOMPARED = "not compared: the baselines are not measured"
 UNKNOWN = "Cannot be said: the score hardly moves, whatever pixels are replaced."
 REFUSED = "None of the chosen explainers could be drawn; each card says why."
 STOPPED = "Stopped. What is measured stays; Draw and measure goes on with the rest."
@@ -57,12 +58,13 @@ def area(curve: RemovalCurve) -> str:
     return three(curve.auc) + ("" if rescaled is None else f", rescaled {three(rescaled)}")
 
 
-def summary(found: Mapping[str, Better | None], gaps: Mapping[str, float], randoms: Sequence[float]) -> str:
+def summary(found: Compared, measured: Mapping[str, Measured], randoms: Sequence[float]) -> str:
     """Which of the maps the score follows best, beside random and centre; ``found`` is in the order asked."""
     if not found:
         return f"<p>{REFUSED}</p>"
     if None in found.values():
         return f"<p>{UNKNOWN}</p>"
+    gaps = {name: one.gap for name, one in measured.items()}
     best = max(found, key=lambda name: gaps[name])
     good = [title(name) for name in found if found[name] == "better than chance"]
     said = (
@@ -71,11 +73,34 @@ def summary(found: Mapping[str, Better | None], gaps: Mapping[str, float], rando
         if good
         else "For this picture and this score, <b>none of these maps</b> does better than both chance and the centre."
     )
+    lead = (
+        f"The score follows <b>{html.escape(title(best))}</b> most closely"
+        if good
+        else (f"The nearest is <b>{html.escape(title(best))}</b>")
+    )
     return (
-        f"<p>{said} The score follows <b>{html.escape(title(best))}</b> most closely: it is {three(gaps[best])} "
+        f"<p>{said} {lead}: it is {three(gaps[best])} "
         f"higher, on average, when that map's strongest pixels come back first than when they go first; "
-        f"{spread(randoms)} for {len(randoms)} random maps, {three(gaps['centre'])} for the centre. One pair is a "
-        "hint, no proof: <code>app.py evaluate</code> measures many.</p>"
+        f"{spread(randoms)} for {len(randoms)} random maps (above {three(chance_limits(randoms)[1])} counts as clearly "
+        f"better than those), {three(gaps['centre'])} for the centre. {_alike(found, measured)}{_rises(measured[best])}"
+        "One pair is a hint, no proof: <code>app.py evaluate</code> measures many.</p>"
+    )
+
+
+def _alike(found: Compared, measured: Mapping[str, Measured]) -> str:
+    """Which maps are one here, so that nobody counts them twice."""
+    groups = alike({name: measured[name] for name in found})
+    return "".join(f"{listed([title(name) for name in names])} order the places alike here. " for names in groups)
+
+
+def _rises(measured: Measured) -> str:
+    """A warning where the picture scores no higher than what it is replaced by."""
+    curve = measured.deletion
+    if curve.rescaled_auc is not None:
+        return ""
+    return (
+        f"<b>Mind:</b> with every pixel replaced the score is {three(curve.background)}, with the whole picture "
+        f"{three(curve.full)}: there is next to nothing for a map to explain, and another fill may tell more. "
     )
 
 
@@ -84,7 +109,7 @@ def spread(values: Sequence[float]) -> str:
     return f"{three(min(values))} to {three(max(values))}"
 
 
-def table(measured: Mapping[str, Measured], found: Mapping[str, Better | None]) -> str:
+def table(measured: Mapping[str, Measured], found: Compared) -> str:
     """Everything that was measured, a row each."""
     heads = (
         "map",
@@ -97,7 +122,7 @@ def table(measured: Mapping[str, Measured], found: Mapping[str, Better | None]) 
         "passes",
         "seconds",
     )
-    rows = "".join(_row(name, one, found.get(name)) for name, one in measured.items())
+    rows = "".join(_row(name, one, _said(name, found)) for name, one in measured.items())
     note = (
         "Deletion and insertion: the mean score while pixels go, or come back, strongest first. Difference: insertion "
         "less deletion. Rescaled: 0 is the replaced picture's score, 1 the whole picture's; none where the picture "
@@ -110,7 +135,13 @@ def table(measured: Mapping[str, Measured], found: Mapping[str, Better | None]) 
     )
 
 
-def _row(name: str, one: Measured, better: Better | None) -> str:
+def _said(name: str, found: Compared) -> str:
+    if EXPLAINERS[name].baseline:
+        return "one of the random maps" if name == "random" else ""
+    return (found[name] or "cannot be said") if name in found else UNCOMPARED
+
+
+def _row(name: str, one: Measured, said: str) -> str:
     entry = EXPLAINERS[one.drawn.explainer]
     marks = " ".join(
         mark
@@ -118,7 +149,6 @@ def _row(name: str, one: Measured, better: Better | None) -> str:
         if there
     )
     rescaled = [_maybe(curve.rescaled_auc) for curve in (one.deletion, one.insertion)]
-    said = better or ("one of the random maps" if name == "random" else "" if entry.baseline else "cannot be said")
     cells = [said, three(one.gap), three(one.deletion.auc), three(one.insertion.auc), *rescaled]
     cells += [str(one.drawn.passes), f"{one.drawn.seconds:.2f}"]
     return (

@@ -48,6 +48,11 @@ UNITS = {
 LISTED_SKIPPED = 20  # files that indexing left out
 
 
+def toast(error: Exception) -> str:
+    """A mistake for one of Gradio's toasts, which take their text for HTML: a name in it stays text."""
+    return html.escape(str(error), quote=False)
+
+
 def number(value: float) -> str:
     """Three decimals, or two significant digits for what would vanish."""
     if value == 0 or abs(value) >= 0.0095:
@@ -189,8 +194,8 @@ def region_note(share: float, cosine: float) -> str:
 
 
 def signed(value: float) -> str:
-    """A difference with its sign; what rounds to zero has a plus."""
-    return f"{round(value, 3) + 0.0:+.3f}"
+    """A difference with its sign, three decimals, or two significant digits for what would vanish."""
+    return number(value) if value < 0 else f"+{number(value)}"
 
 
 def why(first: str, second: str, difference: float, mapped: bool = True, region: bool = False) -> str:
@@ -200,7 +205,7 @@ def why(first: str, second: str, difference: float, mapped: bool = True, region:
     read = "In the middle, red places speak for the first, blue ones for the second."
     black = "This network is a black box: its score is no sum over places, so there is no map of the difference."
     return (
-        f"<p>{who} {three(abs(difference))} {better} with <em>{html.escape(first)}</em> than with "
+        f"<p>{who} {number(abs(difference))} {better} with <em>{html.escape(first)}</em> than with "
         f"<em>{html.escape(second)}</em>. {read if mapped else black}</p>"
     )
 

@@ -184,7 +184,8 @@ def test_the_baselines_are_the_centre_and_some_random_maps_measured_alike():
     asked = Asked("rise", "pair", 7, "grey", 21, (("masks", 30),))
     centre, *randoms = baselines(asked)
     assert centre == Asked("centre", "fixed", 7, "grey", 21, ())
-    assert randoms == [Asked("random", "fixed", 7 + at, "grey", 21, ()) for at in range(RANDOMS)]
+    assert randoms == [Asked("random", "fixed", 35 + at, "grey", 21, ()) for at in range(RANDOMS)]
+    assert not {*randoms} & {*baselines(replace(asked, seed=8))}  # other random maps, all of them
 
 
 RANDOM_GAPS = [-0.1, 0.0, 0.1]  # mean 0, spread 0.1: clearly is beyond 0.2

@@ -431,6 +431,24 @@ def test_closing_ends_the_samples_indexing_and_keeps_what_is_there(shelf, few_sa
     assert shelf.index.count(indexed(shelf, SAMPLES, own_photos)) == 12
 
 
+def test_the_samples_wait_until_the_page_is_served(shelf, few_samples):
+    serving = threading.Event()
+    thread = shelf.index_samples(PLAIN, serving)
+    thread.join(0.3)
+    assert shelf.preparing
+    assert shelf.spaces(SAMPLES) == []
+    serving.set()
+    thread.join(60)
+    assert shelf.index.count(shelf.spaces(SAMPLES)[0]) == 12
+
+
+def test_closing_a_page_that_was_never_served_indexes_nothing(shelf, few_samples):
+    thread = shelf.index_samples(PLAIN, threading.Event())
+    shelf.close()
+    assert not thread.is_alive()
+    assert (shelf.running, shelf.preparing, shelf.spaces(SAMPLES)) == (None, False, [])
+
+
 def test_samples_that_cannot_be_indexed_say_why(shelf, few_samples):
     shelf.index_samples(replace(PLAIN, pooling="flatten")).join(60)
     assert "flatten" in shelf.failed

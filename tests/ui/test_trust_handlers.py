@@ -14,9 +14,9 @@ from gradio.helpers import special_args
 from torch import nn
 
 from simvis_core import SimvisError
-from simvis_core.explainers import EXPLAINERS
-from simvis_core.faithfulness import removal_curve
-from simvis_core.trust import RANDOMS, Asked, question_of
+from simvis_core.explainers import EXPLAINERS, DrawnMap
+from simvis_core.faithfulness import RemovalCurve, removal_curve
+from simvis_core.trust import RANDOMS, Asked, Measured, question_of
 from ui import choices, trust_words
 from ui.handlers import Handlers
 from ui.links import LinkedPictures
@@ -174,14 +174,15 @@ def test_a_newer_check_ends_an_older_one(tab, asked):
 @pytest.mark.parametrize("chosen", [[], None, ["centre"], ["gone"]])
 def test_nothing_chosen_is_a_sentence(tab, asked, chosen):
     (only,) = measured(tab, asked, chosen)
-    assert "no explainer" in only[LINE]
+    assert "no explainer" in only[PROGRESS]  # beside the button
+    assert "a.png" in only[LINE]
     assert only[CARDS] is None
 
 
 def test_a_missing_picture_is_a_sentence(tab, asked):
     asked[0] = None
     (only,) = measured(tab, asked, ["decomposition"])
-    assert "Compare tab" in only[LINE]
+    assert "Compare tab" in only[PROGRESS]
 
 
 def test_the_slider_shows_what_was_measured(tab, asked, session, small, files):
@@ -263,10 +264,12 @@ def test_the_api_gives_the_pages_numbers(session, files, small):
 def test_an_export_holds_what_is_measured_of_the_pair_as_it_is_now(tab, asked, session, small, files):
     look = ["blue-red", 0.85, {"pin": None}]
     with pytest.raises(gr.Error, match="draw and measure first"):
-        tab.export(*asked, *look, "a", ["decomposition"], *HOW)
-    measured(tab, asked, ["decomposition", "input_x_gradient"])
+        tab.export(*asked, *look, "a", ["decomposition"], *HOW, "")
+    question = measured(tab, asked, ["decomposition", "input_x_gradient"])[-1][QUESTION]
+    with pytest.raises(gr.Error, match="draw and measure first"):  # on this page nothing is measured
+        tab.export(*asked, *look, "a", ["decomposition"], *HOW, "")
     for wanted in (["decomposition"], []):  # what is ticked by now does not matter
-        with zipfile.ZipFile(tab.export(*asked, *look, "a", wanted, *HOW)["value"]) as archive:
+        with zipfile.ZipFile(tab.export(*asked, *look, "a", wanted, *HOW, question)["value"]) as archive:
             names = archive.namelist()
             table = list(csv.DictReader(io.StringIO(archive.read("measured.csv").decode())))
     assert [row["map"] for row in table][:3] == ["decomposition", "input_x_gradient", "centre"]
@@ -277,13 +280,14 @@ def test_an_export_holds_what_is_measured_of_the_pair_as_it_is_now(tab, asked, s
     assert float(table[1]["difference"]) == one.gap
     for other in (("b", [], *HOW), ("a", [], "grey", "fixed", 0), ("a", [], "blur", "fixed", 1)):
         with pytest.raises(gr.Error, match="draw and measure first"):
-            tab.export(*asked, *look, *other)
+            tab.export(*asked, *look, *other, question)
     next_end(session.measuring(*files, small(), "b", Asked("decomposition")))  # as in a row that was stopped there
-    with zipfile.ZipFile(tab.export(*asked, *look, "b", [], *HOW)["value"]) as archive:
+    question = question.replace("'a', 'blur'", "'b', 'blur'")
+    with zipfile.ZipFile(tab.export(*asked, *look, "b", [], *HOW, question)["value"]) as archive:
         assert [name for name in archive.namelist() if name.endswith(".png")] == ["decomposition.png"]
     asked[1] = None
-    with pytest.raises(gr.Error, match="two"):
-        tab.export(*asked, *look, "a", [], *HOW)
+    with pytest.raises(gr.Error, match="draw and measure first"):
+        tab.export(*asked, *look, "a", [], *HOW, question)
 
 
 def test_a_link_opens_the_tab_with_its_choices_for_somebody_else(tab, asked):
@@ -300,15 +304,71 @@ def test_a_link_opens_the_tab_with_its_choices_for_somebody_else(tab, asked):
     assert opened[0] == tab.compare.pictures.find(asked_for["a"])
 
 
+def one_of(explainer, deletion, insertion):
+    """A measurement with these scores at 0, 50 and 100 % of the pixels."""
+    shares = torch.tensor([0, 0.5, 1], dtype=torch.float64)
+    curves = [
+        RemovalCurve(kind, shares, torch.tensor(scores, dtype=torch.float64))
+        for kind, scores in (("insertion", insertion), ("deletion", deletion))
+    ]
+    drawn = DrawnMap(torch.zeros(2, 2, dtype=torch.float64), explainer, 1, 0.5)
+    return Measured(Asked(explainer), drawn, *curves)
+
+
+LOW, HIGH = one_of("rise", [0.6, 0.3, 0.2], [0.2, 0.4, 0.6]), one_of("lime", [0.6, 0.3, 0.2], [0.2, 0.9, 0.6])
+CENTRE = one_of("centre", [0.6, 0.4, 0.2], [0.2, 0.44, 0.6])
+RANDOM_GAPS = [-0.1, 0.0, 0.1]  # above 0.2 is clearly better
+
+
+def test_the_summary_names_the_limit_and_claims_nothing_where_no_map_passes():
+    measured = {"rise": LOW, "lime": HIGH, "centre": CENTRE}
+    text = trust_words.summary({"rise": "no better than chance", "lime": "better than chance"}, measured, RANDOM_GAPS)
+    assert "<b>LIME</b> does better than chance" in text
+    assert "The score follows <b>LIME</b> most closely: it is 0.300 higher" in text
+    assert "-0.100 to 0.100 for 3 random maps (above 0.200 counts as clearly better than those)" in text
+    text = trust_words.summary({"rise": "no better than chance"}, {"rise": LOW, "centre": CENTRE}, RANDOM_GAPS)
+    assert "none of these maps" in text
+    assert "follows" not in text
+    assert "The nearest is <b>RISE</b>: it is 0.050 higher" in text
+    assert "Mind" not in text
+
+
+def test_the_summary_warns_where_the_picture_scores_no_more_than_its_fill():
+    rising = one_of("rise", [0.14, 0.1, 0.19], [0.19, 0.3, 0.14])
+    text = trust_words.summary({"rise": "better than chance"}, {"rise": rising, "centre": CENTRE}, RANDOM_GAPS)
+    assert "with every pixel replaced the score is 0.190, with the whole picture 0.140" in text
+
+
+def test_maps_that_order_the_places_alike_are_told_to_be_one():
+    twin = one_of("sbsm", [0.6, 0.3, 0.2], [0.2, 0.4, 0.6])
+    found = dict.fromkeys(("rise", "lime", "sbsm"), "better than chance")
+    text = trust_words.summary(found, {"rise": LOW, "lime": HIGH, "sbsm": twin, "centre": CENTRE}, RANDOM_GAPS)
+    assert "RISE and SBSM order the places alike here." in text
+    assert text.count("alike") == 1
+
+
+def test_a_map_without_baselines_is_not_compared_and_a_flat_one_cannot_be():
+    assert trust_words.UNCOMPARED in trust_words.table({"rise": LOW}, {})
+    assert "cannot be said" in trust_words.table({"rise": LOW}, {"rise": None})
+    assert "<td>better than chance</td>" in trust_words.table({"rise": LOW}, {"rise": "better than chance"})
+
+
+def test_baselines_can_be_watched_under_any_seed_and_not_checked(tab, asked):
+    measured(tab, asked, ["decomposition"], seed=3)
+    for name in ("decomposition", "centre", "random"):
+        assert "pixels taken away" in tab.remove(*asked, "a", "blur", "fixed", 3, name, "deletion", 20)
+    for name in ("centre", "random"):
+        assert "which no network draws" in next(tab.sanity(None, *asked, "a", 3, name))
+
+
 def test_a_seed_that_is_none_is_told_wherever_it_is_used(tab, asked):
     for wrong in (-1, 1.5, 1e12, float("nan")):
         (refused,) = measured(tab, asked, ["decomposition"], seed=wrong)
-        assert "a whole number from 0 to 2147483647" in refused[LINE]
+        assert "a whole number from 0 to 2147483647" in refused[PROGRESS]
         assert "whole number" in tab.remove(*asked, "a", "blur", "fixed", wrong, "decomposition", "deletion", 20)
         assert "whole number" in next(tab.sanity(None, *asked, "a", wrong, "decomposition"))
-        for act in (tab.link, tab.export):
-            with pytest.raises(gr.Error, match="whole number"):
-                act(*asked, "blue-red", 0.85, {"pin": None}, "a", [], "blur", "fixed", wrong)
+        with pytest.raises(gr.Error, match="whole number"):
+            tab.link(*asked, "blue-red", 0.85, {"pin": None}, "a", [], "blur", "fixed", wrong)
     query, _ = tab.link(*asked, "blue-red", 0.85, {"pin": None}, "a", [], "blur", "fixed", None)  # an emptied field
     assert parse_qs(query)["seed"] == ["0"]
 
@@ -326,10 +386,22 @@ def test_a_link_to_no_tab_or_with_no_choices_changes_nothing_or_takes_the_pages(
     [{"side": "c"}, {"explainers": "rise,x"}, {"explainers": "random"}, {"fill": "Blur"}, {"setting": ""}]
     + [{"seed": seed} for seed in ("-1", "1.5", "", "x", "9" * 5000, str(2**31))],
 )
-def test_a_link_with_what_is_not_offered_says_so_and_changes_nothing(tab, wrong):
-    with pytest.warns(UserWarning, match=next(iter(wrong))):
-        opened = tab.open_tab(SimpleNamespace(query_params={"tab": "Trust", **wrong}))
-    assert opened == [gr.skip()] * 6
+def test_a_link_with_what_is_not_offered_says_so_and_takes_the_rest(tab, wrong):
+    right = {"side": "b", "explainers": "rise,lime", "fill": "mean", "setting": "pair", "seed": "3"}
+    values = ["b", ["rise", "lime"], "mean", "pair", 3]
+    (name,) = wrong
+    with pytest.warns(UserWarning, match=name):
+        tabs, *opened = tab.open_tab(SimpleNamespace(query_params={"tab": "Trust", **right, **wrong}))
+    assert tabs["selected"] == "Trust"
+    values[list(choices.TRUST).index(name)] = choices.TRUST[name].default
+    assert opened == values
+
+
+def test_every_wrong_part_of_a_link_is_told_as_text(tab):
+    with pytest.warns(UserWarning, match="link") as told:
+        tab.open_tab(SimpleNamespace(query_params={"tab": "Trust", "side": "<b>c</b>", "fill": "pink", "seed": "x"}))
+    assert len(told) == 3
+    assert "&lt;b&gt;c" in str(told[0].message)
 
 
 def test_hostile_names_are_texts(tab, asked, files):

@@ -174,7 +174,9 @@ def test_a_hits_share_is_part_of_its_score():
     assert words.region_note(0.2, 0.0) == "of the whole score 0.000"
 
 
-@pytest.mark.parametrize(("value", "text"), [(0.5, "+0.500"), (-0.5, "-0.500"), (-0.0, "+0.000"), (-0.0001, "+0.000")])
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.5, "+0.500"), (-0.5, "-0.500"), (-0.0, "+0.000"), (-0.0001, "-0.0001"), (3e-5, "+3e-05")]
+)
 def test_a_difference_has_a_sign_and_none_that_says_nothing(value, text):
     assert words.signed(value) == text
 
