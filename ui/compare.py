@@ -7,7 +7,7 @@ import gradio as gr
 
 from model_zoo.checkpoint_files import ENDINGS
 from ui import choices, samples
-from ui.components import FeatureChoice, HeldSlider, MapRows, MethodChoice, PairViewer, PictureDrop, PoolingChoice
+from ui.components import ChangingChoice, HeldSlider, MapRows, MethodChoice, PairViewer, PictureDrop, PoolingChoice
 from ui.handlers import Handlers, about, backbones, first
 from ui.links import LinkedPictures
 from ui.session import Session
@@ -226,7 +226,7 @@ def _topk() -> list[Any]:
             rows = MapRows(elem_id="topk_maps")
     with gr.Row():
         with gr.Column(min_width=320):
-            features = FeatureChoice([], label="Strongest features and what each contributes", elem_id="features")
+            features = ChangingChoice([], label="Strongest features and what each contributes", elem_id="features")
         with gr.Column(min_width=320):
             fires = MapRows(elem_id="feature_maps")
     return [plot, k, rows, features, fires]

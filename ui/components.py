@@ -9,7 +9,6 @@ from gradio.data_classes import FileData, GradioModel, ImageData
 
 from simvis_core import PairExplanation, SimvisError
 from simvis_core.colours import FADE, STOPS
-from simvis_core.explainers import EXPLAINERS
 from simvis_core.packing import packed_numbers
 from ui import words
 from ui.choices import METHODS
@@ -74,23 +73,13 @@ class MethodChoice(gr.Radio):  # type: ignore[misc]
         return payload if payload in METHODS else None
 
 
-class MapChoice(gr.Radio):  # type: ignore[misc]
-    """A list of measured maps that may have been emptied while a choice was on its way; the session checks it."""
+class ChangingChoice(gr.Radio):  # type: ignore[misc]
+    """A list that may have been replaced, by another pair's, while a choice was on its way."""
 
     is_template = True
 
-    def preprocess(self, payload: Any) -> str | None:
-        """The chosen explainer, or None."""
-        return payload if isinstance(payload, str) and payload in EXPLAINERS else None
-
-
-class FeatureChoice(gr.Radio):  # type: ignore[misc]
-    """A list of features that may have been replaced, by another pair's, while a choice was on its way."""
-
-    is_template = True
-
-    def preprocess(self, payload: Any) -> int | None:
-        """The chosen feature; None for one that the list no longer holds."""
+    def preprocess(self, payload: Any) -> Any:
+        """What was chosen; None for what the list no longer holds."""
         return payload if any(payload == value for _, value in self.choices) else None
 
 

@@ -7,7 +7,7 @@ import gradio as gr
 
 from simvis_core.explainers import EXPLAINERS, Explainer
 from ui import choices
-from ui.components import HeldSlider, MapChoice
+from ui.components import ChangingChoice, HeldSlider
 from ui.handlers import Handlers
 from ui.house import House
 from ui.map_cards import MapCards
@@ -35,7 +35,7 @@ class Widgets:
     measure: gr.Button
     stop: gr.Button
     shown: list[Any]  # pair line, progress, stop, cards, summary, plot, table, agreement, order, picture, question
-    order: MapChoice
+    order: ChangingChoice
     kind: gr.Radio
     share: HeldSlider
     picture: gr.HTML
@@ -98,7 +98,7 @@ def _layout() -> Widgets:
         agreement = gr.Plot(elem_id="agreement_plot", show_label=False)
     with gr.Accordion("Watch the score while pixels go", open=True), gr.Row():
         with gr.Column(scale=4, min_width=320):
-            order = MapChoice([], label="In the order of", elem_id="removal_order")
+            order = ChangingChoice([], label="In the order of", elem_id="removal_order")
             kind = gr.Radio(list(KINDS.items()), value="deletion", label="What happens", elem_id="removal_kind")
             share = HeldSlider(0, 100, 20, step=2, label="Pixels (%)", elem_id="removal_share")
         with gr.Column(scale=7, min_width=320):

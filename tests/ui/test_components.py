@@ -14,9 +14,8 @@ from PIL import Image
 
 from simvis_core.colours import STOPS
 from ui.components import (
-    FeatureChoice,
+    ChangingChoice,
     HeldSlider,
-    MapChoice,
     MapRows,
     PairData,
     PairViewer,
@@ -251,16 +250,17 @@ def test_a_number_outside_a_slider_counts_as_the_nearest_inside(typed, counts):
 def test_a_pooling_that_the_list_lost_meanwhile_is_handed_on_and_a_feature_is_not():
     assert PoolingChoice(["avg", "max"]).preprocess("catavgmax") == "catavgmax"
     assert PoolingChoice([]).preprocess(None) == ""
-    features = FeatureChoice([("feature 743: 0.030", 743), ("feature 6: 0.022", 6)])
+    features = ChangingChoice([("feature 743: 0.030", 743), ("feature 6: 0.022", 6)])
     assert features.preprocess(743) == 743
     for lost in (7, "743", None, [743], math.nan):
         assert features.preprocess(lost) is None
 
 
-def test_a_map_that_the_list_lost_meanwhile_is_handed_on():
-    assert MapChoice([]).preprocess("rise") == "rise"
-    for wrong in (None, "", "rice", 3, ["rise"]):
-        assert MapChoice(["rise"]).preprocess(wrong) is None
+def test_a_map_that_the_list_lost_meanwhile_is_none():
+    assert ChangingChoice([("RISE", "rise")]).preprocess("rise") == "rise"
+    for lost in ("lime", None, ["rise"]):
+        assert ChangingChoice([("RISE", "rise")]).preprocess(lost) is None
+    assert ChangingChoice([]).preprocess("rise") is None
 
 
 def test_files_of_the_page_are_named_by_their_content(pair):
