@@ -80,9 +80,8 @@ def _layout() -> Widgets:
                     value=choices.HIDDEN_IN.default,
                     label="Explainers that hide parts hide them in",
                 )
-                seed = gr.Number(
-                    choices.SEED.default, label="Seed"
-                )  # its range is told in a sentence, by whoever uses it
+                # Whoever uses it tells of its range; Gradio's own limits would only say "Error".
+                seed = gr.Number(choices.SEED.default, label="Seed")
             with gr.Row():
                 measure = gr.Button("Draw and measure", variant="primary", elem_id="measure")
                 stop = gr.Button("Stop", visible=False, elem_id="stop_measuring", min_width=90, scale=0)
