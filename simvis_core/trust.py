@@ -27,6 +27,7 @@ SETTINGS: tuple[Setting, ...] = ("fixed", "pair")
 MOST_SEED = 2**31 - 1
 Better = Literal["better than chance", "no better than the centre", "no better than chance", "worse than chance"]
 Compared = dict[str, Better | None]
+Doing = Literal["drawing", "insertion", "deletion"]
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Measured:
 class Part:
     """How far a measurement is: in the drawing or in a curve; ``interim`` has the map so far while it is drawn."""
 
-    doing: Literal["drawing", "insertion", "deletion"]
+    doing: Doing
     interim: Interim
 
 
@@ -99,28 +100,22 @@ def measuring(question: Question, asked: Asked, drawer: Question | None = None) 
     inside = asked.explainer in EXPLAINERS and EXPLAINERS[asked.explainer].looks_inside
     drawing_on = drawer if drawer is not None and inside else question
     steps = drawing(asked.explainer, drawing_on, asked.setting, asked.seed, **dict(asked.parameters))
-    while True:
-        try:
-            step = next(steps)
-        except StopIteration as end:
-            drawn: DrawnMap = end.value
-            break
-        yield Part("drawing", step)
-    curves = {}
+    drawn: DrawnMap = yield from _parts("drawing", steps)
+    curves: dict[Kind, RemovalCurve] = {}
     for kind in KINDS:
-        curves[kind] = yield from _measured(question, drawn, asked, kind)
+        removing = removal_steps(question, drawn.map, kind, asked.fill, asked.steps, asked.seed)
+        curves[kind] = yield from _parts(kind, removing)
     return Measured(asked, drawn, curves["insertion"], curves["deletion"])
 
 
-def _measured(question: Question, drawn: DrawnMap, asked: Asked, kind: Kind) -> Generator[Part, None, RemovalCurve]:
-    steps = removal_steps(question, drawn.map, kind, asked.fill, asked.steps, asked.seed)
+def _parts(doing: Doing, steps: Generator[Interim, None, Any]) -> Generator[Part, None, Any]:
+    """The same steps, each told with what is being done; ends with what they end with."""
     while True:
         try:
             step = next(steps)
         except StopIteration as end:
-            curve: RemovalCurve = end.value
-            return curve
-        yield Part(kind, step)
+            return end.value
+        yield Part(doing, step)
 
 
 def drawable(map: Float[Tensor, "H W"]) -> tuple[tuple[int, int], list[float], float]:

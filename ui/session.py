@@ -3,7 +3,7 @@
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -208,11 +208,11 @@ class Session:
         return self._measured.get(key, lambda: measured)
 
     def measured(
-        self, file_a: str | Path, file_b: str | Path, settings: Settings, side: Side, asked: Asked
-    ) -> Measured | None:
-        """What `measuring` gave before, if it is still kept; nothing is drawn. Raises SimvisError as `explain` does."""
+        self, file_a: str | Path, file_b: str | Path, settings: Settings, side: Side, wanted: Sequence[Asked]
+    ) -> list[Measured | None]:
+        """What `measuring` gave before for each, None where it is not kept; nothing is drawn. Raises as `explain`."""
         pair, seen = self._unmasked(file_a, file_b, settings)
-        return self._measured.held(_measured_key(pair, seen, side, asked))
+        return [self._measured.held(_measured_key(pair, seen, side, asked)) for asked in wanted]
 
     def eager(self, settings: Settings) -> EmbeddingNetwork:
         """The network on an engine through which gradients flow; it shares the weights. Raises as `network` does."""

@@ -146,7 +146,7 @@ class TrustHandlers:
         try:
             wanted = _as_measured(asked_of(name, setting, seed, fill))
             question = self._question(asked, side)
-            measured = self.session.measured(asked[0], asked[1], self._settings(asked), side, wanted)
+            (measured,) = self.session.measured(asked[0], asked[1], self._settings(asked), side, [wanted])
             if measured is None:
                 return words.notice("This map is not measured for the pair as it is now: draw and measure first.")
             curve = measured.deletion if kind == "deletion" else measured.insertion
@@ -221,13 +221,10 @@ class TrustHandlers:
         fill, setting, seed = how
         settings = self._settings(asked)
         wanted = [asked_of(name, setting, seed, fill) for name in choices.DRAWN_BY.names]
-        maps, chance = (
-            [self.session.measured(asked[0], asked[1], settings, side, one) for one in some]
-            for some in (wanted, baselines(wanted[0]))
-        )
-        found = [one for one in maps if one is not None]
-        whole = [one for one in chance if one is not None]
-        beside = whole if found and len(whole) == len(chance) else []
+        kept_here = self.session.measured(asked[0], asked[1], settings, side, [*wanted, *baselines(wanted[0])])
+        found = [one for one in kept_here[: len(wanted)] if one is not None]
+        chance = kept_here[len(wanted) :]
+        beside = [one for one in chance if one is not None] if found and None not in chance else []
         return self.session.explain(asked[0], asked[1], settings), [*found, *beside]
 
     def _checked(self, asked: list[Any], side: Side, name: str, seed: Any) -> Iterator[str]:

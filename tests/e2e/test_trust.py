@@ -7,6 +7,7 @@ import zipfile
 import pytest
 from playwright.sync_api import expect
 
+from simvis_core.perturbation import finished
 from simvis_core.trust import Asked, question_of
 from tests.e2e.visitor import PICTURES
 from ui.session import Settings
@@ -34,14 +35,6 @@ def only(visitor, *titles):
         ).check()
 
 
-def end_of(steps):
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
-
-
 def test_two_maps_are_measured_and_the_score_is_watched_while_pixels_go(doubter, session):
     assert "0.766" in doubter.text("#trust_pair")
     only(doubter, "Decomposition", "Grad-CAM of the cosine")
@@ -54,7 +47,7 @@ def test_two_maps_are_measured_and_the_score_is_watched_while_pixels_go(doubter,
     expect(doubter.at("#removal_plot .legendtext")).to_have_count(4)
 
     files = [PICTURES / "taj_mahal" / f"taj_mahal_{number}.jpg" for number in (1, 3)]
-    measured = end_of(session.measuring(*files, Settings(), "a", Asked("decomposition")))
+    measured = finished(session.measuring(*files, Settings(), "a", Asked("decomposition")))
     assert question_of(session.explain(*files, Settings()), "a").score == pytest.approx(0.766385, abs=1e-5)
     row = doubter.page.locator("#trust_table tr", has_text=re.compile("^Decomposition"))
     shown = [float(cell) for cell in row.locator("td").all_inner_texts()[1:6]]

@@ -122,6 +122,11 @@ def question(network, shown=None, seed=1, known=False, reference=None):
     return replace(asked, known=network.activations(shown.pixels[None]).one()) if known else asked
 
 
+def noise(size, seed=0):
+    """A signed map or vector of chance numbers."""
+    return torch.randn(size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
 def finished(steps):
     """What a drawing ends with, and what it told on the way."""
     told = []

@@ -29,6 +29,7 @@ from simvis_core.gradients import grad_cam, hires_cam, input_x_gradient, integra
 from simvis_core.images import Preprocess
 from simvis_core.question import Question
 from tests import references
+from tests.backbones import Token
 from tests.simvis_core import drawings
 from tests.simvis_core.cases import AFFINE_HEADS, GRID_A, TOLERANCE, blank_view, features, make_head, make_network
 from tests.simvis_core.drawings import drawn, finished, network, question
@@ -137,17 +138,6 @@ def test_cam_maps_run_nothing_but_pooling_and_head():
 
 @pytest.mark.parametrize("head", [None, nn.Linear(6, 4)])
 def test_a_class_token_has_no_cam_map(head):
-    class Token(nn.Module):
-        inner_pooling = "token"
-
-        def __init__(self):
-            super().__init__()
-            self.patches = nn.Conv2d(3, 6, 8, 8)
-
-        def forward(self, pixels):
-            cells = self.patches(pixels)
-            return Activations(cells, cells.square().mean((2, 3)))
-
     asked = question(EmbeddingNetwork(Token(), "token", head, drawings.SMALL), drawings.view(dtype=torch.float32))
     for draw in (grad_cam, hires_cam):
         with pytest.raises(SimvisError, match=r"under 'token', whose embedding does not come from its cells; wanted a"):

@@ -30,12 +30,7 @@ from simvis_core.sanity import (
 )
 from tests import references
 from tests.simvis_core import drawings
-from tests.simvis_core.drawings import TALL, WIDE, network, question, view
-
-
-def noise(size, seed=0):
-    return torch.randn(size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
+from tests.simvis_core.drawings import TALL, WIDE, network, noise, question, view
 
 # Rank correlation
 

@@ -10,7 +10,8 @@ import torch
 from pytorch_grad_cam import GradCAM, HiResCAM
 from torch import nn
 
-from simvis_core import Activations, EmbeddingModule, EmbeddingNetwork, SimilarityTarget
+from simvis_core import EmbeddingModule, EmbeddingNetwork, SimilarityTarget
+from tests.backbones import Token
 from tests.simvis_core.cases import AFFINE_HEADS, make_head
 
 
@@ -66,17 +67,6 @@ def test_the_module_is_the_network_before_its_unit_norm(tiny_network):
 
 
 def test_a_class_tokens_gradient_flows_too(tiny_preprocess):
-    class Token(nn.Module):
-        inner_pooling = "token"
-
-        def __init__(self):
-            super().__init__()
-            self.patches = nn.Conv2d(3, 6, 8, 8)
-
-        def forward(self, pixels):
-            cells = self.patches(pixels)
-            return Activations(cells, cells.square().mean((2, 3)))
-
     module = EmbeddingModule(EmbeddingNetwork(Token(), "token", None, tiny_preprocess))
     SimilarityTarget(torch.ones(6))(module(torch.randn(1, 3, 16, 24))[0]).backward()
     assert module.backbone.patches.weight.grad.abs().max() > 0

@@ -22,12 +22,7 @@ from simvis_core.trust import (
     question_of,
 )
 from tests.simvis_core.cases import BLACK_BOXES
-from tests.simvis_core.drawings import TALL, finished, network, question, recording, view
-
-
-def noise(size, seed=0):
-    return torch.randn(size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
+from tests.simvis_core.drawings import TALL, finished, network, noise, question, recording, view
 
 # Measuring
 

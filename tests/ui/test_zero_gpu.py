@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from simvis_core import Activations, EmbeddingNetwork, explain_pair, open_picture
+from simvis_core import EmbeddingNetwork, explain_pair, open_picture
+from tests.backbones import Token
 from ui import zero_gpu
 from ui.session import Session
 
@@ -43,17 +44,6 @@ def test_passes_run_on_the_lent_card_and_nothing_else_changes(calls, session, fi
 
 
 def test_a_class_token_comes_back_too(calls, tiny_preprocess):
-    class Token(nn.Module):
-        inner_pooling = "token"
-
-        def __init__(self):
-            super().__init__()
-            self.patches = nn.Conv2d(3, 6, 8, 8)
-
-        def forward(self, pixels):
-            cells = self.patches(pixels)
-            return Activations(cells, cells.square().mean((2, 3)))
-
     network = EmbeddingNetwork(Token(), "token", None, tiny_preprocess)
     pixels = torch.randn(2, 3, 16, 24)
     wanted = network.embed(pixels)
