@@ -311,7 +311,7 @@ def _wire(widgets: Widgets, session: Session, pictures: LinkedPictures) -> dict[
         [*widgets.asked, *widgets.look, widgets.link_pin, *widgets.network],
         **_PRIVATE,
     )
-    opened.success(**compare)
+    opened.then(**compare)  # also after a failure: the page never stays empty
     widgets.opened = opened
     widgets.drawing[1].click(handlers.stop, widgets.asked, [*widgets.drawing, method], **_PRIVATE)
     blocks.unload(handlers.leave)

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 from gradio.data_classes import FileData
 from gradio.utils import get_upload_folder
 
-from simvis_core import View
+from simvis_core import SimvisError, View
 from simvis_core.export import write_whole
 
 _pictures: WeakKeyDictionary[View, str] = WeakKeyDictionary()
@@ -27,6 +27,22 @@ def kept(content: bytes, name: str) -> str:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, content)
     return str(path)
+
+
+def served(file: str | Path) -> str:
+    """A copy of a picture of this server that the browser may fetch, wherever the picture lies.
+
+    Gradio shows nothing from outside its cache, the working folder and the temporary one: a home's folders are neither.
+    Raises SimvisError for a file that cannot be read.
+    """
+    try:
+        return kept(Path(file).read_bytes(), Path(file).name)
+    except OSError as error:
+        raise SimvisError(
+            f"the picture '{Path(file).name}', which this server cannot read ({error.strerror})",
+            "a readable file",
+            "upload the picture again",
+        ) from error
 
 
 def picture_file(view: View) -> FileData:

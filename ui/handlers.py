@@ -16,7 +16,7 @@ from simvis_core.pairs import Side
 from simvis_core.perturbation import MASKED
 from ui import choices, links, panels, samples, words
 from ui.components import checked_pin
-from ui.files import kept
+from ui.files import kept, served
 from ui.links import LinkedPictures
 from ui.session import Session, Settings, content_hash
 
@@ -211,7 +211,7 @@ class Handlers:
     def show_example(self, event: gr.SelectData) -> list[str]:
         """The two pictures of the chosen ready-made pair."""
         pair = samples.pairs()[int(event.index)]
-        return [str(samples.PICTURES / pair[side]) for side in "ab"]
+        return [served(samples.PICTURES / pair[side]) for side in "ab"]
 
     def open_page(self, request: gr.Request) -> list[Any]:
         """What a link names, or nothing changed where the page is opened without one.
@@ -222,7 +222,7 @@ class Handlers:
         if "a" not in asked or "b" not in asked:
             return [gr.skip()] * 14
         try:
-            images = [self.pictures.find(asked[side]) for side in "ab"]
+            images = [served(self.pictures.find(asked[side])) for side in "ab"]
             settings = choices.read(asked)
         except SimvisError as error:
             gr.Warning(words.toast(error), duration=None)

@@ -4,6 +4,7 @@ import base64
 import math
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -56,7 +57,8 @@ class LinkedPictures:
                 "a link to a picture that this server does not keep", "a link made here", "upload the picture again"
             )
         if not sample:
-            os.utime(path)
+            with suppress(PermissionError):  # a folder of another owner is read, and forgotten by that owner's rules
+                os.utime(path)
         return str(path)
 
     def _forget_oldest(self) -> None:

@@ -17,7 +17,7 @@ from simvis_core.index import Row
 from simvis_core.regions import Box, Brush, Point, Region, Sign
 from simvis_core.search import Found, difference_map, query_map
 from ui import samples, words
-from ui.files import kept, picture_file
+from ui.files import kept, picture_file, served
 from ui.galleries import SAMPLES, Answer, Asked, Galleries, settings_of
 from ui.handlers import Handlers
 from ui.hit_grid import HitCard, Page
@@ -94,7 +94,7 @@ class SearchHandlers:
 
     def show_example(self, event: gr.SelectData) -> str:
         """The chosen sample picture."""
-        return str(samples.singles()[int(event.index)])
+        return served(samples.singles()[int(event.index)])
 
     def mark(
         self, file: str | None, gallery: str, space: str, labels: Any, picker: dict[str, Any], exact: bool = False

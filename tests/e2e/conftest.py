@@ -41,15 +41,20 @@ def browser():
 
 
 class Server:
-    """``python app.py`` with a home of its own, and no way to the internet."""
+    """``python app.py`` with a home of its own, and no way to the internet.
+
+    The home lies outside the temporary folder, as every user's does: what only works inside it must fail here.
+    """
 
     def __init__(self, home, *options):
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         self.home, self.log, self.address = home, home / "server.log", f"http://127.0.0.1:{port}"
-        environment = os.environ | {
+        temporary = home / "temporary"
+        temporary.mkdir()
+        environment = {key: value for key, value in os.environ.items() if key != "GRADIO_TEMP_DIR"} | {
             "HOME": str(home),
-            "GRADIO_TEMP_DIR": str(home / "gradio"),
+            "TMPDIR": str(temporary),
             "TORCH_HOME": str(home / "torch"),
             "https_proxy": "http://127.0.0.1:9",  # nobody answers there: downloads fail everywhere alike
         }

@@ -2,6 +2,7 @@
 
 import os
 import re
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -14,6 +15,7 @@ from simvis_core.colours import STOPS
 from simvis_core.images import FRAMINGS
 from ui import choices, links, samples
 from ui.components import checked_pin
+from ui.files import served
 from ui.links import LinkedPictures
 
 SETTINGS = st.fixed_dictionaries(
@@ -132,6 +134,29 @@ def test_an_uploaded_picture_is_kept_under_its_content(pictures, tmp_path):
     assert os.path.dirname(found) == str(pictures.folder)
     with open(found, "rb") as kept:
         assert kept.read() == file.read_bytes()
+
+
+def test_what_a_link_names_is_served_from_a_folder_that_gradio_shows(pictures, tmp_path):
+    name = pictures.keep(picture(tmp_path / "mine.png"))
+    file = served(pictures.find(name))
+    assert Path(file).is_relative_to(tmp_path / "gradio")
+    assert Path(file).read_bytes() == (pictures.folder / name).read_bytes()
+
+
+def test_a_picture_that_cannot_be_read_is_said_without_its_folder(tmp_path):
+    with pytest.raises(SimvisError, match=r"'gone\.png', which this server cannot read") as caught:
+        served(tmp_path / "gone.png")
+    assert str(tmp_path) not in str(caught.value)
+
+
+def test_a_read_only_folder_of_links_can_be_followed(pictures, tmp_path, monkeypatch):
+    name = pictures.keep(picture(tmp_path / "mine.png"))
+
+    def refuse(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "utime", refuse)
+    assert pictures.find(name).endswith(name)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"])

@@ -443,5 +443,4 @@ def test_a_hit_that_is_gone_is_refused(tab, asked, chosen):
 
 def test_an_example_is_the_chosen_picture(tab):
     for number, file in enumerate(samples.singles()):
-        assert tab.show_example(SimpleNamespace(index=number)) == str(file)
-        assert file.is_file()
+        assert Path(tab.show_example(SimpleNamespace(index=number))).read_bytes() == file.read_bytes()
