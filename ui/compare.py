@@ -11,7 +11,7 @@ from ui.components import ChangingChoice, HeldSlider, MapRows, MethodChoice, Pai
 from ui.handlers import Handlers, about, backbones, first
 from ui.links import LinkedPictures
 from ui.session import Session
-from ui.sharing import share_row, wire_share
+from ui.sharing import ShareRow, share_row, wire_share
 
 INTRO = """<p>Drop two pictures. Red places speak for the network's similarity score, blue ones against it; the line
 under the score says how it adds up. Point at a place to see what it matches in the other picture; click or tap to pin
@@ -19,7 +19,7 @@ it.</p>"""
 TOP_K = 10
 LOOK_JS = """(colours, opacity) => { window.simvisLook = {colours, opacity};
   document.dispatchEvent(new CustomEvent("simvis-look")); }"""
-LINK_LABEL = "Link (copied): it keeps both pictures on this server for whoever has it"
+COPIED = "Link copied. It keeps both pictures on this server for whoever has it."
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Widgets:
     network: list[Any]  # notice, card, name of the last network that loaded
     own: list[Any]  # report, button, then file, upload, architecture, head; empty where the owner offers none
     examples: gr.Gallery
-    share: list[Any]  # link button, query, link, export button, file
+    share: ShareRow
     ask: dict[str, Any] = field(default_factory=dict)  # the event that compares what the widgets hold
     opened: Any = None  # the event that has followed the page's link
 
@@ -115,7 +115,7 @@ def _layout(session: Session) -> Widgets:
                     stop = gr.Button("Stop", size="sm", elem_id="stop", visible=False, scale=0, min_width=90)
             viewer = PairViewer(elem_id="pair_viewer")
             credits_line = gr.HTML(elem_id="credits")
-            share = share_row("Copy a link to this", LINK_LABEL, "Export maps as a zip")
+            share = share_row("Copy link", COPIED, {"export": "Save maps as a zip"})
     with gr.Accordion("Which features carry the score", open=True):
         topk = _topk()
     with gr.Accordion("What another pooling would say", open=True):
@@ -259,7 +259,7 @@ def _wire(widgets: Widgets, session: Session, pictures: LinkedPictures) -> dict[
         "inputs": [*widgets.asked, widgets.viewer, widgets.topk[1], widgets.link_pin],
         "outputs": [
             *(*widgets.head, method, widgets.viewer, *widgets.topk, *widgets.pooling, widgets.link_pin),
-            *(*widgets.drawing, widgets.share[2], widgets.share[4], widgets.to_draw),
+            *(*widgets.drawing, widgets.share.told, widgets.to_draw),
         ],
         "show_progress": "minimal",
         "show_progress_on": score,
@@ -302,7 +302,7 @@ def _wire(widgets: Widgets, session: Session, pictures: LinkedPictures) -> dict[
     if widgets.own:
         _wire_own(widgets, handlers).then(**compare)
     _wire_panels(widgets, handlers)
-    wire_share(widgets.share, widgets.linked, handlers.link, handlers.export)
+    wire_share(widgets.share, widgets.linked, handlers.link, [handlers.export])
     gr.on([control.change for control in widgets.look], None, widgets.look, None, js=LOOK_JS)
     blocks = gr.context.Context.root_block
     opened = blocks.load(

@@ -28,7 +28,7 @@ EMPTY = [
 Point = tuple[Side, float, float]
 Asked = tuple[Any, ...]  # both pictures and every setting, as the page sends them
 IDLE = ["", gr.update(visible=False)]  # no progress, no button to stop it
-CLEARED = [*IDLE, gr.update(visible=False), gr.update(visible=False)]  # nor a link or an export of the pair before
+CLEARED = [*IDLE, None]  # nor what was said of a link or an export of the pair before
 
 
 class Handlers:
@@ -245,9 +245,9 @@ class Handlers:
             *network,
         ]
 
-    def link(self, *values: Any) -> list[Any]:
-        """The query of a link to what is shown; both pictures are kept for it."""
-        return [self.link_to(list(values)), gr.update(visible=True)]
+    def link(self, *values: Any) -> str:
+        """The query of a link to what is shown; both pictures are kept for it. Raises as `link_to` does."""
+        return self.link_to(list(values))
 
     def link_to(self, values: list[Any], tab: str = "", more: dict[str, Any] | None = None) -> str:
         """The query of a link to what is shown, or to another tab with what ``more`` is chosen there.
@@ -263,14 +263,13 @@ class Handlers:
         settings = dict(zip(choices.CHOICES, [*asked[2:-1], asked[-1] or "auto", colours, opacity], strict=True))
         return links.query(a, b, settings | (more or {}), viewer["pin"], tab)
 
-    def export(self, *values: Any) -> Any:
-        """A zip with overlays, maps and manifest of what is shown."""
+    def export(self, *values: Any) -> str:
+        """The path of a zip with overlays, maps and manifest of what is shown."""
         *asked, colours, opacity, viewer = values
         pair = self._asked_pair(asked)
         point, region = _pinned(pair, viewer["pin"])
         files = pair.files(point, colours, opacity, region=region)
-        path = kept(zipped(files), "simvis.zip")
-        return gr.update(value=path, visible=True)
+        return kept(zipped(files), "simvis.zip")
 
     def _asked_pair(self, asked: list[Any]) -> PairExplanation:
         if asked[0] is None or asked[1] is None:

@@ -1,31 +1,130 @@
-"""A row of two buttons: a link to what is asked on a tab, and a zip of what is shown there."""
+"""A row of buttons that share what a tab shows, a link and files, each by one click, with what came of it beside it."""
 
-from collections.abc import Callable
+import html
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.data_classes import FileData, GradioModel
 
-LINK_JS = """(query) => { if (!query) return ""; const link = location.origin + location.pathname + "?" + query;
-  if (navigator.clipboard) navigator.clipboard.writeText(link).catch(() => {}); return link; }"""
-_PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+HERE = Path(__file__).parent
 
 
-def share_row(link_button: str, link: str, export_button: str, prefix: str = "") -> list[Any]:
-    """Lays the row out under its three texts: link button, query, link, export button, file."""
-    with gr.Row():
-        ask_link = gr.Button(link_button, size="sm", elem_id=f"{prefix}link_button")
-        ask_export = gr.Button(export_button, size="sm", elem_id=f"{prefix}export_button")
-    query = gr.Textbox(visible="hidden", elem_id=f"{prefix}link_query")
-    shown = gr.Textbox(label=link, visible=False, elem_id=f"{prefix}link", interactive=False)
-    file = gr.File(label="Export", visible=False, elem_id=f"{prefix}export_file", interactive=False)
-    return [ask_link, query, shown, ask_export, file]
+class ToldData(GradioModel):  # type: ignore[misc]
+    """What the row is told: a link's query or a file, and a sentence. As it stands, nothing is said."""
+
+    query: str | None = None
+    file: FileData | None = None
+    name: str = ""
+    said: str = ""
+    stamp: str = ""  # another for each answer, so that the second link of the same query is copied too
+
+
+@dataclass(frozen=True)
+class Link:
+    """A query of the page's address, which the browser completes and copies; ``said`` once it is copied."""
+
+    query: str
+    said: str
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file's path, which the browser downloads under that file's name."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why there is no link or no file."""
+
+    said: str
+
+
+class ShareTold(gr.HTML):  # type: ignore[misc]
+    """What came of a click, beside the buttons: copies a link, downloads a file, says so.
+
+    Takes a `Link`, a `Download`, a `Refusal` or None; a link that the browser does not let us copy is shown as text.
+    """
+
+    data_model = ToldData
+
+    def __init__(self, value: Any = None, **options: Any) -> None:
+        super().__init__(
+            value=value,
+            html_template=(HERE / "share_told.html").read_text(),
+            css_template=(HERE / "share_told.css").read_text(),
+            js_on_load=(HERE / "share_told.js").read_text(),
+            apply_default_css=False,
+            **options,
+        )
+
+    def preprocess(self, payload: Any) -> None:
+        """Nothing: it only tells."""
+
+    def postprocess(self, value: Link | Download | Refusal | None) -> ToldData:
+        """The page's data for it."""
+        stamp = uuid.uuid4().hex
+        if isinstance(value, Link):
+            return ToldData(query=value.query, said=value.said, stamp=stamp)
+        if isinstance(value, Download):
+            return ToldData(file=FileData(path=value.path), name=Path(value.path).name, stamp=stamp)
+        return ToldData() if value is None else ToldData(said=value.said, stamp=stamp)
+
+
+@dataclass
+class ShareRow:
+    """The row's widgets. Set ``told`` to None when the tab shows something else."""
+
+    link: gr.Button
+    exports: list[gr.Button]
+    told: ShareTold
+    copied: str
+
+
+def share_row(link: str, copied: str, exports: Mapping[str, str], prefix: str = "") -> ShareRow:
+    """Lays the row out: the link's button, a button for each file (name: label), and what came of a click.
+
+    ``copied`` is the sentence beside the button once a link is copied. The buttons are called ``link_button`` and
+    ``NAME_button``, the sentences ``share_told``, all behind the prefix.
+    """
+    with gr.Row(elem_classes="share", equal_height=True):
+        ask_link = gr.Button(link, size="sm", min_width=120, elem_id=f"{prefix}link_button")
+        asked = [
+            gr.Button(label, size="sm", min_width=120, elem_id=f"{prefix}{name}_button")
+            for name, label in exports.items()
+        ]
+        told = ShareTold(elem_id=f"{prefix}share_told", min_width=160)
+    return ShareRow(ask_link, asked, told, copied)
 
 
 def wire_share(
-    row: list[Any], inputs: list[Any], link: Callable[..., Any], export: Callable[..., Any], *shown_there: Any
+    row: ShareRow,
+    inputs: list[Any],
+    link: Callable[..., str],
+    exports: Sequence[Callable[..., str]],
+    *shown_there: Any,
 ) -> None:
-    """Binds the row to what makes the query of a link, and to what makes the zip; that takes ``shown_there`` too."""
-    ask_link, query, shown, ask_export, file = row
-    asked = ask_link.click(link, inputs, [query, shown], **_PRIVATE)
-    asked.success(None, query, shown, js=LINK_JS)
-    ask_export.click(export, [*inputs, *shown_there], file, api_visibility="private", show_progress_on=ask_export)
+    """Binds the row: ``link`` gives a query, each of ``exports`` the path of a file; those take ``shown_there`` too.
+
+    A ``gr.Error`` from either is told beside the buttons.
+    """
+    options: dict[str, Any] = {"outputs": row.told, "show_progress": "hidden", "api_visibility": "private"}
+    row.link.click(_told(lambda *values: Link(link(*values), row.copied)), inputs, **options)
+    for button, export in zip(row.exports, exports, strict=True):
+        click = _told(lambda *values, export=export: Download(export(*values)))
+        button.click(click, [*inputs, *shown_there], **options)
+
+
+def _told(make: Callable[..., Link | Download]) -> Callable[..., Link | Download | Refusal]:
+    def answer(*values: Any) -> Link | Download | Refusal:
+        try:
+            return make(*values)
+        except gr.Error as error:
+            return Refusal(html.unescape(str(error.message)))  # an error is written for a toast, which reads HTML
+
+    return answer

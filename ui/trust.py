@@ -11,14 +11,14 @@ from ui.components import ChangingChoice, HeldSlider
 from ui.handlers import Handlers
 from ui.house import House
 from ui.map_cards import MapCards
-from ui.sharing import share_row, wire_share
+from ui.sharing import ShareRow, share_row, wire_share
 from ui.trust_handlers import TrustHandlers
 
 INTRO = """<p>A heat map that looks right is no evidence. Here the pair of the Compare tab is explained in several ways,
 and each map is put to the test: its strongest pixels are taken away (deletion) or put back first (insertion), and the
 network scores every step. Random maps and the picture's centre are measured beside it: a map that does no better says
 nothing. A map that adds up to the score is not therefore faithful; ours is measured like every other.</p>"""
-LINK_LABEL = "Link (copied): it keeps both pictures on this server and opens this tab with the same choices"
+COPIED = "Link copied. It keeps both pictures on this server and opens this tab with the same choices."
 FILL_LABELS = {"blur": "blurred", "mean": "mean colour", "grey": "grey"}
 SETTINGS = {"this picture": "fixed", "both pictures (RISE, LIME, Mask)": "pair"}
 KINDS = {"take the strongest away": "deletion", "put the strongest back": "insertion"}
@@ -41,7 +41,7 @@ class Widgets:
     picture: gr.HTML
     check: gr.Button
     checked: gr.HTML
-    share_out: list[Any]  # link button, query, link, export button, file
+    share_out: ShareRow
 
     @property
     def chosen_here(self) -> list[Any]:
@@ -91,7 +91,7 @@ def _layout() -> Widgets:
             cards = MapCards(elem_id="map_cards")
     plot = gr.Plot(elem_id="removal_plot", show_label=False)
     table = gr.HTML(elem_id="trust_table")
-    share_out = share_row("Copy a link to this question", LINK_LABEL, "Export maps and numbers as a zip", "trust_")
+    share_out = share_row("Copy link", COPIED, {"export": "Save maps and numbers as a zip"}, "trust_")
     with gr.Accordion("Do the maps agree?", open=False):
         gr.HTML("<p>How alike the maps order the picture's places: 1 is the same order, 0 none, -1 the reverse.</p>")
         agreement = gr.Plot(elem_id="agreement_plot", show_label=False)
@@ -162,13 +162,12 @@ def _wire(widgets: Widgets, house: House, tab: gr.Tab) -> None:
         api_visibility="private",
     )
     everything = [*house.compare.linked, *widgets.chosen_here]
-    wire_share(widgets.share_out, everything, handlers.link, handlers.export, question)
-    shared = [widgets.share_out[2], widgets.share_out[4]]  # a link or an export of something else must not stay
+    wire_share(widgets.share_out, everything, handlers.link, [handlers.export], question)
     gr.on(
         [*changed, widgets.chosen.input, widgets.measure.click],
-        lambda: [gr.update(visible=False)] * 2,
+        lambda: None,
         None,
-        shared,
+        widgets.share_out.told,  # what was said of another link or export must not stay
         **_PRIVATE,
     )
     # After the pictures of a link are there; selecting the tab then tells of them.

@@ -176,15 +176,14 @@ class TrustHandlers:
         except SimvisError as error:
             yield words.notice(str(error))
 
-    def link(self, *values: Any) -> list[Any]:
+    def link(self, *values: Any) -> str:
         """The query of a link to the pair and what is chosen on this tab; what was measured is not kept."""
         chosen = dict(zip(choices.TRUST, values[-len(choices.TRUST) :], strict=True))
         try:
             chosen["seed"] = asked_of("random", chosen["setting"], chosen["seed"], chosen["fill"]).seed
         except SimvisError as error:
             raise gr.Error(words.toast(error), print_exception=False) from error
-        query = self.compare.link_to(list(values[: -len(choices.TRUST)]), NAME, chosen)
-        return [query, gr.update(visible=True)]
+        return self.compare.link_to(list(values[: -len(choices.TRUST)]), NAME, chosen)
 
     def open_tab(self, request: gr.Request) -> list[Any]:
         """The tab with a link's choices, or nothing changed where a link names another one.
@@ -199,10 +198,10 @@ class TrustHandlers:
             gr.Warning(words.toast(error), duration=None)
         return [gr.update(selected=NAME), *values]
 
-    def export(self, *values: Any) -> Any:
-        """A zip of what is measured of the question on the page: maps, numbers, curves and pictures; never measures.
+    def export(self, *values: Any) -> str:
+        """The path of a zip of what is measured of the question on the page: maps, numbers, curves and pictures.
 
-        Maps are in it as far as they are measured.
+        It never measures. Maps are in it as far as they are measured.
         """
         *compared, side, _, fill, setting, seed, question = values
         *asked, colours, opacity, _ = compared
@@ -213,7 +212,7 @@ class TrustHandlers:
             files = measured_files(pair, side, measured, colours, opacity)
         except SimvisError as error:
             raise gr.Error(words.toast(error), print_exception=False) from error
-        return gr.update(value=kept(zipped(files), "simvis-trust.zip"), visible=True)
+        return kept(zipped(files), "simvis-trust.zip")
 
     def _kept(self, asked: list[Any], side: Side, how: tuple[str, Any, Any]) -> tuple[PairExplanation, list[Measured]]:
         """The pair, and what is still kept of its measurements; beside them the baselines, if all of them are."""

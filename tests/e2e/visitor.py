@@ -44,6 +44,7 @@ def profile(browser, **options):
     context = browser.new_context(**{"viewport": viewport, "reduced_motion": "reduce", **options})
     context.set_default_timeout(PATIENCE)
     context.add_init_script(TIMED_FRAMES)
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
     return context
 
 

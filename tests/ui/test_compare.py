@@ -119,8 +119,8 @@ def test_a_flatten_of_two_shapes_is_a_sentence_with_a_cure(handlers, asked, monk
 
 def test_an_export_holds_what_is_shown(handlers, asked, pair):
     pin = {"side": "a", "row": 1, "col": 2}
-    update = handlers.export(*asked, "purple-green", 0.5, {"key": "k", "pin": pin, "mode": "share"})
-    with zipfile.ZipFile(update["value"]) as archive:
+    path = handlers.export(*asked, "purple-green", 0.5, {"key": "k", "pin": pin, "mode": "share"})
+    with zipfile.ZipFile(path) as archive:
         assert archive.testzip() is None
         files = {name: archive.read(name) for name in archive.namelist()}
     assert set(files) == {"overlay_a.png", "overlay_b.png", "point_on_b.png", "maps.npz", "manifest.json"}
@@ -139,8 +139,8 @@ def test_an_export_with_a_pinned_region_holds_its_map_and_weights(handlers, aske
     rows, columns = pair.a.grid
     weights = [round(0.1 * at - 0.2, 3) for at in range(rows * columns)]
     viewer = {"key": "k", "pin": {"side": "a", "weights": weights}, "mode": "share"}
-    update = handlers.export(*asked, "purple-green", 0.5, viewer)
-    with zipfile.ZipFile(update["value"]) as archive:
+    path = handlers.export(*asked, "purple-green", 0.5, viewer)
+    with zipfile.ZipFile(path) as archive:
         assert archive.testzip() is None
         files = {name: archive.read(name) for name in archive.namelist()}
     assert set(files) == {"overlay_a.png", "overlay_b.png", "region_on_b.png", "maps.npz", "manifest.json"}
@@ -151,15 +151,15 @@ def test_an_export_with_a_pinned_region_holds_its_map_and_weights(handlers, aske
         by_cells = np.einsum("hw,hwij->ij", table.numpy(), pair.joint_map.double().numpy())
         assert np.allclose(maps["region_map"], by_cells, atol=1e-6)
     for pin in ({"side": "a", "weights": weights[:-1]}, {"side": "b", "weights": [0.0] * 8}, {"side": "a"}):
-        update = handlers.export(*asked, "purple-green", 0.5, {**viewer, "pin": pin})
-        with zipfile.ZipFile(update["value"]) as archive:
+        path = handlers.export(*asked, "purple-green", 0.5, {**viewer, "pin": pin})
+        with zipfile.ZipFile(path) as archive:
             assert "region_on_b.png" not in archive.namelist()
 
 
 def test_a_region_goes_into_a_link_and_comes_back_to_the_viewer(handlers, asked, pair):
     cells = pair.a.grid[0] * pair.a.grid[1]
     pin = {"side": "a", "weights": [at / cells - 0.4 for at in range(cells)]}
-    query, _ = handlers.link(*asked, "teal-brown", 0.4, {"key": "k", "pin": pin, "mode": "share"})
+    query = handlers.link(*asked, "teal-brown", 0.4, {"key": "k", "pin": pin, "mode": "share"})
     linked = links.pin_of(parse_qs(query)["pin"][0])
     page = shown(handlers.compare(*asked, VIEWER, 2, linked))
     sent = PairViewer().postprocess(page["viewer"]).pin
@@ -212,7 +212,7 @@ def test_a_link_brings_back_what_was_shown(handlers, asked, monkeypatch):
     asked[2] = "mobilenet_v2"
     pin = {"side": "b", "row": 1, "col": 0}
     monkeypatch.setitem(choices.CHOICES, "short_side", choices.OneOf((224, 16)))
-    query, _ = handlers.link(*asked, "teal-brown", 0.4, {"key": "k", "pin": pin, "mode": "share"})
+    query = handlers.link(*asked, "teal-brown", 0.4, {"key": "k", "pin": pin, "mode": "share"})
     request = SimpleNamespace(query_params={key: values[0] for key, values in parse_qs(query).items()})
     answer = handlers.open_page(request)
     assert [Path(file).read_bytes() for file in answer[:2]] == [Path(file).read_bytes() for file in asked[:2]]

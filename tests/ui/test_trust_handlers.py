@@ -263,7 +263,7 @@ def test_an_export_holds_what_is_measured_of_the_pair_as_it_is_now(tab, asked, s
     with pytest.raises(gr.Error, match="draw and measure first"):  # on this page nothing is measured
         tab.export(*asked, *look, "a", ["decomposition"], *HOW, "")
     for wanted in (["decomposition"], []):  # what is ticked by now does not matter
-        with zipfile.ZipFile(tab.export(*asked, *look, "a", wanted, *HOW, question)["value"]) as archive:
+        with zipfile.ZipFile(tab.export(*asked, *look, "a", wanted, *HOW, question)) as archive:
             names = archive.namelist()
             table = list(csv.DictReader(io.StringIO(archive.read("measured.csv").decode())))
     assert [row["map"] for row in table][:3] == ["decomposition", "input_x_gradient", "centre"]
@@ -278,7 +278,7 @@ def test_an_export_holds_what_is_measured_of_the_pair_as_it_is_now(tab, asked, s
             tab.export(*asked, *look, *other, question)
     finished(session.measuring(*files, small(), "b", Asked("decomposition")))  # as in a row that was stopped there
     question = question.replace("'a', 'blur'", "'b', 'blur'")
-    with zipfile.ZipFile(tab.export(*asked, *look, "b", [], *HOW, question)["value"]) as archive:
+    with zipfile.ZipFile(tab.export(*asked, *look, "b", [], *HOW, question)) as archive:
         assert [name for name in archive.namelist() if name.endswith(".png")] == ["decomposition.png"]
     asked[1] = None
     with pytest.raises(gr.Error, match="draw and measure first"):
@@ -287,8 +287,7 @@ def test_an_export_holds_what_is_measured_of_the_pair_as_it_is_now(tab, asked, s
 
 def test_a_link_opens_the_tab_with_its_choices_for_somebody_else(tab, asked):
     chosen = ("b", ["rise", "decomposition"], "grey", "pair", 7)
-    query, shown = tab.link(*asked, "blue-red", 0.85, {"pin": None}, *chosen)
-    assert shown["visible"] is True
+    query = tab.link(*asked, "blue-red", 0.85, {"pin": None}, *chosen)
     asked_for = {name: values[0] for name, values in parse_qs(query).items()}
     assert tab.compare.pictures.find(asked_for["a"]).endswith(".png")
     tabs, *found = tab.open_tab(SimpleNamespace(query_params=asked_for))
@@ -364,7 +363,7 @@ def test_a_seed_that_is_none_is_told_wherever_it_is_used(tab, asked):
         assert "whole number" in next(tab.sanity(None, *asked, "a", wrong, "decomposition"))
         with pytest.raises(gr.Error, match="whole number"):
             tab.link(*asked, "blue-red", 0.85, {"pin": None}, "a", [], "blur", "fixed", wrong)
-    query, _ = tab.link(*asked, "blue-red", 0.85, {"pin": None}, "a", [], "blur", "fixed", None)  # an emptied field
+    query = tab.link(*asked, "blue-red", 0.85, {"pin": None}, "a", [], "blur", "fixed", None)  # an emptied field
     assert parse_qs(query)["seed"] == ["0"]
 
 
