@@ -29,7 +29,7 @@ def build(house: House, tab: gr.Tab) -> None:
     gr.HTML(INTRO)
     with gr.Row():
         with gr.Column(scale=4, min_width=320):
-            choice = gallery_choice.build(house.galleries, "classes")
+            choice = gallery_choice.build(house, "classes")
             label = PoolingChoice([], label="Class", elem_id="class_label")
             order = gr.Radio(list(ORDERS), value=next(iter(ORDERS)), label="Order", elem_id="class_order")
         with gr.Column(scale=7, min_width=320):

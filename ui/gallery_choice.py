@@ -7,17 +7,19 @@ from typing import Any
 
 import gradio as gr
 
-import model_zoo
-from simvis_core import POOLINGS, SimvisError
+from simvis_core import SimvisError
 from simvis_core.images import Preprocess
 from simvis_core.index import Space
 from simvis_core.poolings import Pooling
 from ui import choices, words
 from ui.components import PoolingChoice
 from ui.galleries import SAMPLES, Galleries
-from ui.session import Settings
+from ui.handlers import backbones, first
+from ui.house import House
+from ui.session import Session, Settings
 
 WIDEST = 8192  # numbers of an embedding that a visitor may make the server keep; flatten has far more
+PRIVATE = "Galleries are everybody's: this one names your uploaded checkpoint to every visitor, who may search by it."
 _PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
@@ -30,18 +32,20 @@ class GalleryChoice:
     indexed: list[Callable[..., Any]] = field(default_factory=list)
 
 
-def build(galleries: Galleries, name: str) -> GalleryChoice:
+def build(house: House, name: str) -> GalleryChoice:
     """Two lists, and a panel to index with another network; ``name`` begins their ids."""
     with gr.Row():
         gallery = PoolingChoice([SAMPLES], value=SAMPLES, label="Gallery", elem_id=f"{name}_gallery", min_width=120)
         space = PoolingChoice([], label="Indexed with", elem_id=f"{name}_space", min_width=220, scale=2)
-    return GalleryChoice(gallery, space, [_indexing(galleries, gallery, space, name)])
+    return GalleryChoice(gallery, space, [_indexing(house, gallery, space, name)])
 
 
-def _indexing(galleries: Galleries, gallery: PoolingChoice, space: PoolingChoice, name: str) -> Callable[..., Any]:
+def _indexing(house: House, gallery: PoolingChoice, space: PoolingChoice, name: str) -> Callable[..., Any]:
     """The panel that indexes; gives the end of a run, to bind events to."""
+    galleries, session = house.galleries, house.session
     owned = galleries.pictures is not None
-    with gr.Accordion("Index with another network" + (", or a folder" if owned else ""), open=False):
+    title = "Index with another network" + (", or a folder" if owned else "")
+    with gr.Accordion(title, open=False) as accordion:
         folder = gr.Dropdown(
             [("the chosen gallery's pictures", ""), *((one, one) for one in galleries.folders())],
             value="",
@@ -51,14 +55,16 @@ def _indexing(galleries: Galleries, gallery: PoolingChoice, space: PoolingChoice
         )
         new = gr.Textbox(label="Name of the new gallery", visible=False, elem_id=f"{name}_new", max_length=100)
         with gr.Row():
-            backbone = gr.Dropdown(
-                [(words.network_label(one), one) for one in model_zoo.names()],
-                value=choices.BACKBONE.default,
+            backbone = PoolingChoice(
+                backbones(session, first(session)),
+                value=first(session),
                 label="Network",
+                allow_custom_value=session.any_architecture or session.own.offered,
                 elem_id=f"{name}_backbone",
                 min_width=140,
             )
-            pooling = gr.Dropdown(list(POOLINGS), value="avg", label="Pooling", min_width=120)
+            listed, trained = poolings(session, first(session))
+            pooling = PoolingChoice(listed, value=trained, label="Pooling", elem_id=f"{name}_pooling", min_width=120)
         size = gr.Radio(list(choices.SIZES.items()), value=choices.SHORT_SIDE.default, label="View size")
         framing = gr.Radio(list(choices.FRAMES.items()), value=choices.FRAMING.default, label="View")
         with gr.Row():
@@ -66,6 +72,12 @@ def _indexing(galleries: Galleries, gallery: PoolingChoice, space: PoolingChoice
             stop = gr.Button("Stop", size="sm", elem_id=f"{name}_index_stop", visible=False)
         said = gr.HTML(elem_id=f"{name}_indexing")
     panel = _Indexing(galleries)
+    backbone.input(panel.choose_network, backbone, [pooling, said], show_progress="minimal", api_visibility="private")
+    accordion.expand(panel.offer, backbone, backbone, **_PRIVATE)
+    if house.compare is not None:
+        # The network in use comes first: what is looked at in Compare is what one wants to search with.
+        used = house.compare.network[2]
+        used.change(panel.follow, used, [backbone, pooling, said], **_PRIVATE)
     folder.input(lambda chosen: gr.update(visible=bool(chosen)), folder, new, **_PRIVATE)
     run = start.click(
         panel.run,
@@ -86,6 +98,24 @@ class _Indexing:
     def __init__(self, galleries: Galleries) -> None:
         self.galleries = galleries
         self._stopped: set[str] = set()
+
+    def offer(self, backbone: str) -> Any:
+        """The networks as they are now: one's own checkpoints come while the page is open."""
+        return gr.update(choices=backbones(self.galleries.session, backbone))
+
+    def follow(self, used: str) -> list[Any]:
+        """The panel for the network in use elsewhere on the page: networks, poolings, what to know of it."""
+        return [gr.update(choices=backbones(self.galleries.session, used), value=used), *self.choose_network(used)]
+
+    def choose_network(self, backbone: str) -> list[Any]:
+        """The poolings of a network, its own chosen, and what to know of it; a sentence where it cannot be had."""
+        session = self.galleries.session
+        try:
+            listed, trained = poolings(session, backbone)
+        except SimvisError as error:
+            return [gr.skip(), words.notice(str(error))]
+        private = session.own.knows(backbone) and backbone not in session.own.names()
+        return [gr.update(choices=listed, value=trained), words.notice(PRIVATE) if private else ""]
 
     def run(
         self,
@@ -132,7 +162,15 @@ class _Indexing:
 
     def _settings(self, backbone: str, pooling: str, size: int, framing: Any) -> Settings:
         preprocess = self.galleries.session.network(backbone).preprocess
-        return Settings(backbone, str(Pooling(pooling)), preprocess.whole_cells(size or Preprocess.short_side), framing)
+        short_side = preprocess.whole_cells(size or Preprocess.short_side)
+        return Settings(backbone, str(Pooling.parse(pooling)), short_side, framing)
+
+
+def poolings(session: Session, backbone: str) -> tuple[list[str], str]:
+    """A network's poolings, the trained one first, and that one. Raises SimvisError as `Session.network` does."""
+    network = session.network(backbone)
+    trained = network.trained_pooling
+    return [str(trained), *(name for name in network.poolings if Pooling(name) != trained)], str(trained)
 
 
 def _narrow(space: Space) -> Space:

@@ -79,7 +79,7 @@ def _layout(house: House) -> Widgets:
                     buttons=[],
                 )
             picker = RegionPicker(elem_id="picker")
-            choice = gallery_choice.build(house.galleries, "search")
+            choice = gallery_choice.build(house, "search")
             labels = gr.Dropdown(
                 [], multiselect=True, label="Only these labels", elem_id="search_labels", info="none chosen: any"
             )

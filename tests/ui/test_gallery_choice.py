@@ -1,15 +1,20 @@
 """The panel that indexes: its progress, its end, and who is refused."""
 
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import gradio as gr
 import pytest
 
-from simvis_core import SimvisError
-from tests.ui.conftest import CLASSES, NETWORK, PLAIN
+import model_zoo
+from simvis_core import Pooling, SimvisError
+from tests.ui.conftest import BLACK_BOX, CLASSES, NETWORK, PLAIN, tiny
 from ui import gallery_choice, samples
 from ui.galleries import SAMPLES
 from ui.gallery_choice import _Indexing
+from ui.house import House
+from ui.own_models import Recipe
 
 ANNE, BERT = (SimpleNamespace(session_hash=name) for name in ("anne", "bert"))
 FORM = {
@@ -162,7 +167,7 @@ def test_files_that_were_left_out_are_named_as_text(panel, own_photos):
 def test_the_panel_shows_folders_only_where_they_are_offered(shelf, library, built):
     def folders(galleries):
         with gr.Blocks(analytics_enabled=False) as app:
-            choice = gallery_choice.build(galleries, "some")
+            choice = gallery_choice.build(House(galleries.session, None, galleries), "some")
         [folder] = [block for block in app.blocks.values() if getattr(block, "elem_id", None) == "some_folder"]
         assert len(choice.indexed) == 1
         return folder.visible, [value for _, value in folder.choices]
@@ -180,3 +185,57 @@ def test_a_network_that_a_run_cannot_load_frees_the_place(panel, shelf, monkeypa
     assert "nobody answers" in said
     monkeypatch.undo()
     assert list(shelf.indexing("animals", shelf.listing("animals", "."), PLAIN))[-1].known == 12
+
+
+@pytest.fixture
+def own(panel):
+    """A checkpoint that is offered to everybody and one that is a visitor's; both load as a tiny network."""
+    session = panel.galleries.session
+    recipe = Recipe(Path("mine.pt"), "timm/resnet18", "auto", None, "", True)
+    session.own._recipes.update({"yours/mine-1": recipe, "yours/hers-2": replace(recipe, public=False)})
+    session.own.reopen = tiny
+    return session
+
+
+def offered(update):
+    return [value for _, value in update["choices"]]
+
+
+def test_the_network_in_use_is_selected_first_with_its_own_pooling(panel, own):
+    network, pooling, said = panel.follow("yours/mine-1")
+    assert network["value"] == "yours/mine-1"
+    assert offered(network) == ["yours/mine-1", *model_zoo.names()]
+    assert ("mine (timm/resnet18)", "yours/mine-1") in network["choices"]
+    assert (pooling["value"], pooling["choices"][0], said) == ("avg", "avg", "")
+    assert panel.follow(BLACK_BOX)[0]["value"] == BLACK_BOX
+
+
+def test_a_checkpoint_opened_meanwhile_is_offered_and_the_chosen_one_stays(panel, own):
+    listed = panel.offer("mobilenet_v2")
+    assert "yours/mine-1" in offered(listed)
+    assert "yours/hers-2" not in offered(listed)
+    assert "value" not in listed
+    assert offered(panel.offer("yours/hers-2"))[:2] == ["yours/mine-1", "yours/hers-2"]
+
+
+def test_a_visitors_own_upload_can_be_indexed_with_and_is_told_that_galleries_are_everybodys(panel, own, shelf):
+    assert "every visitor" in panel.choose_network("yours/hers-2")[1]
+    said, *_ = list(run(panel, folder="", backbone="yours/hers-2"))[-1]
+    assert "12 added" in said
+    assert "yours/hers-2" in {space.network for space in shelf.spaces("animals")}
+
+
+def test_a_trained_exponent_is_a_pooling_of_its_own_and_stands_once(panel, own, monkeypatch):
+    for trained, first, count in (("gem:2.5", "gem:2.5", 2), ("gem:3", "gem:3", 1)):
+        network = tiny("x")
+        network.trained_pooling = Pooling.parse(trained)
+        monkeypatch.setattr(own, "network", lambda _, network=network: network)
+        listed, chosen = gallery_choice.poolings(own, "x")
+        assert (listed[0], chosen) == (first, trained)
+        assert len([name for name in listed if name.startswith("gem")]) == count
+
+
+def test_a_network_that_cannot_be_had_is_said_in_the_panel(panel):
+    pooling, said = panel.choose_network("timm/no_such_thing")
+    assert pooling == gr.skip()
+    assert "timm/no_such_thing" in said
