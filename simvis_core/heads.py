@@ -28,6 +28,14 @@ class Elementwise(nn.Module):
         return self.function(x)
 
 
+class UnitLength(nn.Module):
+    """Vectors (B, F), or the vectors of every cell (B, F, H, W), divided by their length."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The same directions at length 1; a vector of zeros stays one."""
+        return nn.functional.normalize(x, dim=1)
+
+
 @dataclass(frozen=True)
 class HeadSplit:
     """``head(x) == linear(x) + bias`` at the input it was made for; ``linear`` adds over the parts of x.
@@ -45,8 +53,8 @@ def split_head(head: nn.Module | None, pooled: Float[Tensor, " F"]) -> HeadSplit
 
     No head: the identity. An affine head (FC, BatchNorm in eval mode, dropout, any chain of them) needs no
     unfolding, f(x) = (f(x) - f(0)) + f(0), and is "exact"; that it *is* affine is tested on probe vectors,
-    never assumed. LayerNorm and activations are frozen at ``pooled`` ("exact at this input"). The result is
-    checked against ``head(pooled)``; what does not add up is a "black box".
+    never assumed. LayerNorm, activations and a step to unit length are frozen at ``pooled`` ("exact at this input").
+    The result is checked against ``head(pooled)``; what does not add up is a "black box".
     """
     if head is None:
         return HeadSplit(lambda parts: parts, torch.zeros_like(pooled), "exact")
@@ -68,9 +76,11 @@ def _split(module: nn.Module, x: Tensor) -> HeadSplit:
 
 def _split_chain(chain: nn.Sequential, x: Tensor) -> HeadSplit:
     linear: Linear = lambda parts: parts
-    bias, verdict = torch.zeros_like(x), VERDICTS[0]
+    first, bias, verdict = x, torch.zeros_like(x), VERDICTS[0]
     for module in chain:
         link = _split(module, x)
+        if link.verdict == "black box":  # which may change the width: there is nothing to compose
+            return _black_box(_run(chain, first))
         linear, bias = _compose(linear, link.linear), link.linear(bias[None])[0] + link.bias
         verdict = max(verdict, link.verdict, key=VERDICTS.index)
         x = _run(module, x)
@@ -131,6 +141,12 @@ def _split_activation(activation: nn.Module, x: Tensor) -> HeadSplit:
     return HeadSplit(lambda parts: parts * slope, offset, "exact at this input")
 
 
+def _split_unit_length(unit: nn.Module, x: Tensor) -> HeadSplit:
+    """Only the length is frozen."""
+    scale = 1 / x.norm().clamp(min=1e-12)
+    return HeadSplit(lambda parts: parts * scale, torch.zeros_like(x), "exact at this input")
+
+
 def _run(module: nn.Module, x: Tensor) -> Tensor:
     """The module at one vector; on a copy, since activations with ``inplace=True`` write over their input."""
     output: Tensor = module(x[None].clone())
@@ -161,4 +177,5 @@ FROZEN: dict[type[nn.Module], Callable[[nn.Module, Tensor], HeadSplit]] = {
     nn.Tanh: _split_activation,
     nn.Hardswish: _split_activation,
     Elementwise: _split_activation,
+    UnitLength: _split_unit_length,
 }

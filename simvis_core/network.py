@@ -294,16 +294,19 @@ class EmbeddingNetwork:
     def _project(self, pooled: Tensor) -> Tensor:
         if self.head is None:
             return pooled
-        widths = _input_widths(self.head)
-        if widths and widths[0] != pooled.shape[1]:
+        head = self._head_in(pooled)
+        assert head is not None
+        try:
+            return head(pooled.clone())  # a first layer with inplace=True would write over the features
+        except RuntimeError as error:
+            widths = _input_widths(self.head)
+            if _out_of_memory(error) or not widths or widths[0] == pooled.shape[1]:
+                raise
             raise SimvisError(
                 f"{pooled.shape[1]} pooled features for the head of {self.name}",
                 f"{widths[0]} features",
                 f"choose the pooling it was trained with ({self.trained_pooling}) or a view of the trained size",
-            )
-        head = self._head_in(pooled)
-        assert head is not None
-        return head(pooled.clone())  # a first layer with inplace=True would write over the features
+            ) from error
 
     def _head_in(self, pooled: Tensor) -> nn.Module | None:
         """The head in the precision of what it is given: after a backbone in half precision, a float32 copy of it."""

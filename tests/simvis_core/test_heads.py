@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from simvis_core.heads import Elementwise, is_affine, split_head
+from simvis_core import EmbeddingNetwork, Preprocess
+from simvis_core.heads import Elementwise, UnitLength, is_affine, split_head
 from tests import references
 from tests.simvis_core import cases
 from tests.simvis_core.cases import AFFINE_HEADS, BLACK_BOXES, HEADS, TOLERANCE, make_head
@@ -183,3 +184,55 @@ def test_a_function_marked_elementwise_is_frozen_with_its_value_at_zero_as_the_b
     assert torch.allclose(split.linear(parts).sum(0) + split.bias, head(parts.sum(0)[None])[0], atol=1e-9)
     softplus = split_head(Elementwise(nn.Softplus()), torch.randn(4, dtype=torch.float64))
     assert torch.allclose(softplus.bias, torch.full((4,), math.log(2), dtype=torch.float64))
+
+
+# Chains with a layer that cannot be split
+
+
+class Narrowing(nn.Module):
+    """A gated unit: half of a linear map opens and closes the other half."""
+
+    def __init__(self, takes, gives):
+        super().__init__()
+        self.linear = nn.Linear(takes, 2 * gives)
+
+    def forward(self, x):
+        return nn.functional.glu(self.linear(x))
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        lambda: [Narrowing(6, 3)],
+        lambda: [Narrowing(6, 9), nn.Linear(9, 2)],
+        lambda: [nn.Linear(6, 5), Narrowing(5, 2), nn.BatchNorm1d(2)],
+        lambda: [nn.ReLU(), nn.Sequential(Narrowing(6, 4), nn.LayerNorm(4)), nn.Linear(4, 6)],
+        lambda: [nn.Linear(6, 4), nn.GLU(), nn.Linear(2, 3)],
+    ],
+)
+def test_a_box_that_changes_the_width_makes_its_chain_a_black_box_with_the_right_score(layers):
+    torch.manual_seed(5)
+    head = nn.Sequential(*layers()).double().eval()
+    made = split(head)
+    assert made.verdict == "black box"
+    network = EmbeddingNetwork(nn.Identity(), "avg", head, Preprocess())
+    a, b = (torch.randn(1, 6, 2, 3, generator=torch.Generator().manual_seed(n), dtype=torch.float64) for n in (1, 2))
+    with torch.no_grad():
+        wanted = nn.functional.cosine_similarity(head(a.mean((2, 3))), head(b.mean((2, 3))))
+        first, second = (network.unsplit(map[0], (2, 3)) for map in (a, b))
+        assert network.split(a[0]) is None
+    assert first.verdict == "black box"
+    assert (first.embedding @ second.embedding).item() == pytest.approx(wanted.item(), abs=1e-12)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+def test_a_step_to_unit_length_is_frozen(dtype):
+    torch.manual_seed(6)
+    head = nn.Sequential(UnitLength(), nn.Linear(6, 4)).to(dtype)
+    made, x = split(head, X.to(dtype)), X.to(dtype)
+    assert made.verdict == "exact at this input"
+    assert torch.allclose(made.bias, head[1].bias)
+    total, wanted = made.linear(x[None])[0] + made.bias, head[1](x / x.norm())
+    assert torch.allclose(total, wanted, rtol=0, atol=10 * TOLERANCE[dtype])
+    assert torch.equal(split(UnitLength(), torch.zeros(3)).linear(torch.zeros(1, 3)), torch.zeros(1, 3))
