@@ -115,7 +115,13 @@ def _session(options: argparse.Namespace) -> "tuple[Session, str]":
     if options.models is not None and not options.models.is_dir():
         raise SimvisError(f"--models '{options.models}'", "a folder of checkpoints", "name one that exists")
     own = OwnModels(options.models, options.model_uploads)
-    session = Session(options.device, engine=options.engine, any_architecture=not options.catalogue_only, own=own)
+    session = Session(
+        options.device,
+        engine=options.engine,
+        any_architecture=not options.catalogue_only,
+        own=own,
+        resizing=options.resizing,
+    )
     if options.checkpoint is None:
         if options.architecture or options.between or options.head != "auto":
             raise SimvisError("--architecture, --head or --between alone", "--checkpoint with it", "name your file")
@@ -343,6 +349,12 @@ def _network_options(parser: argparse.ArgumentParser, engine: str) -> None:
         "--engine",
         default=engine,
         help=f"what runs backbones: eager, channels_last, bf16, openvino, or auto to measure (default: {engine})",
+    )
+    parser.add_argument(
+        "--resizing",
+        default="quick",
+        help="what shrinks pictures of a megapixel and more: quick, or reference, which is Pillow's (default: quick; a "
+        "gallery goes on as it was indexed)",
     )
 
 

@@ -7,14 +7,16 @@ import torch
 from PIL import Image
 
 import model_zoo
-from benchmarks.pictures import first_images
+from benchmarks.pictures import first_images, large_images
 from benchmarks.tables import Table, number, percent, ratio
 from benchmarks.timing import FULL, QUICK, Job, Race, race
 from simvis_core import EmbeddingNetwork, PairExplanation, explain_features, explain_pair
+from simvis_core.resizing import RESIZINGS, Resizing
 
 TARGET = 1.15
 PARTS = ("views", "forward passes", "decompositions", "maps and score")
 DETAIL, LARGE = 384, (4000, 3000)
+MOVED = 16  # large pictures whose scores are compared both ways, each with each other
 
 
 @dataclass(frozen=True)
@@ -24,19 +26,21 @@ class Case:
     network: str
     pictures: str = "sample pair"
     short_side: int | None = None
+    resizing: Resizing = "quick"
 
 
 def tables(quick: bool) -> list[Table]:
     """The whole against two bare forward passes, then part by part."""
     cases = list(_cases())[: 1 if quick else None]
     races = {case: race(_jobs(case), [("explain", "bare")], QUICK if quick else FULL) for case in cases}
-    return [_whole(races), _parts(races)]
+    return [_whole(races), _parts(races), _moved(3 if quick else MOVED)]
 
 
 def _cases() -> Iterator[Case]:
     yield from (Case(name) for name in model_zoo.bundled())
     yield Case("efficientnet_lite0", f"sample pair, short side {DETAIL}", DETAIL)
     yield Case("efficientnet_lite0", "12-megapixel photographs")
+    yield Case("efficientnet_lite0", "12-megapixel photographs, reference resizing", resizing="reference")
 
 
 def _images(case: Case) -> tuple[Image.Image, Image.Image]:
@@ -45,7 +49,7 @@ def _images(case: Case) -> tuple[Image.Image, Image.Image]:
 
 
 def _jobs(case: Case) -> dict[str, Job]:
-    network, (image_a, image_b) = model_zoo.load(case.network), _images(case)
+    network, (image_a, image_b) = model_zoo.load(case.network).with_resizing(case.resizing), _images(case)
     pair = explain_pair(network, image_a, image_b, case.short_side)
     pixels = [view.pixels[None] for view in (pair.view_a, pair.view_b)]
     parts = (network, pair.view_a, pair.view_b, pair.features_a, pair.features_b)
@@ -90,6 +94,27 @@ def _parts(races: dict[Case, Race]) -> Table:
     ]
     note = "Milliseconds, and the share of the two bare forward passes. `views`: upright, resized, normalised."
     return Table("Where an explanation's time goes", ["network, pictures", *PARTS], rows, [note])
+
+
+def _moved(count: int) -> Table:
+    """Every score of some large pictures with each other, under both ways of shrinking them."""
+    networks = {name: model_zoo.load(name) for name in model_zoo.bundled()}
+    embedded: dict[tuple[str, Resizing], list[torch.Tensor]] = {
+        (name, way): [] for name in networks for way in RESIZINGS
+    }
+    for image in large_images(count, LARGE):
+        for name, way in embedded:
+            pixels = networks[name].with_resizing(way).view(image).pixels
+            embedded[name, way].append(networks[name].embed(pixels[None])[0].double())
+    rows = []
+    pairs = torch.triu_indices(count, count, 1).unbind()
+    for name in networks:
+        quick, reference = (torch.stack(embedded[name, way]) for way in RESIZINGS)
+        moved = (quick @ quick.T - reference @ reference.T).abs()[pairs]
+        rows.append([name, str(len(moved)), f"{moved.median().item():.1e}", f"{moved.max().item():.1e}"])
+    columns = ["network", "pairs", "median", "largest"]
+    note = "Sample photographs at 12 megapixels, half of them with noise of 25 grey levels, so that there is detail to lose."
+    return Table("How far the quick resizing moves a score", columns, rows, [note])
 
 
 def _part(result: Race, part: str) -> str:

@@ -1,8 +1,10 @@
 """The pictures that are measured."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from simvis_core import open_picture
@@ -20,6 +22,18 @@ def first_images() -> tuple[Image.Image, Image.Image]:
     """The same, opened."""
     a, b = first_pair()
     return open_picture(a), open_picture(b)
+
+
+def large_images(count: int, size: tuple[int, int]) -> Iterator[Image.Image]:
+    """Sample pictures of every class at another size (width, height), every second with noise in every pixel."""
+    files = sorted((FOLDER / "pictures").glob("*/*.jpg"))
+    noise = np.random.default_rng(0)
+    for at, file in enumerate(files[:: len(files) // count][:count]):
+        image = open_picture(file).resize(size)
+        if at % 2:
+            grey = noise.normal(0, 25, (size[1], size[0], 1))
+            image = Image.fromarray((np.asarray(image) + grey).clip(0, 255).astype(np.uint8))
+        yield image
 
 
 def distinct_pairs(count: int) -> list[list[Path]]:

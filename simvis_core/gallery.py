@@ -20,6 +20,7 @@ from simvis_core.images import Framing, covered
 from simvis_core.index import Row, Space, VectorIndex
 from simvis_core.network import EmbeddingNetwork
 from simvis_core.pictures import MAX_BYTES, open_picture
+from simvis_core.resizing import RESIZINGS
 
 THUMBNAIL = 224  # pixels of its longer side
 LONGEST_NAME = 100
@@ -53,10 +54,26 @@ class Gallery:
                 "choose a square framing or another pooling",
             )
         precision = "bfloat16" if network.engine == "bf16" else "float32"
-        facts = (network.fingerprint, str(network.pooling), (fixed or short_side, framing), precision)
-        fingerprint = hashlib.sha256(repr(facts).encode()).hexdigest()
         kind = f"{short_side} {framing}"
+        facts: tuple[object, ...] = (
+            network.fingerprint,
+            str(network.pooling),
+            (fixed or short_side, framing),
+            precision,
+        )
+        if network.preprocess.resizing != "reference":  # which was the only one, and nothing named it
+            facts, kind = (*facts, network.preprocess.resizing), f"{kind} {network.preprocess.resizing}"
+        fingerprint = hashlib.sha256(repr(facts).encode()).hexdigest()
         return Space(self.name, network.name, str(network.pooling), network.width(short_side), fingerprint, kind)
+
+    def as_indexed(self, network: EmbeddingNetwork, short_side: int, framing: Framing) -> EmbeddingNetwork:
+        """The network shrinking pictures as it did when this gallery was indexed with it; unchanged where it was not.
+
+        A gallery that was indexed before there were two ways goes on in the old one. Raises as `space` does.
+        """
+        there = set(self.spaces())
+        ways = [network, *(network.with_resizing(way) for way in RESIZINGS)]
+        return next((way for way in ways if self.space(way, short_side, framing) in there), network)
 
     def spaces(self) -> list[Space]:
         """What the gallery has been indexed with."""

@@ -1,16 +1,17 @@
 """Views: from a picture to what the network sees, and from its grid cells back to the picture's own pixels."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 from torch import Tensor
 
 from simvis_core.errors import SimvisError
 from simvis_core.pictures import upright_rgb
+from simvis_core.resizing import Resampling, Resizing, check_resizing, resized
 
 Framing = Literal["whole", "square", "crop"]
 FRAMINGS: tuple[Framing, ...] = ("whole", "square", "crop")
@@ -69,6 +70,8 @@ class Preprocess:
 
     ``mean`` and ``std`` are for RGB in 0..1. ``stride`` is the side of a cell in view pixels; every view's sides are
     multiples of it, so that no cell is cut. ``fixed_size`` (h, w) is for networks that take one size only.
+    ``resizing`` is what shrinks pictures of a megapixel and more, see `resized`; it is no part of the network, so a
+    fingerprint of it leaves it out.
     """
 
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
@@ -76,7 +79,8 @@ class Preprocess:
     short_side: int = 224
     stride: int = 32
     fixed_size: tuple[int, int] | None = None
-    resampling: Literal["bilinear", "bicubic"] = "bicubic"
+    resampling: Resampling = "bicubic"
+    resizing: Resizing = field(default="quick", repr=False)  # unsaid, so that fingerprints from before it hold
 
     def view(self, image: Image.Image, short_side: int | None = None, framing: Framing = "whole") -> View:
         """The view of a picture (any Pillow mode and orientation).
@@ -90,7 +94,7 @@ class Preprocess:
         image = upright_rgb(image)
         box = covered(image, framing)
         height, width = self._size(image, self.short_side if short_side is None else short_side, framing)
-        sized = image.resize((width, height), Image.Resampling[self.resampling.upper()], box=box)
+        sized = resized(image, (width, height), box, self.resampling, self.resizing)
         return View(image, self._pixels(sized), box)
 
     def picture(self, pixels: Float[Tensor, "3 h w"]) -> Image.Image:
@@ -105,6 +109,7 @@ class Preprocess:
 
     def check(self, short_side: int, framing: Framing) -> None:
         """Raises SimvisError for a kind of view that `view` refuses whatever the picture."""
+        check_resizing(self.resizing)
         if framing not in FRAMINGS:
             raise SimvisError(f"framing '{framing}'", f"one of {', '.join(FRAMINGS)}", "choose one of these")
         if self.fixed_size is None and (short_side % self.stride or not 1 <= short_side // self.stride <= MAX_CELLS):
@@ -124,9 +129,9 @@ class Preprocess:
         long_side = round(short_side * ratio / self.stride) * self.stride
         return (long_side, short_side) if image.height > image.width else (short_side, long_side)
 
-    def _pixels(self, image: Image.Image) -> Float[Tensor, "3 h w"]:
+    def _pixels(self, sized: UInt8[np.ndarray, "h w 3"]) -> Float[Tensor, "3 h w"]:
         # In numpy: torch would start threads for each operation, which indexing's readers must not.
-        pixels = np.asarray(image).transpose(2, 0, 1).astype(np.float32, order="C")
+        pixels = sized.transpose(2, 0, 1).astype(np.float32, order="C")
         pixels /= np.float32(255)
         pixels -= np.array(self.mean, dtype=np.float32)[:, None, None]
         pixels /= np.array(self.std, dtype=np.float32)[:, None, None]

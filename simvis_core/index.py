@@ -12,8 +12,11 @@ import numpy as np
 from jaxtyping import Float
 
 from simvis_core.errors import SimvisError
+from simvis_core.images import FRAMINGS, Framing
+from simvis_core.resizing import Resizing
 
 UPSERT = 500  # rows that are sent together
+_FRAMING: dict[str, Framing] = {name: name for name in FRAMINGS}
 EXACT_BELOW = 200_000  # rows up to which every one is compared; above, a graph (HNSW) is searched
 
 
@@ -22,7 +25,7 @@ class Space:
     """What must agree for two embeddings to be compared, and the collection that keeps such embeddings together.
 
     ``fingerprint`` stands for weights, preprocessing, pooling and view; `Gallery.space` makes it. ``view`` says what
-    the fingerprint holds of the view: short side and framing.
+    the fingerprint holds of the view: short side, framing, and "quick" where pictures are not shrunk by Pillow.
     """
 
     gallery: str
@@ -31,6 +34,12 @@ class Space:
     width: int
     fingerprint: str
     view: str = "224 whole"
+
+    @property
+    def seen(self) -> tuple[int, Framing, Resizing]:
+        """Short side, framing and resizing of the views."""
+        short_side, framing, *resizing = self.view.split()
+        return int(short_side), _FRAMING[framing], "quick" if resizing == ["quick"] else "reference"
 
     @property
     def name(self) -> str:

@@ -230,8 +230,12 @@ def index_pictures(
     there already is not run again, so an interrupted run is resumed by running it again. It can be left at any yield.
     With ``prune`` rows whose file is gone are removed. ``together`` usual views make a batch, fewer of larger ones.
 
+    Pictures are shrunk as they were when the gallery was indexed with these networks before.
+
     Raises SimvisError where the store or the folder cannot be written.
     """
+    resizing = gallery.as_indexed(networks[0], short_side, framing).preprocess.resizing
+    networks = [network.with_resizing(resizing) for network in networks]
     run = _Run(gallery, networks, short_side, framing, together * USUAL)
     progress = Progress(len(listing.pictures) + len(listing.left_out), skipped=dict(listing.left_out))
     yield progress

@@ -16,6 +16,7 @@ from simvis_core.errors import SimvisError
 from simvis_core.heads import split_head
 from simvis_core.images import Framing, Preprocess, View
 from simvis_core.poolings import INNER, POOLINGS, Pooling
+from simvis_core.resizing import Resizing, check_resizing
 
 # A sum of float32 parts differs from the direct result by rounding only; more than this is another network.
 _HALVES = (torch.float16, torch.bfloat16)
@@ -85,6 +86,16 @@ class EmbeddingNetwork:
         """
         other = copy.copy(self)
         other.pooling = Pooling.parse(pooling)
+        return other
+
+    def with_resizing(self, resizing: Resizing) -> "EmbeddingNetwork":
+        """The same network seeing pictures shrunk another way, ``"quick"`` or ``"reference"``; see `resized`.
+
+        Raises SimvisError for another name.
+        """
+        check_resizing(resizing)
+        other = copy.copy(self)
+        other.preprocess = replace(self.preprocess, resizing=resizing)
         return other
 
     def view(self, image: Image.Image, short_side: int | None = None, framing: Framing = "whole") -> View:
@@ -274,7 +285,10 @@ class EmbeddingNetwork:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of weights, layers, architecture and preprocessing; networks that differ in any of them differ in it."""
+        """Hash of weights, layers, architecture and preprocessing; networks that differ in any of them differ in it.
+
+        How pictures are shrunk (`Preprocess.resizing`) is left out: manifests and galleries name it beside.
+        """
         digest = hashlib.sha256(repr((self.architecture, self.preprocess, self.backbone, self.head)).encode())
         for module in (self.backbone, self.head):
             for key, tensor in module.state_dict().items() if module is not None else ():

@@ -279,6 +279,7 @@ class PairExplanation:
                 "pooling": str(self.network.pooling),
                 "trained_pooling": str(self.network.trained_pooling),
                 "engine": self.network.engine,
+                "resizing": self.network.preprocess.resizing,
                 "dtype": str(self.features_a.dtype).removeprefix("torch."),
             },
             "pictures": {side: _picture_facts(*self.side(side)[:2]) for side in SIDES},

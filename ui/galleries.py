@@ -11,7 +11,6 @@ from simvis_core import SimvisError
 from simvis_core.classes import ClassMeans, ClassMembers, class_means, class_members
 from simvis_core.curves import MeanCurve, pair_curves
 from simvis_core.gallery import Gallery, check_name, gallery_names, open_gallery, seen_part
-from simvis_core.images import Framing
 from simvis_core.index import Row, Space, VectorIndex
 from simvis_core.indexing import Progress, index_pictures
 from simvis_core.listing import Listing, listed
@@ -278,8 +277,10 @@ class Galleries:
 
     def target(self, gallery: str, settings: Settings) -> Space:
         """Where an indexing run with these settings puts its rows. Raises SimvisError as `Gallery.space` does."""
-        network = self.session.network(settings.backbone).with_pooling(settings.pooling)
-        return Gallery(gallery, self.home, self.index).space(network, settings.short_side, settings.framing)
+        network = self.session.seeing(settings)
+        made = Gallery(gallery, self.home, self.index)
+        view = settings.short_side, settings.framing
+        return made.space(made.as_indexed(network, *view), *view)
 
     def indexing(
         self, gallery: str, listing: Listing, settings: Settings, together: int = TOGETHER
@@ -293,7 +294,7 @@ class Galleries:
         try:
             # Before the gallery is made: a view or pooling that is refused leaves no empty one behind.
             space = self.target(gallery, settings)
-            network = self.session.network(settings.backbone).with_pooling(settings.pooling)
+            network = self.session.seeing(settings)
             opened = open_gallery(gallery, self.home, self.index, create=True)
             steps = index_pictures(opened, listing, [network], settings.short_side, settings.framing, together=together)
             for progress in self.session.in_turn(steps):
@@ -360,6 +361,5 @@ class Galleries:
 
 def settings_of(space: Space) -> Settings:
     """The settings under which a space was indexed."""
-    short_side, framing = space.view.split(" ", 1)
-    kind: Framing = framing  # type: ignore[assignment]
-    return Settings(space.network, space.pooling, int(short_side), kind)
+    short_side, framing, resizing = space.seen
+    return Settings(space.network, space.pooling, short_side, framing, resizing=resizing)

@@ -30,6 +30,7 @@ from simvis_core.images import Framing
 from simvis_core.pairs import Side
 from simvis_core.perturbation import MASKED, finished
 from simvis_core.question import Question
+from simvis_core.resizing import Resizing, check_resizing
 from simvis_core.trust import Asked, Measured, Measuring, measuring, question_of
 from ui.cache import BoundedCache
 from ui.own_models import OwnModels
@@ -48,7 +49,8 @@ class Settings:
     """What a visitor chose beside the pictures. ``pooling`` may carry an exponent, as in gem:4.
 
     ``method`` is what draws a black box's maps; None, or one that does not apply, leaves that to the network. With
-    ``insist`` masks draw the maps of a network that could be split, too.
+    ``insist`` masks draw the maps of a network that could be split, too. ``resizing`` is what shrinks large pictures;
+    None leaves it to the session.
     """
 
     backbone: str = "efficientnet_lite0"
@@ -57,6 +59,7 @@ class Settings:
     framing: Framing = "whole"
     method: str | None = None
     insist: bool = False
+    resizing: Resizing | None = None
 
 
 @dataclass(frozen=True)
@@ -99,8 +102,10 @@ class Session:
         engine: str = "eager",
         any_architecture: bool = True,
         own: OwnModels | None = None,
+        resizing: Resizing = "quick",
     ) -> None:
-        self.device, self.engine, self.any_architecture = device, engine, any_architecture
+        check_resizing(resizing)
+        self.device, self.engine, self.any_architecture, self.resizing = device, engine, any_architecture, resizing
         self.own = own or OwnModels()
         self.forward_passes = 0
         self._asked: OrderedDict[str, tuple[Any, ...] | None] = OrderedDict()
@@ -124,7 +129,7 @@ class Session:
                 f"one of {', '.join(model_zoo.names())}",
                 "choose one of these, or run SimVis on your own machine",
             )
-        return self._networks.get(name, lambda: self._placed(name, self._load(name)))
+        return self._networks.get(name, lambda: self._placed(name, self._load(name).with_resizing(self.resizing)))
 
     def open_model(
         self, file: str | Path, architecture: str, head: Any = "auto", between: Any = None, public: bool = True
@@ -237,7 +242,7 @@ class Session:
 
         Raises SimvisError, naming the picture, for one that cannot be read.
         """
-        network = self.network(settings.backbone).with_pooling(Pooling.parse(settings.pooling))
+        network = self.seeing(settings)
         seen = self._see(network, file, settings, name)
         split = network.split(seen.activations)
         if split is None:
@@ -262,12 +267,18 @@ class Session:
         return self._seen.bytes + self._drawn.bytes + self._measured.bytes
 
     def _unmasked(self, file_a: Any, file_b: Any, settings: Settings) -> tuple[PairExplanation, tuple[Seen, Seen]]:
-        network = self.network(settings.backbone).with_pooling(Pooling.parse(settings.pooling))
+        network = self.seeing(settings)
         a, b = (self._see(network, file, settings, name) for file, name in ((file_a, "A"), (file_b, "B")))
         return explain_features(network, a.view, b.view, a.activations, b.activations, unsplit=True), (a, b)
 
+    def seeing(self, settings: Settings) -> EmbeddingNetwork:
+        """The network under the pooling and the resizing that were chosen. Raises SimvisError as `network` does."""
+        network = self.network(settings.backbone).with_pooling(Pooling.parse(settings.pooling))
+        return network if settings.resizing is None else network.with_resizing(settings.resizing)
+
     def _see(self, network: EmbeddingNetwork, file: str | Path, settings: Settings, name: str) -> Seen:
-        key = (network.fingerprint, network.engine, settings.short_side, settings.framing, content_hash(file))
+        resizing, view = network.preprocess.resizing, (settings.short_side, settings.framing)
+        key = (network.fingerprint, network.engine, *view, resizing, content_hash(file))
         return self._seen.get(key, lambda: self._run(network, _opened(file, name), settings, key))
 
     def _run(self, network: EmbeddingNetwork, image: Image.Image, settings: Settings, key: tuple[Any, ...]) -> Seen:

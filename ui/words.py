@@ -213,7 +213,8 @@ def why(first: str, second: str, difference: float, mapped: bool = True, region:
 def space_label(network: str, pooling: str, view: str) -> str:
     """What a gallery was indexed with."""
     known = network_label(network) if network in model_zoo.names() else network
-    return f"{known}, {pooling}, view {view}"
+    seen = view.removesuffix(" quick") if view.endswith(" quick") else f"{view}, reference resizing"
+    return f"{known}, {pooling}, view {seen}"
 
 
 def space_labels(spaces: Sequence[Space]) -> dict[str, str]:

@@ -172,6 +172,7 @@ SPACES = {
     "a head": (lambda: network(head=biased_head()), 32, "whole"),
     "another preprocessing": (lambda: network(preprocess=Preprocess((0.1,) * 3, (1.0,) * 3, 32, 8)), 32, "whole"),
     "a larger view": (network, 40, "whole"),
+    "shrunk another way": (lambda: network().with_resizing("reference"), 32, "whole"),
     "square": (network, 32, "square"),
     "crop": (network, 32, "crop"),
     "half precision": (half_network, 32, "whole"),
@@ -189,7 +190,7 @@ def test_whatever_makes_embeddings_differ_makes_another_space(filled):
 def test_a_space_says_what_it_holds(gallery):
     space = gallery.space(network("gem:4", biased_head()), 40, "crop")
     assert (space.gallery, space.network, space.pooling) == ("birds", "tiny", "gem:4")
-    assert (space.width, space.view) == (9, "40 crop")
+    assert (space.width, space.view) == (9, "40 crop quick")
 
 
 @pytest.mark.parametrize(("pooling", "width"), [("avg", 12), ("catavgmax", 24), ("flatten", 12 * 16)])
@@ -212,7 +213,7 @@ def test_a_network_of_a_fixed_size_has_a_space_for_each_view_that_differs(galler
     assert not torch.equal(views[0], views[2])
     assert whole == square == gallery.space(fixed, 224, "whole")
     assert crop.name != whole.name
-    assert (whole.view, crop.view) == ("24 whole", "24 crop")
+    assert (whole.view, crop.view) == ("24 whole quick", "24 crop quick")
 
 
 @pytest.mark.parametrize("pooling", ["flatten", "avg"])

@@ -328,6 +328,7 @@ def test_the_manifest_adds_up_and_says_what_was_done(exported):
         "trained_pooling": "avg",
         "origin": "",
         "engine": "eager",
+        "resizing": "quick",
         "dtype": "float32",
     }
     assert manifest["note"] == "hello"

@@ -199,9 +199,10 @@ def test_a_second_question_about_a_picture_runs_no_network(library, space, query
 
 
 def test_settings_come_back_from_a_space(shelf, own_photos):
-    for settings in (PLAIN, replace(PLAIN, pooling="gem:4", short_side=40, framing="crop")):
+    old = replace(PLAIN, pooling="max", resizing="reference")
+    for settings in (PLAIN, replace(PLAIN, pooling="gem:4", short_side=40, framing="crop"), old):
         space = indexed(shelf, "animals", own_photos, settings)
-        assert settings_of(space) == settings
+        assert settings_of(space) == replace(settings, resizing=settings.resizing or "quick")
         assert shelf.search(Asked(str(own_photos / "ape" / "ape_0.png"), "animals", space.name), 20).total == 11
 
 
@@ -483,5 +484,5 @@ def test_the_store_is_opened_once_however_many_ask_first(shelf, monkeypatch, tmp
 
 
 def test_what_a_network_sees_is_named_in_full(space):
-    assert json.loads(json.dumps([space.view, space.network])) == ["32 whole", NETWORK]
+    assert json.loads(json.dumps([space.view, space.network])) == ["32 whole quick", NETWORK]
     assert tiny(NETWORK).width(32) == space.width == 9

@@ -61,8 +61,8 @@ def test_a_gallery_s_own_pictures_under_another_pooling(panel, shelf):
     assert gallery["value"] == "animals"
     assert {space.name: space.pooling for space in shelf.spaces("animals")}[chosen["value"]] == "max"
     assert {(space.pooling, space.view) for space in shelf.spaces("animals")} == {
-        ("avg", "32 whole"),
-        ("max", "64 crop"),
+        ("avg", "32 whole quick"),
+        ("max", "64 crop quick"),
     }
     said, *_ = list(run(panel, folder=""))[-1]
     assert "12 there already" in said
