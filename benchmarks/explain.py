@@ -103,9 +103,9 @@ def _moved(count: int) -> Table:
         (name, way): [] for name in networks for way in RESIZINGS
     }
     for image in large_images(count, LARGE):
-        for name, way in embedded:
+        for (name, way), vectors in embedded.items():
             pixels = networks[name].with_resizing(way).view(image).pixels
-            embedded[name, way].append(networks[name].embed(pixels[None])[0].double())
+            vectors.append(networks[name].embed(pixels[None])[0].double())
     rows = []
     pairs = torch.triu_indices(count, count, 1).unbind()
     for name in networks:
@@ -113,7 +113,7 @@ def _moved(count: int) -> Table:
         moved = (quick @ quick.T - reference @ reference.T).abs()[pairs]
         rows.append([name, str(len(moved)), f"{moved.median().item():.1e}", f"{moved.max().item():.1e}"])
     columns = ["network", "pairs", "median", "largest"]
-    note = "Sample photographs at 12 megapixels, half of them with noise of 25 grey levels, so that there is detail to lose."
+    note = "Sample photographs at 12 megapixels, half of them with noise of 25 grey levels: detail that can be lost."
     return Table("How far the quick resizing moves a score", columns, rows, [note])
 
 
