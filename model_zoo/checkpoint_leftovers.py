@@ -29,7 +29,7 @@ class Leftovers:
 def sort_leftovers(built: Architecture, file: CheckpointFile, fit: Fit, choice: HeadChoice) -> Leftovers:
     """Raises SimvisError for tensors inside the trunk that the architecture does not have."""
     place = _Place(built, fit)
-    rest = Leftovers({}, None, [])
+    rest = Leftovers({}, None, list(file.unread))
     inside = []
     for key, tensor in file.tensors.items():
         reason = "" if key in fit.used else _reason(key, tensor, fit) or place.reason(key)

@@ -132,8 +132,9 @@ def _fitted(source: nn.Module, key: str, tensor: Tensor, slot: Tensor) -> Tensor
     """The tensor in the slot's shape and precision; None where it does not fit or holds no usable numbers."""
     if tensor.shape != slot.shape:
         return _resampled(source, key, tensor, slot)
-    usable = tensor.is_floating_point() and bool(torch.isfinite(tensor).all())
-    return tensor.to(slot.dtype) if usable or not slot.is_floating_point() else None
+    exact = tensor.to(slot.dtype)  # first: PyTorch asks nothing of numbers of eight bits
+    usable = tensor.is_floating_point() and bool(torch.isfinite(exact).all())
+    return exact if usable or not slot.is_floating_point() else None
 
 
 def _resampled(source: Any, key: str, tensor: Tensor, slot: Tensor) -> Tensor | None:
