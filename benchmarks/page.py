@@ -13,6 +13,7 @@ from benchmarks.tables import Table, number, ratio
 from benchmarks.timing import FULL, QUICK, Job, race
 from ui.choices import EXPONENT
 from ui.compare import TOP_K, Widgets, build
+from ui.drops import PictureDrops
 from ui.handlers import Handlers
 from ui.links import LinkedPictures
 from ui.session import Session, Settings
@@ -38,7 +39,7 @@ def _jobs() -> Iterator[dict[str, Job]]:
         pictures = LinkedPictures(Path(folder))
         known, new = (Handlers(session, pictures) for session in (Session(), Session(features_limit=0)))
         with gr.Blocks(analytics_enabled=False):
-            widgets = build(known.session, pictures)
+            widgets = build(known.session, pictures, PictureDrops())
         yield {
             COLD: lambda: _compare(new),
             WARM: lambda: _compare(known),

@@ -8,6 +8,7 @@ import gradio as gr
 
 from ui import classes, compare, samples, search, trust
 from ui.api import add_api
+from ui.drops import PictureDrops
 from ui.galleries import Galleries
 from ui.gallery_api import add_gallery_api
 from ui.house import House
@@ -23,8 +24,8 @@ THEME = gr.themes.Soft(font=["system-ui", "Segoe UI", "Roboto", "sans-serif"], f
 
 def build_app(session: Session, link_folder: Path, galleries: Galleries) -> gr.Blocks:
     """The whole app, ready to launch with `CSS`. The first sample pair is explained beforehand, so it opens at once."""
-    house = House(session, LinkedPictures(link_folder), galleries)
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 86400)) as app:
+        house = House(session, LinkedPictures(link_folder), galleries, PictureDrops(elem_id="drops"))
         gr.HTML(INTRO, elem_id="intro")
         add_api(session)  # before the tabs: gradio numbers a name that one of their functions has already
         add_gallery_api(galleries)
@@ -53,7 +54,7 @@ def first_settings(session: Session, backbone: str) -> Settings:
 
 
 def _compare(house: House, _: gr.Tab) -> None:
-    house.compare = compare.build(house.session, house.pictures)
+    house.compare = compare.build(house.session, house.pictures, house.drops)
 
 
 TABS: dict[str, Callable[[House, gr.Tab], Any]] = {

@@ -69,20 +69,23 @@ class ClassHandlers:
         """The members from rank ``wanted`` on, with their class maps."""
         return self._again(gallery, space, label, order, grid, with_maps=True)
 
-    def belongs(self, file: str | None, gallery: str, space: str) -> list[Any]:
-        """The nearest classes of a picture from outside, in words, and where that shows."""
+    def belongs(self, file: str | None, gallery: str, space: str, said: str = "") -> list[Any]:
+        """The nearest classes of a picture from outside, in words, and where that shows.
+
+        ``said`` is a notice about a file that was dropped and not taken; it stands above them.
+        """
         if file is None:
-            return ["", None]
+            return [said, None]
         try:
             where = self.galleries.space(gallery, space)
             picture = self.galleries.picture(file, where)
             means = self.galleries.means_for(picture, where)
         except SimvisError as error:
-            return [words.notice(str(error)), None]
+            return [said + words.notice(str(error)), None]
         embedding = picture.decomposition.embedding
         nearest = [(means.labels[at], means.counts[at], score) for at, score in means.nearest(embedding, NEAREST)]
         return [
-            words.nearest_classes(nearest, self.galleries.holds(picture, where)),
+            said + words.nearest_classes(nearest, self.galleries.holds(picture, where)),
             self._belongs_page(picture, where, means, nearest),
         ]
 

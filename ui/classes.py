@@ -10,6 +10,7 @@ from simvis_core.curves import PAIRS
 from ui import gallery_choice, words
 from ui.class_handlers import ORDERS, ClassHandlers
 from ui.components import PictureDrop, PoolingChoice
+from ui.drops import PictureDrops, wire_drops
 from ui.galleries import Galleries
 from ui.handlers import Handlers
 from ui.hit_grid import HitGrid
@@ -62,7 +63,7 @@ def build(house: House, tab: gr.Tab) -> None:
             **_PRIVATE,
         )
         opened.success(**house.compare.ask)
-    _belonging(handlers, place)
+    _belonging(handlers, place, house.drops)
     spaces = _curves(handlers, choice.gallery)
 
     def follow(event: Any) -> None:
@@ -80,7 +81,7 @@ def build(house: House, tab: gr.Tab) -> None:
         follow(indexed(search.open_tab, [*place, ignored], updates, **_PRIVATE))
 
 
-def _belonging(handlers: ClassHandlers, place: list[Any]) -> None:
+def _belonging(handlers: ClassHandlers, place: list[Any], drops: PictureDrops) -> None:
     with gr.Accordion("Which class does another picture belong to?", open=True), gr.Row():
         with gr.Column(scale=4, min_width=320):
             outside = PictureDrop(
@@ -97,6 +98,9 @@ def _belonging(handlers: ClassHandlers, place: list[Any]) -> None:
             where = HitGrid(elem_id="belongs_maps", elem_classes="look-only")
     asked = [outside, *place]
     outside.input(handlers.belongs, asked, [said, where], **_SHOWN, show_progress_on=said)
+    refused = gr.State("")
+    show = {"fn": handlers.belongs, "inputs": [*asked, refused], "outputs": [said, where], **_SHOWN}
+    wire_drops(drops.outside, drops, [outside], ("",), refused, show | {"show_progress_on": said})
     outside.clear(lambda: ["", None], None, [said, where], **_PRIVATE)
 
 

@@ -8,6 +8,7 @@ import gradio as gr
 from model_zoo.checkpoint_files import ENDINGS
 from ui import choices, samples
 from ui.components import ChangingChoice, HeldSlider, MapRows, MethodChoice, PairViewer, PictureDrop, PoolingChoice
+from ui.drops import PictureDrops, wire_drops
 from ui.handlers import Handlers, about, backbones, first
 from ui.links import LinkedPictures
 from ui.session import Session
@@ -41,6 +42,7 @@ class Widgets:
     own: list[Any]  # report, button, then file, upload, architecture, head; empty where the owner offers none
     examples: gr.Gallery
     share: ShareRow
+    said: gr.State  # a notice about dropped files that were not taken
     ask: dict[str, Any] = field(default_factory=dict)  # the event that compares what the widgets hold
     opened: Any = None  # the event that has followed the page's link
 
@@ -60,10 +62,12 @@ class Widgets:
         return [*self.asked, *self.look, self.viewer]
 
 
-def build(session: Session, pictures: LinkedPictures) -> Widgets:
+def build(session: Session, pictures: LinkedPictures, drops: PictureDrops) -> Widgets:
     """Lays the tab out and wires it up inside the app that is being built."""
     widgets = _layout(session)
     widgets.ask = _wire(widgets, session, pictures)
+    places = [widgets.image_a, widgets.image_b]
+    wire_drops(drops.pair, drops, places, ("A", "B"), widgets.said, widgets.ask)
     return widgets
 
 
@@ -136,6 +140,7 @@ def _layout(session: Session) -> Widgets:
         own,
         examples,
         share,
+        gr.State(""),
     )
 
 
@@ -256,7 +261,7 @@ def _wire(widgets: Widgets, session: Session, pictures: LinkedPictures) -> dict[
     backbone, pooling, exponent, short_side, framing, method = widgets.settings
     compare: dict[str, Any] = {
         "fn": handlers.compare,
-        "inputs": [*widgets.asked, widgets.viewer, widgets.topk[1], widgets.link_pin],
+        "inputs": [*widgets.asked, widgets.viewer, widgets.topk[1], widgets.link_pin, widgets.said],
         "outputs": [
             *(*widgets.head, method, widgets.viewer, *widgets.topk, *widgets.pooling, widgets.link_pin),
             *(*widgets.drawing, widgets.share.told, widgets.to_draw),

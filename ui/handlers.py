@@ -51,21 +51,24 @@ class Handlers:
         k: float | None,
         link_pin: Any,
         request: gr.Request | None = None,
+        said: str = "",
     ) -> list[Any]:
         """Everything the tab shows about the pair; a sentence and empty panels where it cannot be explained.
 
-        A black box's maps come later, by `draw`, unless they were drawn before.
+        A black box's maps come later, by `draw`, unless they were drawn before. ``said`` is a notice about files that
+        were dropped and not taken.
         """
         asked: Asked = (image_a, image_b, backbone, pooling, exponent, short_side, framing, method)
         self.session.ask(visitor_of(request), asked)
         if image_a is None or image_b is None:
-            return [words.notice("Drop a picture into both places to compare them."), *EMPTY, link_pin, *CLEARED, ""]
+            asks = words.notice("Drop a picture into both places to compare them.")
+            return [said or asks, *EMPTY, link_pin, *CLEARED, ""]
         try:
             pair = self._pair(*asked)
             shown = self._shown(pair, asked, viewer, k, link_pin)
         except SimvisError as error:
             return [words.notice(str(error)), *EMPTY, link_pin, *CLEARED, ""]
-        return ["", *shown, None, *CLEARED, self._to_draw(pair, asked)]
+        return [said, *shown, None, *CLEARED, self._to_draw(pair, asked)]
 
     def draw(self, viewer: dict[str, Any], k: float | None, request: gr.Request | None = None) -> Iterator[list[Any]]:
         """A black box's maps by masks: how far they are, step by step, then what `compare` shows, with them.

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ui.drops import PictureDrops
 from ui.galleries import Galleries
 from ui.links import LinkedPictures
 from ui.session import Session
@@ -18,5 +19,6 @@ class House:
     session: Session
     pictures: LinkedPictures
     galleries: Galleries
+    drops: PictureDrops
     tabs: Any = None
     compare: "Widgets | None" = None

@@ -7,6 +7,7 @@ import gradio as gr
 
 from ui import gallery_choice, samples
 from ui.components import PictureDrop
+from ui.drops import wire_drops
 from ui.gallery_choice import GalleryChoice
 from ui.handlers import Handlers
 from ui.hit_grid import HitGrid
@@ -110,10 +111,10 @@ def _layout(house: House) -> Widgets:
 def _wire(widgets: Widgets, house: House, tab: gr.Tab) -> None:
     assert house.compare is not None
     handlers = SearchHandlers(house.galleries, Handlers(house.session, house.pictures))
-    choice = widgets.choice
+    choice, said = widgets.choice, gr.State("")
     search: dict[str, Any] = {
         "fn": handlers.search,
-        "inputs": widgets.asked,
+        "inputs": [*widgets.asked, said],
         "outputs": [widgets.notice, widgets.status, widgets.picker, widgets.grid, *widgets.why, *widgets.classes],
         "show_progress": "minimal",
         "show_progress_on": widgets.status,
@@ -131,6 +132,7 @@ def _wire(widgets: Widgets, house: House, tab: gr.Tab) -> None:
         **_PRIVATE,
     }
     choice.space.change(**offer)
+    wire_drops(house.drops.query, house.drops, [widgets.query], ("",), said, search)
     widgets.query.clear(lambda: None, None, widgets.query, **_PRIVATE).then(**search)
     widgets.examples.select(handlers.show_example, None, widgets.query, **_PRIVATE).then(**search)
     chosen = choice.gallery.input(

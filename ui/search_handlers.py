@@ -69,11 +69,21 @@ class SearchHandlers:
             return [words.notice(str(error)), gr.skip(), gr.skip()]
 
     def search(
-        self, file: str | None, gallery: str, space: str, labels: Any, picker: dict[str, Any], exact: bool = False
+        self,
+        file: str | None,
+        gallery: str,
+        space: str,
+        labels: Any,
+        picker: dict[str, Any],
+        exact: bool = False,
+        said: str = "",
     ) -> list[Any]:
-        """A new picture or gallery: notice, status, the picture to mark on, hits; then empty why and classes."""
+        """A new picture or gallery: notice, status, the picture to mark on, hits; then empty why and classes.
+
+        ``said`` is a notice about a file that was dropped and not taken.
+        """
         if file is None:
-            return [words.notice("Drop a picture to search for it."), "", None, None, *EMPTY]
+            return [said or words.notice("Drop a picture to search for it."), "", None, None, *EMPTY]
         try:
             asked = self._asked(file, gallery, space, labels, picker, exact)
             answer = self.galleries.search(asked, PAGE)
@@ -81,7 +91,7 @@ class SearchHandlers:
             return [words.notice(str(error)), "", *self._only_picture(file, gallery, space, picker), *EMPTY]
         picked = (answer.picture.view, picture_key(answer.picture), answer.picture.decomposition.grid)
         shown = (*picked, picker["regions"] if picker["key"] == picked[1] else [], None, 0.0, "")
-        return ["", _status(answer), shown, self._page(answer), *EMPTY]
+        return [said, _status(answer), shown, self._page(answer), *EMPTY]
 
     def offer_exact(self, gallery: str, space: str | None) -> Any:
         """Whether comparing every picture is another search than the usual one."""

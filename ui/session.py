@@ -279,7 +279,7 @@ class Session:
     def _see(self, network: EmbeddingNetwork, file: str | Path, settings: Settings, name: str) -> Seen:
         resizing, view = network.preprocess.resizing, (settings.short_side, settings.framing)
         key = (network.fingerprint, network.engine, *view, resizing, content_hash(file))
-        return self._seen.get(key, lambda: self._run(network, _opened(file, name), settings, key))
+        return self._seen.get(key, lambda: self._run(network, opened(file, name), settings, key))
 
     def _run(self, network: EmbeddingNetwork, image: Image.Image, settings: Settings, key: tuple[Any, ...]) -> Seen:
         view = network.view(image, settings.short_side, settings.framing)
@@ -328,9 +328,10 @@ def _method(pair: PairExplanation, settings: Settings) -> Any:
     return settings.method if chosen else default_method(pair)
 
 
-def _opened(file: str | Path, name: str) -> Image.Image:
+def opened(file: str | Path, name: str, enough: int | None = None) -> Image.Image:
+    """The picture; ``enough`` as `open_picture` takes it. Raises SimvisError, which names the picture."""
     try:
-        return open_picture(file)
+        return open_picture(file, enough)
     except SimvisError as error:
         raise SimvisError(error.got + (f" as picture {name}" if name else ""), error.wanted, error.cure) from error
 

@@ -138,6 +138,18 @@ class Visitor:
             file = {"name": name, "mimeType": "image/jpeg", "buffer": content}
         self.at(f"#image_{side} input[type=file]").set_input_files(file)
 
+    def drag(self, selector, *files):
+        """Drags files over a part of the page and drops them, as a desktop does."""
+        spot = self.at(selector)
+        spot.scroll_into_view_if_needed()
+        box = spot.bounding_box()
+        place = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+        data = {"items": [], "files": list(map(str, files)), "dragOperationsMask": 1}
+        devtools = self.page.context.new_cdp_session(self.page)
+        for event in ("dragEnter", "dragOver", "drop"):
+            devtools.send("Input.dispatchDragEvent", {"type": event, **place, "data": data})
+        devtools.detach()
+
     def choose(self, dropdown, text):
         """Picks an entry of a dropdown."""
         self.at(f"{dropdown} input").click()
