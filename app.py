@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from simvis_core import PairExplanation, SimvisError
+from simvis_core import SimvisError
 
 if TYPE_CHECKING:
     from ui.galleries import Galleries
-    from ui.session import Session
+    from ui.session import Session, Settings
 
 DEFAULT = "efficientnet_lite0"
 
@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def serve(options: argparse.Namespace) -> None:
     """Starts the web app and waits. Raises SimvisError for an address that cannot be served on."""
-    from ui import CSS, THEME, build_app, first_settings, warm_up
+    from ui import CSS, HEAD, THEME, WORDS, build_app, first_settings, warm_up
 
     session, backbone = _session(options)
     warm_up(session, backbone)
@@ -47,7 +47,7 @@ def serve(options: argparse.Namespace) -> None:
     galleries.index_samples(first_settings(session, backbone), serving)
     try:
         app = build_app(session, options.links, galleries)
-        _launch(app, options, css=CSS, theme=THEME)
+        _launch(app, options, css=CSS, theme=THEME, head=HEAD, i18n=WORDS)
         serving.set()
         app.block_thread()
     finally:
@@ -75,28 +75,40 @@ def _launch(app: Any, options: argparse.Namespace, **look: Any) -> None:
 
 
 def explain(options: argparse.Namespace) -> None:
-    """Explains a pair of files and writes the export."""
-    pair = explained(options)
+    """Explains a pair of files, by the same session as the page's, and writes the export."""
+    session, backbone = _session(options)
+    settings = _pair_settings(options, session, backbone)
+    pair = session.explain_fully(options.a, options.b, settings, _told)
     by = "" if pair.method == "decomposition" else f", map by {pair.method}"
     print(f"score {pair.score:.6f} ({pair.verdict}{by})")
     for name, part in pair.ledger.items() if pair.additive else ():
         print(f"  {name} {part:+.6f}")
+    stands = _standing(options, session, settings, pair.score)
+    if stands:
+        print(stands)
     for path in pair.save(options.out):
         print(path)
 
 
-def explained(options: argparse.Namespace) -> PairExplanation:
-    """The explanation of the two files, by the same session as the page's."""
+def _pair_settings(options: argparse.Namespace, session: "Session", backbone: str) -> "Settings":
     from simvis_core.images import Preprocess
     from ui.session import Settings
 
-    session, backbone = _session(options)
     network = session.network(backbone)
     pooling = options.pooling or str(network.trained_pooling)
     usual = network.preprocess.whole_cells(Preprocess.short_side)
     size = usual if options.view_size is None else options.view_size
-    settings = Settings(backbone, pooling, size, options.framing, options.method, insist=True)
-    return session.explain_fully(options.a, options.b, settings, _told)
+    return Settings(backbone, pooling, size, options.framing, options.method, insist=True)
+
+
+def _standing(options: argparse.Namespace, session: "Session", settings: "Settings", score: float) -> str:
+    """How high the score is for its network; empty where that is not known and not to be measured."""
+    from ui.references import References
+    from ui.words import stands
+
+    references = References(session)
+    reference = references.measured(settings) if options.standing else references.held(settings)
+    return "" if reference is None else stands(score, reference)
 
 
 def _told(done: int, count: int) -> None:
@@ -207,6 +219,11 @@ def _parser() -> argparse.ArgumentParser:
         choices=("sliding window", "RISE"),
         help="draw the maps by masks, RISE with 2000 a picture (default: a class token's by its last block's values, "
         "another black box's by a sliding window)",
+    )
+    pair.add_argument(
+        "--standing",
+        action="store_true",
+        help="measure how high the score is for this network where that is not known: some 130 passes",
     )
     _network_options(pair, engine="eager")
     pair.add_argument("--out", default="out", metavar="DIR", help="folder for overlays, maps and manifest")

@@ -13,21 +13,26 @@ from ui.galleries import Galleries
 from ui.gallery_api import add_gallery_api
 from ui.house import House
 from ui.links import LinkedPictures
+from ui.look import CSS, HEAD, THEME, WORDS
+from ui.references import References
 from ui.session import Session, Settings
 from ui.trust_api import add_trust_api
 
-CSS = (Path(__file__).parent / "page.css").read_text()
 TITLE = "SimVis: why do these two pictures match?"
 INTRO = "<h1>Why do these pictures match?</h1>"
-THEME = gr.themes.Soft(font=["system-ui", "Segoe UI", "Roboto", "sans-serif"], font_mono=["ui-monospace", "monospace"])
+
+__all__ = ["CSS", "HEAD", "THEME", "WORDS", "build_app", "first_settings", "warm_up"]
 
 
 def build_app(session: Session, link_folder: Path, galleries: Galleries) -> gr.Blocks:
     """The whole app, ready to launch with `CSS`. The first sample pair is explained beforehand, so it opens at once."""
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 86400)) as app:
-        house = House(session, LinkedPictures(link_folder), galleries, PictureDrops(elem_id="drops"))
+        house = House(
+            session, LinkedPictures(link_folder), galleries, PictureDrops(elem_id="drops"), References(session)
+        )
         gr.HTML(INTRO, elem_id="intro")
-        add_api(session)  # before the tabs: gradio numbers a name that one of their functions has already
+        # Before the tabs: gradio numbers a name that one of their functions has already.
+        add_api(session, house.references)
         add_gallery_api(galleries)
         add_trust_api(session)
         with gr.Tabs(overflow_behavior="wrap", elem_id="rooms") as house.tabs:  # a menu would hide rooms on a phone
@@ -54,7 +59,7 @@ def first_settings(session: Session, backbone: str) -> Settings:
 
 
 def _compare(house: House, _: gr.Tab) -> None:
-    house.compare = compare.build(house.session, house.pictures, house.drops)
+    house.compare = compare.build(house.session, house.pictures, house.drops, house.references)
 
 
 TABS: dict[str, Callable[[House, gr.Tab], Any]] = {

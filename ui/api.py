@@ -1,5 +1,6 @@
 """API twins of the page's clicks: the same numbers as JSON."""
 
+from dataclasses import asdict
 from typing import Any
 
 import gradio as gr
@@ -7,11 +8,14 @@ import gradio as gr
 from simvis_core import PairExplanation, SimvisError
 from simvis_core.images import cell_at
 from simvis_core.perturbation import MASKED
+from simvis_core.standing import Reference, standing
+from ui import words
 from ui.components import PictureDrop
+from ui.references import References
 from ui.session import Session, Settings
 
 
-def add_api(session: Session) -> None:
+def add_api(session: Session, references: References | None = None) -> None:
     """Adds /explain_pair and /explain_point to the app that is being built."""
 
     def explain_pair(
@@ -23,9 +27,12 @@ def add_api(session: Session) -> None:
         pooling: avg, max, gem, gem:4, avgmax, catavgmax, flatten, token or own. view_size: short side of the views in
         pixels. framing: whole, square or crop. method: "sliding window" or "RISE" draw the maps by masks, with a
         forward pass for each; empty, only those of a black box are. Maps are rows of cells, signed, in units of the
-        score; where additive is true, map_a plus bias_part.a sums to the score.
+        score; where additive is true, map_a plus bias_part.a sums to the score. standing: the shares of pairs of
+        unrelated reference pictures, and of pairs of one class, that this network scores lower; null while that is
+        being measured (ask again), and where it cannot be.
         """
-        return pair_json(_explain(session, image_a, image_b, backbone, pooling, view_size, framing, method))
+        pair = _explain(session, image_a, image_b, backbone, pooling, view_size, framing, method)
+        return pair_json(pair, _reference(references, pair, backbone, view_size, framing))
 
     def explain_point(
         image_a: str,
@@ -64,10 +71,11 @@ def add_api(session: Session) -> None:
     ask.click(explain_point, [*pictures, *choices, *point, *view, method], answer, api_name="explain_point", **asked)
 
 
-def pair_json(pair: PairExplanation) -> dict[str, Any]:
-    """Everything of a pair that fits JSON."""
+def pair_json(pair: PairExplanation, reference: Reference | None = None) -> dict[str, Any]:
+    """Everything of a pair that fits JSON; with a reference, how its score stands there."""
     return {
         "score": pair.score,
+        "standing": None if reference is None else standing_json(pair.score, reference),
         "map_a": pair.map_a.tolist(),
         "map_b": pair.map_b.tolist(),
         "ledger": pair.ledger if pair.additive else None,
@@ -81,6 +89,23 @@ def pair_json(pair: PairExplanation) -> dict[str, Any]:
         "backbone": pair.network.name,
         "pooling": str(pair.network.pooling),
     }
+
+
+def standing_json(score: float, reference: Reference) -> dict[str, Any]:
+    """How a score stands among the pairs of the reference pictures, as numbers and as a sentence."""
+    facts = {"separation": reference.separation, "pictures": reference.pictures}
+    return asdict(standing(score, reference)) | facts | {"sentence": words.stands(score, reference)}
+
+
+def _reference(
+    references: References | None, pair: PairExplanation, backbone: str, view_size: float, framing: Any
+) -> Reference | None:
+    """What is known of the network's scores; else it is asked for."""
+    if references is None:
+        return None
+    settings = Settings(backbone, str(pair.network.pooling), int(view_size), framing)
+    references.ask(settings)
+    return references.held(settings)
 
 
 def point_json(pair: PairExplanation, side: Any, x: float, y: float) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from ui.class_handlers import ORDERS, ClassHandlers
 from ui.components import PictureDrop, PoolingChoice
 from ui.drops import PictureDrops, wire_drops
 from ui.galleries import Galleries
+from ui.glossary import terms
 from ui.handlers import Handlers
 from ui.hit_grid import HitGrid
 from ui.house import House
@@ -27,7 +28,7 @@ def build(house: House, tab: gr.Tab) -> None:
     """Lays the tab out and wires it up inside the app that is being built."""
     compare = Handlers(house.session, house.pictures)
     handlers, search = ClassHandlers(house.galleries, compare), SearchHandlers(house.galleries, compare)
-    gr.HTML(INTRO)
+    gr.HTML(INTRO + terms("class similarity", "mean score", "typical", "feature"))
     with gr.Row():
         with gr.Column(scale=4, min_width=320):
             choice = gallery_choice.build(house, "classes")

@@ -9,8 +9,10 @@ from model_zoo.checkpoint_files import ENDINGS
 from ui import choices, samples
 from ui.components import ChangingChoice, HeldSlider, MapRows, MethodChoice, PairViewer, PictureDrop, PoolingChoice
 from ui.drops import PictureDrops, wire_drops
+from ui.glossary import terms
 from ui.handlers import Handlers, about, backbones, first
 from ui.links import LinkedPictures
+from ui.references import References
 from ui.session import Session
 from ui.sharing import ShareRow, share_row, wire_share
 
@@ -38,6 +40,7 @@ class Widgets:
     pooling: list[Any]  # rows, plot
     link_pin: gr.State
     to_draw: gr.Textbox  # changes when a black box's map is to be drawn
+    to_stand: gr.Textbox  # changes when it is being measured how high the score is for its network
     network: list[Any]  # notice, card, name of the last network that loaded
     own: list[Any]  # report, button, then file, upload, architecture, head; empty where the owner offers none
     examples: gr.Gallery
@@ -62,10 +65,10 @@ class Widgets:
         return [*self.asked, *self.look, self.viewer]
 
 
-def build(session: Session, pictures: LinkedPictures, drops: PictureDrops) -> Widgets:
+def build(session: Session, pictures: LinkedPictures, drops: PictureDrops, references: References) -> Widgets:
     """Lays the tab out and wires it up inside the app that is being built."""
     widgets = _layout(session)
-    widgets.ask = _wire(widgets, session, pictures)
+    widgets.ask = _wire(widgets, Handlers(session, pictures, references))
     places = [widgets.image_a, widgets.image_b]
     wire_drops(drops.pair, drops, places, ("A", "B"), widgets.said, widgets.ask)
     return widgets
@@ -96,7 +99,7 @@ def _layout(session: Session) -> Widgets:
                 )
             settings, look, network = _settings(session)
             own = _own(session)
-            gr.HTML("<h3>Or begin with a ready-made pair</h3>")
+            gr.HTML("<h2>Or begin with a ready-made pair</h2>")
             examples = gr.Gallery(
                 samples.thumbnails(),
                 elem_id="examples",
@@ -113,11 +116,13 @@ def _layout(session: Session) -> Widgets:
                 notice = gr.HTML(elem_id="notice")
                 score = gr.HTML(elem_id="score")
                 ledger = gr.HTML(elem_id="ledger")
+                gr.HTML(terms("score", "reference pictures", "ledger", "bias", "verdict"), elem_classes="words")
                 method = MethodChoice([], label="Draw the map by", elem_id="method", visible=False)
                 with gr.Row(elem_id="drawing"):
                     progress = gr.HTML(elem_id="progress", min_width=200)
                     stop = gr.Button("Stop", size="sm", elem_id="stop", visible=False, scale=0, min_width=90)
             viewer = PairViewer(elem_id="pair_viewer")
+            gr.HTML(terms("cell", "pin", "share of the score", "cosine of the patches"), elem_classes="words")
             credits_line = gr.HTML(elem_id="credits")
             share = share_row("Copy link", COPIED, {"export": "Save maps as a zip"})
     with gr.Accordion("Which features carry the score", open=True):
@@ -136,6 +141,7 @@ def _layout(session: Session) -> Widgets:
         pooling,
         gr.State(None),
         gr.Textbox(visible="hidden", elem_id="to_draw"),
+        gr.Textbox(visible="hidden", elem_id="to_stand"),
         network,
         own,
         examples,
@@ -198,6 +204,7 @@ def _settings(session: Session) -> tuple[list[Any], list[Any], list[Any]]:
             elem_id="pooling",
             min_width=140,
         )
+    gr.HTML(terms("backbone", "pooling", "GeM", "view"), elem_classes="words")
     network_notice = gr.HTML(elem_id="network_notice")
     exponent = _slider(choices.EXPONENT, "exponent", 0.5, "GeM exponent (1 is avg, large tends to max)", visible=False)
     with gr.Accordion("View and colours", open=False):
@@ -223,6 +230,7 @@ def _slider(choice: choices.Between, name: str, step: float, label: str, visible
 
 
 def _topk() -> list[Any]:
+    gr.HTML(terms("feature", "embedding", "contribution"), elem_classes="words")
     with gr.Row():
         with gr.Column(min_width=320):
             plot = gr.Plot(elem_id="topk_plot", show_label=False)
@@ -241,7 +249,7 @@ def _pooling() -> list[Any]:
     gr.HTML(
         "<p>The same features under other poolings, on one colour scale. A pooling other than the one the network was "
         "trained with is a <em>what-if</em>: its numbers are right, but the network never learned to be used that "
-        "way.</p>"
+        "way.</p>" + terms("pooling", "what-if", "GeM")
     )
     rows = MapRows(elem_id="pooling_panel")
     plot = gr.Plot(elem_id="pooling_plot", show_label=False)
@@ -251,12 +259,11 @@ def _pooling() -> list[Any]:
 # ---------------------------------------------------------------- wiring
 
 
-def _wire(widgets: Widgets, session: Session, pictures: LinkedPictures) -> dict[str, Any]:
+def _wire(widgets: Widgets, handlers: Handlers) -> dict[str, Any]:
     """Binds events; pictures and settings ask for a whole comparison, which it gives, the rest for its own panel.
 
     A black box's comparison is followed by a drawing, which ends when another comparison is asked for.
     """
-    handlers = Handlers(session, pictures)
     score = widgets.head[1]
     backbone, pooling, exponent, short_side, framing, method = widgets.settings
     compare: dict[str, Any] = {
@@ -264,7 +271,7 @@ def _wire(widgets: Widgets, session: Session, pictures: LinkedPictures) -> dict[
         "inputs": [*widgets.asked, widgets.viewer, widgets.topk[1], widgets.link_pin, widgets.said],
         "outputs": [
             *(*widgets.head, method, widgets.viewer, *widgets.topk, *widgets.pooling, widgets.link_pin),
-            *(*widgets.drawing, widgets.share.told, widgets.to_draw),
+            *(*widgets.drawing, widgets.share.told, widgets.to_stand, widgets.to_draw),
         ],
         "show_progress": "minimal",
         "show_progress_on": score,
@@ -284,6 +291,16 @@ def _wire(widgets: Widgets, session: Session, pictures: LinkedPictures) -> dict[
         trigger_mode="multiple",  # the older one ends by itself
         concurrency_limit=2,
         concurrency_id="draw",
+        api_visibility="private",
+    )
+    widgets.to_stand.change(
+        handlers.stand,
+        None,
+        score,
+        show_progress="hidden",
+        trigger_mode="multiple",  # the older one ends by itself
+        concurrency_limit=16,
+        concurrency_id="stand",
         api_visibility="private",
     )
     # `input` is the visitor's own doing (upload, paste, camera); what Python sets asks for itself below.

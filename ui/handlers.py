@@ -18,6 +18,7 @@ from ui import choices, links, panels, samples, words
 from ui.components import checked_pin
 from ui.files import kept, served
 from ui.links import LinkedPictures
+from ui.references import References
 from ui.session import Session, Settings, content_hash
 
 # score, ledger, credits, method, viewer, then plot, k, rows, features, rows, then rows, plot
@@ -27,6 +28,7 @@ EMPTY = [
 ]
 Point = tuple[Side, float, float]
 Asked = tuple[Any, ...]  # both pictures and every setting, as the page sends them
+WAIT = 0.5  # seconds between two looks whether a reference is measured
 IDLE = ["", gr.update(visible=False)]  # no progress, no button to stop it
 CLEARED = [*IDLE, None]  # nor what was said of a link or an export of the pair before
 
@@ -34,8 +36,8 @@ CLEARED = [*IDLE, None]  # nor what was said of a link or an export of the pair 
 class Handlers:
     """What the tab's events do: each takes component values and gives component values."""
 
-    def __init__(self, session: Session, pictures: LinkedPictures) -> None:
-        self.session, self.pictures = session, pictures
+    def __init__(self, session: Session, pictures: LinkedPictures, references: References | None = None) -> None:
+        self.session, self.pictures, self.references = session, pictures, references
 
     def compare(
         self,
@@ -62,13 +64,13 @@ class Handlers:
         self.session.ask(visitor_of(request), asked)
         if image_a is None or image_b is None:
             asks = words.notice("Drop a picture into both places to compare them.")
-            return [said or asks, *EMPTY, link_pin, *CLEARED, ""]
+            return [said or asks, *EMPTY, link_pin, *CLEARED, "", ""]
         try:
             pair = self._pair(*asked)
             shown = self._shown(pair, asked, viewer, k, link_pin)
         except SimvisError as error:
-            return [words.notice(str(error)), *EMPTY, link_pin, *CLEARED, ""]
-        return [said, *shown, None, *CLEARED, self._to_draw(pair, asked)]
+            return [words.notice(str(error)), *EMPTY, link_pin, *CLEARED, "", ""]
+        return [said, *shown, None, *CLEARED, self._to_stand(asked), self._to_draw(pair, asked)]
 
     def draw(self, viewer: dict[str, Any], k: float | None, request: gr.Request | None = None) -> Iterator[list[Any]]:
         """A black box's maps by masks: how far they are, step by step, then what `compare` shows, with them.
@@ -89,6 +91,38 @@ class Handlers:
                 yield [words.progress(done, count, seconds), gr.update(visible=True), *nothing[2:]]
             else:
                 yield [*IDLE, "", *self._shown(pair, asked, viewer, k, None)]
+
+    def stand(self, request: gr.Request | None = None) -> Iterator[Any]:
+        """The score's line once it is known how high the score is for its network.
+
+        It ends when the visitor asks for something else, leaves, or the reference cannot be measured.
+        """
+        visitor = visitor_of(request)
+        asked = self.session.asked(visitor)
+        yield gr.skip()  # Gradio empties the outputs of a generator that yields nothing
+        if asked is None or None in asked[:2] or self.references is None:
+            return
+        while self.references.ask(self.settings(*asked[2:])):
+            time.sleep(WAIT)
+            if self.session.asked(visitor) != asked:
+                return
+        pair = self._asked_pair(list(asked))
+        yield words.score_line(pair, self._stands(pair, asked))
+
+    def _to_stand(self, asked: Asked) -> str:
+        """Another text for each score of which it is still being measured how high it is; none for any other."""
+        on_its_way = self.references is not None and self.references.ask(self.settings(*asked[2:]))
+        return uuid.uuid4().hex if on_its_way else ""
+
+    def _stands(self, pair: PairExplanation, asked: Asked) -> str:
+        """How high the score is for its network, in a sentence; or that this is being measured."""
+        if self.references is None:
+            return ""
+        settings = self.settings(*asked[2:])
+        reference = self.references.held(settings)
+        if reference is not None:
+            return words.stands(pair.score, reference)
+        return words.MEASURING if self.references.ask(settings) else ""
 
     def _to_draw(self, pair: PairExplanation, asked: Asked) -> str:
         """Another text for each drawing that is to follow, which starts it; none for a pair that needs none."""
@@ -132,7 +166,7 @@ class Handlers:
             key = viewer["key"]
         pin = link_pin or (viewer["pin"] if same else None)
         return [
-            words.score_line(pair),
+            words.score_line(pair, self._stands(pair, asked)),
             words.ledger_line(pair),
             samples.credits_of(hashes),
             _methods(pair, method),

@@ -112,7 +112,7 @@ function fill(card, hit, value, rank) {
   node.setAttribute("aria-label", `${rank}. ${name}, score ${hit.score}. ${hit.note} ${hit.stale}`);
   const source = hit.image ? hit.image.url : "";
   if (image.getAttribute("src") !== source) { if (source) image.src = source; else image.removeAttribute("src"); }
-  $("button.open", node).setAttribute("aria-label", `Open hit ${rank} in Compare`);
+  $("button.open", node).setAttribute("aria-label", `Open in Compare: hit ${rank}`);
   watcher.unobserve(node);
   if (value.always) watcher.observe(node); // told anew whether it is near
   if (shown === hit.id) { dress(card); hover(card); } else if (!value.always) undress(card); else if (card.marks) dress(card);

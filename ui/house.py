@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from ui.drops import PictureDrops
 from ui.galleries import Galleries
 from ui.links import LinkedPictures
+from ui.references import References
 from ui.session import Session
 
 if TYPE_CHECKING:
@@ -20,5 +21,6 @@ class House:
     pictures: LinkedPictures
     galleries: Galleries
     drops: PictureDrops
+    references: References
     tabs: Any = None
     compare: "Widgets | None" = None

@@ -11,10 +11,10 @@ function made(tag, parent, kind) {
 function text(node, words) { if (node.textContent !== words) node.textContent = words; node.hidden = !words; }
 
 function blank() {
-  const node = document.createElement("article"), box = made("div", node, "frame");
+  const node = document.createElement("div"), box = made("div", node, "frame");
   node.setAttribute("role", "listitem");
   made("img", box); made("canvas", box);
-  for (const kind of ["title", "paper", "state", "verdict"]) made(kind === "title" ? "h4" : "p", node, kind);
+  for (const kind of ["title", "paper", "state", "verdict"]) made(kind === "title" ? "h3" : "p", node, kind);
   made("ul", node, "facts");
   return node;
 }

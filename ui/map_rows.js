@@ -13,7 +13,7 @@ function load() {
   rows.replaceChildren();
   for (const row of value ? value.rows : []) {
     const section = made("section", rows);
-    made("h4", section, row.title);
+    made("h3", section, row.title);
     made("p", section, row.note);
     const both = made("div", section);
     both.className = "both";

@@ -79,11 +79,11 @@ def singles() -> list[Path]:
 
 
 def single_thumbnails(height: int = 80) -> list[tuple[Image.Image, str]]:
-    """The same, small, without captions."""
+    """The same, small, each with its class for a name."""
     shown = []
     for file in singles():
         with Image.open(file) as image:
-            shown.append((ImageOps.fit(image.convert("RGB"), (height, height)), ""))
+            shown.append((ImageOps.fit(image.convert("RGB"), (height, height)), file.parent.name.replace("_", " ")))
     return shown
 
 

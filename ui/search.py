@@ -9,6 +9,7 @@ from ui import gallery_choice, samples
 from ui.components import PictureDrop
 from ui.drops import wire_drops
 from ui.gallery_choice import GalleryChoice
+from ui.glossary import terms
 from ui.handlers import Handlers
 from ui.hit_grid import HitGrid
 from ui.house import House
@@ -52,7 +53,7 @@ def build(house: House, tab: gr.Tab) -> Widgets:
 
 
 def _layout(house: House) -> Widgets:
-    gr.HTML(INTRO)
+    gr.HTML(INTRO + terms("gallery", "hit", "score", "region", "share of the score"))
     with gr.Row(equal_height=False):
         with gr.Column(scale=5, min_width=320):
             with gr.Row():
@@ -98,10 +99,10 @@ def _layout(house: House) -> Widgets:
         difference = HitGrid(elem_id="why_grid", elem_classes="look-only")
     with gr.Accordion("The best of each of the three nearest classes", open=True, elem_id="nearest"), gr.Row():
         with gr.Column(min_width=320):
-            gr.HTML("<h4>By what is marked</h4>")
+            gr.HTML("<h2>By what is marked</h2>")
             by_region = HitGrid(elem_id="nearest_region", elem_classes="members")
         with gr.Column(min_width=320):
-            gr.HTML("<h4>By the whole picture</h4>")
+            gr.HTML("<h2>By the whole picture</h2>")
             by_whole = HitGrid(elem_id="nearest_whole", elem_classes="members")
     return Widgets(
         query, choice, labels, exact, notice, status, picker, grid, [by_region, by_whole], [said, difference], examples

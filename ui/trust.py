@@ -8,6 +8,7 @@ import gradio as gr
 from simvis_core.explainers import EXPLAINERS, Explainer
 from ui import choices
 from ui.components import ChangingChoice, HeldSlider
+from ui.glossary import terms
 from ui.handlers import Handlers
 from ui.house import House
 from ui.map_cards import MapCards
@@ -56,7 +57,7 @@ def build(house: House, tab: gr.Tab) -> None:
 
 
 def _layout() -> Widgets:
-    gr.HTML(INTRO, elem_id="trust_intro")
+    gr.HTML(INTRO + terms("explainer", "deletion", "insertion", "chance", "centre"), elem_id="trust_intro")
     line = gr.HTML(elem_id="trust_pair")
     with gr.Row():
         with gr.Column(scale=4, min_width=320):

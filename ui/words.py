@@ -10,6 +10,7 @@ from simvis_core.curves import LEAST_SCORE, MeanCurve
 from simvis_core.index import Space
 from simvis_core.indexing import Progress
 from simvis_core.pairs import SIDES
+from simvis_core.standing import Reference, standing
 
 VERDICTS = {
     "exact": "exact: the cells add up to the score",
@@ -45,6 +46,15 @@ UNITS = {
 }
 
 
+# From this share of unrelated pairs on, a score that is higher is called so.
+LEVELS = (
+    (0.99, "Far more alike than unrelated pictures"),
+    (0.9, "More alike than most unrelated pictures"),
+    (0.6, "Only a little more alike than unrelated pictures"),
+    (0.0, "No more alike than unrelated pictures"),
+)
+TELLS_APART = 0.7  # of a network's separation: .5 is a coin's
+MEASURING = "How high this is for this network is being measured on the reference pictures."
 LISTED_SKIPPED = 20  # files that indexing left out
 
 
@@ -75,9 +85,36 @@ def of_score(part: float, score: float) -> str:
     return ", ".join(text for text in (f"{number(part)} of {number(score)}", percent(part, score)) if text)
 
 
-def score_line(pair: PairExplanation) -> str:
-    """The score, large, with its name."""
-    return f'<span class="big">{three(pair.score)}</span> <span class="unit">similarity score (cosine, -1 to 1)</span>'
+def score_line(pair: PairExplanation, stands: str = "") -> str:
+    """How the score stands in plain words, if that is known; then the score, large, with its name."""
+    said = f'<p class="standing">{html.escape(stands)}</p>' if stands else ""
+    name = '<span class="unit">similarity score (cosine, -1 to 1)</span>'
+    return f'{said}<span class="big">{three(pair.score)}</span> {name}'
+
+
+def stands(score: float, reference: Reference) -> str:
+    """How high a score is for its network: beside pairs of unrelated pictures and of pictures of one class."""
+    found = standing(score, reference)
+    shares = (
+        f"higher than {whole_percent(found.above_different)} of the pairs of unrelated reference pictures, and than "
+        f"{whole_percent(found.above_same)} of the pairs of one class"
+    )
+    if reference.separation < TELLS_APART:
+        return (
+            f"Mind: this network hardly tells the reference pictures' classes apart "
+            f"(unrelated pairs score {three(reference.different[len(reference.different) // 2])} too); "
+            f"the score is {shares}."
+        )
+    level = next(words for least, words in LEVELS if found.above_different >= least)
+    return f"{level} for this network: {shares}."
+
+
+def whole_percent(share: float) -> str:
+    """``63 %``; what is nearly all or nearly nothing is not rounded to it."""
+    percent = 100 * share
+    if 0 < percent < 1 or 99 < percent < 100:
+        return "less than 1 %" if percent < 1 else "more than 99 %"
+    return f"{percent:.0f} %" if percent < 100 else "all"
 
 
 def ledger_line(pair: PairExplanation) -> str:

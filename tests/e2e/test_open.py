@@ -93,7 +93,7 @@ TEXTS = (
     "#pair_viewer .readout",
     "#pair_viewer .bar .unit",
     "#pair_viewer .switch label",
-    "#pooling_panel h4",
+    "#pooling_panel h3",
     "#pooling_panel p",
     "#link_button",
     "#features label:not(.selected) span",

@@ -59,7 +59,7 @@ def test_gem_shows_its_exponent_and_follows_it(desk, score):
 
 def test_every_pooling_is_offered_and_a_what_if_is_called_one(desk):
     assert options(desk, "#pooling") == ["avg", "max", "gem", "avgmax", "catavgmax", "flatten"]
-    titles = desk.at("#pooling_panel h4").all_inner_texts()
+    titles = desk.at("#pooling_panel h3").all_inner_texts()
     assert [title.split(":")[0] for title in titles] == ["avg", "max", "gem"]
     assert ["what-if: trained with avg" in title for title in titles] == [False, True, True]
 
@@ -129,13 +129,13 @@ def test_k_keeps_that_many_features(desk, session):
     for k in (3, 1280):
         number.fill(str(k))
         number.press("Enter")
-        expect(desk.at("#topk_maps h4")).to_have_text(f"Only the top {k} features")
+        expect(desk.at("#topk_maps h3")).to_have_text(f"Only the top {k} features")
         share = float(pair.ranked_contributions()[:k].sum()) / pair.score
         expect(desk.at("#topk_maps p")).to_contain_text(f"{100 * share:.1f} %")
     assert desk.text("#score .big") == f"{pair.score:.3f}"
     number.fill("10")
     number.press("Enter")
-    expect(desk.at("#topk_maps h4")).to_have_text("Only the top 10 features")
+    expect(desk.at("#topk_maps h3")).to_have_text("Only the top 10 features")
 
 
 def test_a_k_that_is_none_is_taken_as_the_nearest(desk):
@@ -144,11 +144,11 @@ def test_a_k_that_is_none_is_taken_as_the_nearest(desk):
         number.fill(typed)
         number.press("Tab")
         desk.changing_the_score(lambda step=step: desk.choose("#pooling", ("max", "avg")[step % 2]))
-        found = re.fullmatch(r"Only the top (\d+) features?", desk.text("#topk_maps h4"))
+        found = re.fullmatch(r"Only the top (\d+) features?", desk.text("#topk_maps h3"))
         assert 1 <= int(found[1]) <= 1280
     number.fill("10")
     number.press("Enter")
-    expect(desk.at("#topk_maps h4")).to_have_text("Only the top 10 features")
+    expect(desk.at("#topk_maps h3")).to_have_text("Only the top 10 features")
 
 
 def test_a_pooling_with_more_features_lets_k_grow(desk):
@@ -158,10 +158,10 @@ def test_a_pooling_with_more_features_lets_k_grow(desk):
     expect(number).to_have_attribute("max", "2560")
     number.fill("2000")
     number.press("Enter")
-    expect(desk.at("#topk_maps h4")).to_have_text("Only the top 2000 features")
+    expect(desk.at("#topk_maps h3")).to_have_text("Only the top 2000 features")
     desk.changing_the_score(lambda: desk.choose("#backbone", "dlib face ResNet-29"))
     expect(number).to_have_attribute("max", "128")
-    expect(desk.at("#topk_maps h4")).to_have_text("Only the top 128 features")
+    expect(desk.at("#topk_maps h3")).to_have_text("Only the top 128 features")
 
 
 def test_another_feature_shows_where_it_fires(desk):
@@ -169,6 +169,6 @@ def test_another_feature_shows_where_it_fires(desk):
     chosen = labels.nth(3).inner_text().strip()
     feature, contribution = re.match(r"feature (\d+): (\S+) ", chosen).groups()
     labels.nth(3).click()
-    expect(desk.at("#feature_maps h4")).to_have_text(f"Where feature {feature} fires")
+    expect(desk.at("#feature_maps h3")).to_have_text(f"Where feature {feature} fires")
     expect(desk.at("#feature_maps p")).to_contain_text(f"It contributes {contribution} of ")
-    assert desk.text("#topk_maps h4") == "Only the top 10 features"
+    assert desk.text("#topk_maps h3") == "Only the top 10 features"

@@ -13,7 +13,7 @@ from tests.e2e.visitor import PICTURES
 from ui.session import Settings
 
 pytestmark = [pytest.mark.browser, pytest.mark.network]
-CARD = "#map_cards article[data-name='{}']"
+CARD = "#map_cards [role=listitem][data-name='{}']"
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_a_long_drawing_shows_its_map_so_far_and_stops(doubter):
     expect(doubter.at("#stop_measuring")).to_be_hidden()
     # Another question empties what was said of the one before.
     doubter.page.locator("#trust_side label", has_text="picture B").click()
-    expect(doubter.at("#map_cards article")).to_have_count(0)
+    expect(doubter.at("#map_cards [role=listitem]")).to_have_count(0)
     expect(doubter.at("#trust_pair")).to_contain_text("Picture B")
 
 

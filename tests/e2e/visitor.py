@@ -25,7 +25,7 @@ CANVAS = """(canvas) => {
   for (let i = 0; i < data.length; i += 8192) text += String.fromCharCode(...data.subarray(i, i + 8192));
   return { width, height, data: btoa(text) };
 }"""
-STATE = """() => [...["#score .big", "#backbone input", "#pooling input", "#k input", "#topk_maps h4"]
+STATE = """() => [...["#score .big", "#backbone input", "#pooling input", "#k input", "#topk_maps h3"]
     .map((s) => document.querySelector(s)).map((e) => e && (e.value || e.innerText)),
   ...[..."ab"].map((side) => document.querySelector(`#image_${side} img`)?.src)]"""
 PENDING = "#score [data-testid=status-tracker]:not(.hide)"

@@ -167,7 +167,7 @@ def test_files_that_were_left_out_are_named_as_text(panel, own_photos):
 def test_the_panel_shows_folders_only_where_they_are_offered(shelf, library, built):
     def folders(galleries):
         with gr.Blocks(analytics_enabled=False) as app:
-            choice = gallery_choice.build(House(galleries.session, None, galleries), "some")
+            choice = gallery_choice.build(House(galleries.session, None, galleries, None, None), "some")
         [folder] = [block for block in app.blocks.values() if getattr(block, "elem_id", None) == "some_folder"]
         assert len(choice.indexed) == 1
         return folder.visible, [value for _, value in folder.choices]
