@@ -16,6 +16,7 @@ from ui.compare import TOP_K, Widgets, build
 from ui.drops import PictureDrops
 from ui.handlers import Handlers
 from ui.links import LinkedPictures
+from ui.references import References
 from ui.session import Session, Settings
 
 COLD, WARM, SENT = "new pictures", "known pictures", "known pictures, and sending"
@@ -39,7 +40,7 @@ def _jobs() -> Iterator[dict[str, Job]]:
         pictures = LinkedPictures(Path(folder))
         known, new = (Handlers(session, pictures) for session in (Session(), Session(features_limit=0)))
         with gr.Blocks(analytics_enabled=False):
-            widgets = build(known.session, pictures, PictureDrops())
+            widgets = build(known.session, pictures, PictureDrops(), References(known.session))
         yield {
             COLD: lambda: _compare(new),
             WARM: lambda: _compare(known),

@@ -2,6 +2,7 @@
 
 import html
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 
@@ -16,7 +17,6 @@ from simvis_core.curves import MeanCurve
 from simvis_core.faithfulness import RemovalCurve
 from simvis_core.images import View
 
-MOST_NAMES = 48  # beside a matrix: more cannot be read
 LONGEST_TICK = 18
 PAPER_K = 10  # the paper marks the ten strongest features (Stylianou 2019, fig. 3)
 
@@ -55,15 +55,19 @@ def contribution_figure(curves: Mapping[str, tuple[Float[Tensor, " D"], float]],
 
 
 def score_figure(scores: Float[Tensor, "N N"], names: Sequence[str], unit: str = "score") -> go.Figure:
-    """A matrix of scores (or of another ``unit``) as a heat map, names along both sides; what is NaN stays empty."""
+    """A matrix of scores (or of another ``unit``) as a heat map; what is NaN stays empty.
+
+    Names stand along both sides, as many of them as there is room for on the screen; each cell names its two when it is
+    pointed at or tapped.
+    """
     values = [[None if math.isnan(value) else round(value, 4) for value in line] for line in scores.tolist()]
-    places = list(range(len(names)))
-    ticks = {"tickvals": places, "ticktext": [_short(name) for name in names], "fixedrange": True}
-    few = {"showticklabels": len(names) <= MOST_NAMES}
-    side = 110 if len(names) <= MOST_NAMES else 16
+    ticks = {"type": "category", "fixedrange": True, "tickfont": {"size": 11}}
+    called = _apart([_short(name) for name in names])
     text = [[f"{_safe(a)}<br>{_safe(b)}" for b in names] for a in names]
     cells = {
         "type": "heatmap",
+        "x": called,
+        "y": called,
         "z": values,
         "text": text,
         "hovertemplate": "%{text}: %{z:.3f}<extra></extra>",
@@ -72,9 +76,9 @@ def score_figure(scores: Float[Tensor, "N N"], names: Sequence[str], unit: str =
     }
     layout = _LAYOUT | {
         "height": 420,
-        "margin": {"l": side, "r": 8, "t": 16, "b": side},
-        "xaxis": ticks | few | {"tickangle": 45},
-        "yaxis": ticks | few | {"autorange": "reversed"},
+        "margin": {"l": 110, "r": 8, "t": 16, "b": 110},
+        "xaxis": ticks | {"tickangle": 45},
+        "yaxis": ticks | {"autorange": "reversed"},
     }
     return go.Figure({"data": [cells], "layout": layout})
 
@@ -159,6 +163,16 @@ def _safe(name: str) -> str:
 
 def _short(name: str) -> str:
     return _safe(name if len(name) <= LONGEST_TICK else f"{name[: LONGEST_TICK - 1]}\N{HORIZONTAL ELLIPSIS}")
+
+
+def _apart(names: Sequence[str]) -> list[str]:
+    """The same names, told apart where two are alike: on an axis of names equal ones would share a place."""
+    times: Counter[str] = Counter()
+    told = []
+    for name in names:
+        times[name] += 1
+        told.append(name if times[name] == 1 else f"{name} ({times[name]})")
+    return told
 
 
 def _curve(name: str, curve: np.ndarray, marked: int, unit: str, colour: str) -> list[dict[str, object]]:

@@ -126,6 +126,19 @@ def difference_map(
     return _weighed(map, weights)
 
 
+def lead_map(
+    picture: Decomposition, first: Row, others: Sequence[Row], weights: Float[Tensor, "H W"] | None = None
+) -> Float[Tensor, "H W"]:
+    """Why the first row and not the others on average: each cell's part of its lead over the mean of their cosines.
+
+    Sums as `difference_map` does, which it is for one other. Raises SimvisError without any other row.
+    """
+    if not others:
+        raise SimvisError("no other hit", "one or more to compare with", "search a larger gallery")
+    mean = torch.stack([embedding_of(row) for row in others]).mean(0)
+    return _weighed(picture.similarity_map((embedding_of(first) - mean).to(picture.cells)), weights)
+
+
 def embedding_of(row: Row) -> Float[Tensor, " D"]:
     """The row's embedding. Raises SimvisError for a row that was read without it."""
     if row.embedding is None:

@@ -20,6 +20,7 @@ from ui.search_handlers import SearchHandlers
 
 INTRO = """<p>What makes the pictures of a class alike? Each member is shown with the places that carry its mean score
 with the others (class similarity), the most typical first. Folders of a gallery are its classes.</p>"""
+NOT_ASKED = "<p>Drop a picture to see which classes it is nearest to, and where that shows.</p>"
 _PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 _SHOWN: dict[str, Any] = {"show_progress": "minimal", "api_visibility": "private"}
 
@@ -95,19 +96,19 @@ def _belonging(handlers: ClassHandlers, place: list[Any], drops: PictureDrops) -
                 alt_text="A picture",
             )
         with gr.Column(scale=7, min_width=320):
-            said = gr.HTML(elem_id="belongs")
+            said = gr.HTML(NOT_ASKED, elem_id="belongs")
             where = HitGrid(elem_id="belongs_maps", elem_classes="look-only")
     asked = [outside, *place]
     outside.input(handlers.belongs, asked, [said, where], **_SHOWN, show_progress_on=said)
     refused = gr.State("")
     show = {"fn": handlers.belongs, "inputs": [*asked, refused], "outputs": [said, where], **_SHOWN}
     wire_drops(drops.outside, drops, [outside], ("",), refused, show | {"show_progress_on": said})
-    outside.clear(lambda: ["", None], None, [said, where], **_PRIVATE)
+    outside.clear(lambda: [NOT_ASKED, None], None, [said, where], **_PRIVATE)
 
 
 def _curves(handlers: ClassHandlers, gallery: Any) -> gr.Dropdown:
     """The panel of mean curves; gives the list of what the gallery was indexed with."""
-    with gr.Accordion("How few features carry a score?", open=True, elem_id="curves"):
+    with gr.Accordion("How few features carry a score?", open=False, elem_id="curves") as fold:
         gr.HTML(
             "<p>Random pairs of one class and of two: how much of a score the strongest features hold, on average; the "
             "band holds 80 % of the pairs.</p>"
@@ -119,7 +120,7 @@ def _curves(handlers: ClassHandlers, gallery: Any) -> gr.Dropdown:
         said = gr.HTML(elem_id="curve_notice")
         plot = gr.Plot(elem_id="curve_plot", show_label=False)
         table = gr.HTML(elem_id="curve_table")
-    draw.click(handlers.curves, [gallery, spaces, count], [said, plot, table], **_SHOWN)
+    gr.on([draw.click, fold.expand], handlers.curves, [gallery, spaces, count], [said, plot, table], **_SHOWN)
     return spaces
 
 

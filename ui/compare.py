@@ -81,8 +81,8 @@ def _layout(session: Session) -> Widgets:
     first = samples.pairs()[0]
     gr.HTML(INTRO, elem_id="compare_intro")
     with gr.Row(equal_height=False):
-        with gr.Column(scale=4, min_width=320):
-            with gr.Row():
+        with gr.Column(scale=4, min_width=320, elem_id="inputs"):
+            with gr.Row(elem_id="pictures"):
                 image_a, image_b = (
                     PictureDrop(
                         str(samples.PICTURES / first[side]),
@@ -111,7 +111,7 @@ def _layout(session: Session) -> Widgets:
                 object_fit="cover",
                 buttons=[],
             )
-        with gr.Column(scale=7, min_width=320):
+        with gr.Column(scale=7, min_width=320, elem_id="answer"):
             with gr.Column(elem_classes="tight"):
                 notice = gr.HTML(elem_id="notice")
                 score = gr.HTML(elem_id="score")

@@ -32,18 +32,20 @@
   });
   function keep() {
     if (document.activeElement !== document.body || !last || seen(last)) return;
-    const place = around.find(seen), old = last;
+    const places = around.filter((node) => seen(node) && !node.contains(document.querySelector("[role=tablist]")));
     last = null;
-    if (!place) return;
-    const inside = place.closest(".tabs") === place || place.matches(".gradio-container, main, gradio-app");
-    const next = inside ? document.querySelector("[role=tab][aria-selected=true]") : [...place.querySelectorAll(FOCUSABLE)].find((node) => seen(node) && node !== old);
-    if (next) next.focus({ preventScroll: true });
+    for (const place of places) {
+      const next = [...place.querySelectorAll(FOCUSABLE)].find(seen);
+      if (next) { next.focus({ preventScroll: true }); return; }
+    }
+    document.querySelector("[role=tab][aria-selected=true]")?.focus({ preventScroll: true }); // all that was around it is gone
   }
   let due = false;
   const later = () => { if (due) return; due = true; requestAnimationFrame(() => { due = false; mend(); keep(); }); };
 
   // ---- arrow keys between the tabs
   document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && !tip.hidden) hide();
     const tab = event.target.closest && event.target.closest("[role=tab]");
     if (tab && !event.altKey && !event.ctrlKey && !event.metaKey) {
       const all = [...tab.closest("[role=tablist]").querySelectorAll("[role=tab]")].filter(seen), at = all.indexOf(tab);
@@ -53,7 +55,7 @@
       const next = all[to % all.length];
       next.focus();
       next.click();
-    } else if (event.key === "Escape" && !tip.hidden) { hide(); }
+    }
   });
 
   // ---- words that explain themselves: on hover, on tap and on focus

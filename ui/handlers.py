@@ -31,6 +31,7 @@ Asked = tuple[Any, ...]  # both pictures and every setting, as the page sends th
 WAIT = 0.5  # seconds between two looks whether a reference is measured
 IDLE = ["", gr.update(visible=False)]  # no progress, no button to stop it
 CLEARED = [*IDLE, None]  # nor what was said of a link or an export of the pair before
+NOTHING_FOLLOWS = ["", ""]  # neither how the score stands nor a map is still to come
 
 
 class Handlers:
@@ -64,12 +65,12 @@ class Handlers:
         self.session.ask(visitor_of(request), asked)
         if image_a is None or image_b is None:
             asks = words.notice("Drop a picture into both places to compare them.")
-            return [said or asks, *EMPTY, link_pin, *CLEARED, "", ""]
+            return [said or asks, *EMPTY, link_pin, *CLEARED, *NOTHING_FOLLOWS]
         try:
             pair = self._pair(*asked)
             shown = self._shown(pair, asked, viewer, k, link_pin)
         except SimvisError as error:
-            return [words.notice(str(error)), *EMPTY, link_pin, *CLEARED, "", ""]
+            return [words.notice(str(error)), *EMPTY, link_pin, *CLEARED, *NOTHING_FOLLOWS]
         return [said, *shown, None, *CLEARED, self._to_stand(asked), self._to_draw(pair, asked)]
 
     def draw(self, viewer: dict[str, Any], k: float | None, request: gr.Request | None = None) -> Iterator[list[Any]]:

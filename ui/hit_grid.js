@@ -198,7 +198,7 @@ function names() {
   for (const node of list.querySelectorAll(".marked-why")) if (!why.includes(node.dataset.id)) name(node, -1);
   why.forEach((id, i) => name(cards.get(id).node, i));
   const [first, second] = why.map((id) => cards.get(id)), called = (card) => `${card.rank} (${card.hit.title})`;
-  text(marked, second ? `1st: hit ${called(first)}. 2nd: hit ${called(second)}.` : first ? `1st: hit ${called(first)}. Mark another one to learn why the better one ranks above it.` : "");
+  text(marked, second ? `1st: hit ${called(first)}. 2nd: hit ${called(second)}.` : first ? `1st: hit ${called(first)}. Mark another one to compare the two.` : "");
 }
 
 function name(node, place) {
@@ -211,7 +211,7 @@ function name(node, place) {
 function mark(id) {
   why = why.includes(id) ? why.filter((other) => other !== id) : [...why, id].slice(-2);
   names();
-  if (why.length === 2) tell("why"); else settle();
+  tell("why");
 }
 
 function open(id) { chosen = id; tell("open"); }

@@ -1,5 +1,6 @@
 """The grid of a search's hits: thumbnails with their maps, appended page by page."""
 
+import html
 import re
 import sys
 from array import array
@@ -14,6 +15,7 @@ from ui.components import HERE, _script
 
 STEPS = 32767  # a map's scale in int16 steps
 MOST_WANTED = 1_000_000
+BLANK = '<p class="blank"></p>'
 ID = re.compile(r"[0-9a-f-]{36}")
 
 
@@ -101,16 +103,16 @@ class HitGrid(gr.HTML):  # type: ignore[misc]
     """A grid of hits. As an output it takes a `Page` or None; as an input it gives what the visitor asks for.
 
     A page of another key replaces the grid, the next page of its key is appended, and cards that are on screen are
-    updated where they are. The events are ``more``, ``open``, ``why``,
+    updated where they are. ``blank`` stands in it as long as it is empty. The events are ``more``, ``open``, ``why``,
     and ``settle``: the visitor pauses, and the maps of the hits from rank ``wanted`` on are still missing.
     """
 
     data_model = GridData
 
-    def __init__(self, value: Any = None, **options: Any) -> None:
+    def __init__(self, value: Any = None, blank: str = "", **options: Any) -> None:
         super().__init__(
             value=value,
-            html_template=(HERE / "hit_grid.html").read_text(),
+            html_template=(HERE / "hit_grid.html").read_text().replace(BLANK, BLANK[:-4] + html.escape(blank) + "</p>"),
             css_template=(HERE / "hit_grid.css").read_text(),
             js_on_load=_script("hit_grid.js"),
             apply_default_css=False,

@@ -19,7 +19,8 @@ from ui.search_handlers import NO_WHY, SearchHandlers
 INTRO = """<p>Drop a picture: the gallery's pictures are ranked by their score with it. Mark a place, and they are
 ranked by the share of the score that this place carries: the lamp, not the room. Point at a hit to see where in both
 pictures the score comes from; open it to compare the two.</p>"""
-INTO_VIEW = """() => { document.querySelector("#why").scrollIntoView({ block: "center", behavior: "smooth" }); }"""
+NO_CLASSES = "No classes to show: they come with the hits, from a gallery whose pictures have labels."
+INTO_VIEW = """() => { document.querySelector("#why").scrollIntoView({ block: "nearest", behavior: "smooth" }); }"""
 _PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
@@ -100,10 +101,10 @@ def _layout(house: House) -> Widgets:
     with gr.Accordion("The best of each of the three nearest classes", open=True, elem_id="nearest"), gr.Row():
         with gr.Column(min_width=320):
             gr.HTML("<h2>By what is marked</h2>")
-            by_region = HitGrid(elem_id="nearest_region", elem_classes="members")
+            by_region = HitGrid(elem_id="nearest_region", elem_classes="members", blank=NO_CLASSES)
         with gr.Column(min_width=320):
             gr.HTML("<h2>By the whole picture</h2>")
-            by_whole = HitGrid(elem_id="nearest_whole", elem_classes="members")
+            by_whole = HitGrid(elem_id="nearest_whole", elem_classes="members", blank=NO_CLASSES)
     return Widgets(
         query, choice, labels, exact, notice, status, picker, grid, [by_region, by_whole], [said, difference], examples
     )

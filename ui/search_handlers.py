@@ -15,7 +15,7 @@ from simvis_core.figures import common_scale
 from simvis_core.gallery import content
 from simvis_core.index import Row
 from simvis_core.regions import Box, Brush, Point, Region, Sign
-from simvis_core.search import Found, difference_map, query_map
+from simvis_core.search import Found, difference_map, lead_map, query_map
 from ui import samples, words
 from ui.files import kept, picture_file, served
 from ui.galleries import SAMPLES, Answer, Asked, Galleries, settings_of
@@ -27,7 +27,7 @@ PAGE = 24  # hits that are shown at a time
 SCALES = 10_000  # searches whose colour scale is remembered
 WHOLE, MARKED = ":whole", ":marked"  # ends of the keys of the nearest classes
 UNIT = "share of the score, per cell"
-NO_WHY: list[Any] = ["<p>Press <em>Why this?</em> on two hits.</p>", None]  # sentence, grid
+NO_WHY: list[Any] = ["<p>Press <em>Why this?</em> on a hit, or on two to compare them.</p>", None]  # sentence, grid
 EMPTY: list[Any] = [*NO_WHY, None, None]  # and the classes' grids: what belongs to the search before
 GONE = "its picture is gone"
 
@@ -133,11 +133,33 @@ class SearchHandlers:
         return [self._page(answer, with_maps=True), *self._classes(answer.asked)]
 
     def why(self, *values: Any) -> list[Any]:
-        """Why one hit and not another: a sentence, and the query's picture with the difference map between both."""
+        """Why one hit and not another, or not the others at the top: a sentence, and the query's picture with the map.
+
+        Nothing again where no hit is marked any more.
+        """
         answer = self._hits(values[:-1], values[-1]["why"])
-        if answer is None or len(answer.found) != 2:
+        if answer is None or len(answer.found) != len(values[-1]["why"]):
             return [gr.skip()] * 2
-        return [_why(answer), self._why_page(answer, *answer.found)]
+        if len(answer.found) == 2:
+            return [_why(answer), self._why_page(answer, *answer.found)]
+        return self._why_one(values[:-1], answer) if answer.found else NO_WHY
+
+    def _why_one(self, chosen: Sequence[Any], answer: Answer) -> list[Any]:
+        """Where one hit is ahead of the mean of the others at the top."""
+        (hit,) = answer.found
+        top = self.galleries.search(answer.asked, PAGE).found
+        others = [one for one in top if one.row.id != hit.row.id]
+        if not others:
+            return ["<p>There is no other hit to compare with.</p>", None]
+        lead = hit.score - sum(one.score for one in others) / len(others)
+        mapped = answer.picture.decomposition.method != "none"
+        said = words.why_one(words.file_name(hit.row.file), lead, len(others), mapped, answer.weights is not None)
+        map = lead_map(answer.picture.decomposition, hit.row, [one.row for one in others], answer.weights)
+        middle = self._why_card(answer, map, lead, "red: speaks for this hit, blue: for the others")
+        card = replace(self._card(hit, None, answer), query_map=None, note="this hit")
+        scale = common_scale(map)
+        key = f"why:{search_key(answer)}:{hit.row.id}"
+        return [said, Page(key, 0, 2, False, scale, scale, UNIT, True, [card, middle])]
 
     def open_pair(self, *values: Any) -> list[Any]:
         """The query and a hit for the Compare tab: the tab, both files, settings, pin; see `Widgets.opens`."""
@@ -233,25 +255,30 @@ class SearchHandlers:
 
     def _why_page(self, answer: Answer, first: Found, second: Found) -> Page:
         """The query's picture under the difference, between the two hits."""
-        picture = answer.picture
-        difference = difference_map(picture.decomposition, first.row, second.row, answer.weights)
-        middle = HitCard(
-            id=Row(picture.sha256, "").id,
-            title="your picture",
-            label="",
-            score=words.signed(first.score - second.score),
-            note="red: speaks for the first, blue: for the second",
-            image=picture_file(picture.view).path,
-            aspect=picture.view.aspect,
-            hit_grid=picture.decomposition.grid,
-            hit_map=difference.flatten().tolist(),
-        )
+        difference = difference_map(answer.picture.decomposition, first.row, second.row, answer.weights)
+        told = "red: speaks for the first, blue: for the second"
+        middle = self._why_card(answer, difference, first.score - second.score, told)
         sides = [
             replace(self._card(one, None, answer), query_map=None, note=f"the {place}")
             for one, place in ((first, "first"), (second, "second"))
         ]
         key, scale = f"why:{search_key(answer)}:{first.row.id}:{second.row.id}", common_scale(difference)
         return Page(key, 0, 3, False, scale, scale, UNIT, True, [sides[0], middle, sides[1]])
+
+    def _why_card(self, answer: Answer, map: Any, difference: float, note: str) -> HitCard:
+        """The query's picture under a map of differences."""
+        picture = answer.picture
+        return HitCard(
+            id=Row(picture.sha256, "").id,
+            title="your picture",
+            label="",
+            score=words.signed(difference),
+            note=note,
+            image=picture_file(picture.view).path,
+            aspect=picture.view.aspect,
+            hit_grid=picture.decomposition.grid,
+            hit_map=map.flatten().tolist(),
+        )
 
     def _card(self, one: Found, hit: Pictured | None, answer: Answer) -> HitCard:
         """A hit's card; its own map only where its picture was run."""

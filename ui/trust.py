@@ -67,13 +67,13 @@ def _layout() -> Widgets:
                 label="Explain",
                 elem_id="trust_side",
             )
-            chosen = gr.CheckboxGroup(
-                [(_label(EXPLAINERS[name]), name) for name in choices.DRAWN_BY.names],
-                value=list(choices.DRAWN_BY.default),
-                label="Explainers",
-                elem_id="explainers",
-            )
-            with gr.Accordion("How it is measured", open=False):
+            with gr.Accordion("Explainers, and how they are measured", open=False, elem_id="trust_how"):
+                chosen = gr.CheckboxGroup(
+                    [(_label(EXPLAINERS[name]), name) for name in choices.DRAWN_BY.names],
+                    value=list(choices.DRAWN_BY.default),
+                    label="Explainers",
+                    elem_id="explainers",
+                )
                 fills = [(FILL_LABELS[name], name) for name in choices.FILL.values]
                 fill = gr.Radio(fills, value=choices.FILL.default, label="What replaces pixels", elem_id="fill")
                 setting = gr.Radio(
@@ -129,17 +129,18 @@ def _wire(widgets: Widgets, house: House, tab: gr.Tab) -> None:
     pair = [*house.compare.asked, widgets.side]
     progress, question = widgets.shown[1], widgets.shown[-1]
     changed = [tab.select, widgets.side.input, *(one.input for one in widgets.how)]
-    gr.on(changed, handlers.show_pair, [*pair, *widgets.how, question], widgets.shown, **_PRIVATE)
-    measured = widgets.measure.click(
-        handlers.measure,
-        [*pair, widgets.chosen, *widgets.how],
-        widgets.shown,
-        show_progress="hidden",
-        trigger_mode="multiple",  # the older one ends by itself
-        concurrency_limit=16,  # steps take turns: nobody's row keeps another from starting
-        concurrency_id="trust",
-        api_visibility="private",
-    )
+    line = gr.on(changed, handlers.show_pair, [*pair, *widgets.how, question], widgets.shown, **_PRIVATE)
+    row: dict[str, Any] = {
+        "outputs": widgets.shown,
+        "show_progress": "hidden",
+        "trigger_mode": "multiple",  # the older one ends by itself
+        "concurrency_limit": 16,  # steps take turns: nobody's row keeps another from starting
+        "concurrency_id": "trust",
+        "api_visibility": "private",
+    }
+    asked = [*pair, widgets.chosen, *widgets.how]
+    measured = widgets.measure.click(handlers.measure, asked, **row)
+    glanced = line.then(handlers.glance, [*asked, question], **row)
     widgets.stop.click(handlers.stop, None, [progress, widgets.stop], **_PRIVATE)
     remove: dict[str, Any] = {
         "fn": handlers.remove,
@@ -151,6 +152,7 @@ def _wire(widgets: Widgets, house: House, tab: gr.Tab) -> None:
         **_PRIVATE,
     }
     measured.then(**remove)
+    glanced.then(**remove)
     gr.on([widgets.order.input, widgets.kind.input, widgets.share.input], **remove)
     widgets.check.click(
         handlers.sanity,

@@ -14,7 +14,7 @@ import gradio as gr
 from simvis_core import EmbeddingNetwork, SimvisError
 from simvis_core.explainers import EXPLAINERS
 from simvis_core.export import zipped
-from simvis_core.faithfulness import removed
+from simvis_core.faithfulness import STEPS, removed
 from simvis_core.figures import removal_figure, score_figure
 from simvis_core.measured_files import measured_files
 from simvis_core.pairs import SIDES, PairExplanation, Side
@@ -27,6 +27,8 @@ from ui.handlers import Handlers, visitor_of
 from ui.map_cards import Cards, MapCard
 
 NAME = "Trust"  # the tab's, in links too
+GLANCE = 11  # steps of a curve in what the tab opens with
+CHEAP = 1  # passes of an explainer that is among it
 PAUSE = 0.3  # seconds between two answers while something is being drawn
 ITS = {"drawing": 0.6, "insertion": 0.2, "deletion": 0.2}  # share of one measurement's bar
 BEFORE = {"drawing": 0.0, "insertion": 0.6, "deletion": 0.8}
@@ -83,11 +85,26 @@ class TrustHandlers:
         self.session.ask(_visitor(request), ("another question",))
         return [line, *IDLE, *CLEARED, ""]
 
+    def glance(self, request: gr.Request | None, *values: Any) -> Iterator[list[Any]]:
+        """What the tab opens with: the cheap ones of the chosen explainers, measured in few steps; see `measure`.
+
+        Nothing changes where the question on the page is measured already, or none of the chosen ones is cheap.
+        """
+        *asked, side, chosen, fill, setting, seed, before = values
+        cheap = [name for name in chosen or [] if name in EXPLAINERS and EXPLAINERS[name].passes <= CHEAP]
+        yield [gr.skip()] * SHOWN  # Gradio empties the outputs of a generator that yields nothing
+        if before or not cheap or None in asked[:2]:
+            return
+        yield from self._measured_row(request, GLANCE, *asked, side, cheap, fill, setting, seed)
+
     def measure(self, request: gr.Request | None, *values: Any) -> Iterator[list[Any]]:
         """Draws and measures the chosen explainers, then the baselines, step by step; see `Widgets.shown`.
 
         It ends when its visitor measures something else, stops it, or leaves.
         """
+        yield from self._measured_row(request, STEPS, *values)
+
+    def _measured_row(self, request: gr.Request | None, steps: int, *values: Any) -> Iterator[list[Any]]:
         *asked, side, chosen, fill, setting, seed = values
         visitor, token = _visitor(request), (uuid.uuid4().hex,)
         self.session.ask(visitor, token)
@@ -95,7 +112,7 @@ class TrustHandlers:
         try:
             line: Any = gr.skip()
             line = self._pair_line(asked, side)
-            row = self._row(asked, side, chosen, fill, setting, seed)
+            row = self._row(asked, side, chosen, fill, setting, seed, steps)
         except SimvisError as error:
             yield [line, words.notice(str(error)), IDLE[1], *CLEARED, ""]
             return
@@ -126,7 +143,8 @@ class TrustHandlers:
                 shown = time.monotonic()
                 progress = [line, self._progress(row, name, part), gr.update(visible=True), _cards(row)]
                 yield [*progress, *[gr.skip()] * (SHOWN - 4)]
-        yield [line, *IDLE, _cards(row), *_results(row), key]
+        said = trust_words.GLANCED if steps == GLANCE else ""
+        yield [line, said, IDLE[1], _cards(row), *_results(row), key]
 
     def stop(self, request: gr.Request | None = None) -> list[Any]:
         """Ends the visitor's measuring; the measuring itself then says what it has."""
@@ -146,7 +164,9 @@ class TrustHandlers:
         try:
             wanted = _as_measured(asked_of(name, setting, seed, fill))
             question = self._question(asked, side)
-            (measured,) = self.session.measured(asked[0], asked[1], self._settings(asked), side, [wanted])
+            both = [wanted, replace(wanted, steps=GLANCE)]
+            full, glanced = self.session.measured(asked[0], asked[1], self._settings(asked), side, both)
+            measured = full or glanced
             if measured is None:
                 return words.notice("This map is not measured for the pair as it is now: draw and measure first.")
             curve = measured.deletion if kind == "deletion" else measured.insertion
@@ -215,16 +235,23 @@ class TrustHandlers:
         return kept(zipped(files), "simvis-trust.zip")
 
     def _kept(self, asked: list[Any], side: Side, how: tuple[str, Any, Any]) -> tuple[PairExplanation, list[Measured]]:
-        """The pair, and what is still kept of its measurements; beside them the baselines, if all of them are."""
+        """The pair, and what is still kept of its measurements; beside them the baselines, if all of them are.
+
+        All of one kind: measured in full, or at a glance where more maps are measured so.
+        """
         self._question(asked, side)
+        rows = [self._kept_row(asked, side, how, steps) for steps in (STEPS, GLANCE)]
+        return self.session.explain(asked[0], asked[1], self._settings(asked)), max(rows, key=len)
+
+    def _kept_row(self, asked: list[Any], side: Side, how: tuple[str, Any, Any], steps: int) -> list[Measured]:
         fill, setting, seed = how
         settings = self._settings(asked)
-        wanted = [asked_of(name, setting, seed, fill) for name in choices.DRAWN_BY.names]
+        wanted = [asked_of(name, setting, seed, fill, steps) for name in choices.DRAWN_BY.names]
         kept_here = self.session.measured(asked[0], asked[1], settings, side, [*wanted, *baselines(wanted[0])])
         found = [one for one in kept_here[: len(wanted)] if one is not None]
         chance = kept_here[len(wanted) :]
         beside = [one for one in chance if one is not None] if found and None not in chance else []
-        return self.session.explain(asked[0], asked[1], settings), [*found, *beside]
+        return [*found, *beside]
 
     def _checked(self, asked: list[Any], side: Side, name: str, seed: Any) -> Iterator[str]:
         """What to say after each step; nothing while a map is being drawn."""
@@ -253,12 +280,12 @@ class TrustHandlers:
 
     # ---------------------------------------------------------------- one row
 
-    def _row(self, asked: list[Any], side: Side, chosen: Any, fill: str, setting: Any, seed: Any) -> Row:
+    def _row(self, asked: list[Any], side: Side, chosen: Any, fill: str, setting: Any, seed: Any, steps: int) -> Row:
         names = [name for name in EXPLAINERS if name in (chosen or []) and not EXPLAINERS[name].baseline]
         if not names:
             raise SimvisError("no explainer", "one or more", "choose some of the list")
         question = self._question(asked, side)
-        wanted = [asked_of(name, setting, seed, fill) for name in names]
+        wanted = [asked_of(name, setting, seed, fill, steps) for name in names]
         all_asked = [(one.explainer, one) for one in (*wanted, *baselines(wanted[0]))]
         row = Row(question, all_asked)
         row.cards = {

@@ -20,6 +20,10 @@ VERDICTS: dict[Better, str] = {
 UNCOMPARED = "not compared: the baselines are not measured"
 UNKNOWN = "Cannot be said: the score hardly moves, whatever pixels are replaced."
 REFUSED = "None of the chosen explainers could be drawn; each card says why."
+GLANCED = (
+    "<p>Measured at a glance: the quick explainers of those chosen, in 11 steps. Draw and measure takes all of them, "
+    "in 51.</p>"
+)
 STOPPED = "Stopped. What is measured stays; Draw and measure goes on with the rest."
 
 

@@ -247,6 +247,19 @@ def why(first: str, second: str, difference: float, mapped: bool = True, region:
     )
 
 
+def why_one(name: str, lead: float, others: int, mapped: bool = True, region: bool = False) -> str:
+    """What the map of one hit's lead over the others says, in a sentence."""
+    better = "more" if lead >= 0 else "less"
+    who = "What you marked carries" if region else "Your picture scores"
+    read = "Red places of your picture speak for this hit, blue ones for the others."
+    black = "This network is a black box: its score is no sum over places, so there is no map of the difference."
+    mean = "the other hit" if others == 1 else f"the mean of the {others} other hits at the top"
+    return (
+        f"<p>{who} {number(abs(lead))} {better} with <em>{html.escape(name)}</em> than with {mean}. "
+        f"{read if mapped else black} Press <em>Why this?</em> on a second hit to compare the two.</p>"
+    )
+
+
 def space_label(network: str, pooling: str, view: str) -> str:
     """What a gallery was indexed with."""
     known = network_label(network) if network in model_zoo.names() else network

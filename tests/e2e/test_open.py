@@ -114,6 +114,8 @@ def test_a_phone_shows_everything_without_scrolling_sideways(visit):
     assert width <= room == 390
     a, b = (visitor.at(f"#image_{side}").bounding_box() for side in "ab")
     assert abs(a["y"] - b["y"]) < 2  # side by side
+    score = visitor.at("#score .big").bounding_box()
+    assert score["y"] + score["height"] <= 844  # on the first screen
     for part in ("#score", "#ledger", "#pair_viewer [data-side=a]", "#pair_viewer [data-side=b]"):
         box = visitor.at(part).bounding_box()
         assert box["width"] > 100

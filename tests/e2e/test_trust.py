@@ -26,6 +26,8 @@ def doubter(visitor):
 
 def only(visitor, *titles):
     """Chooses these explainers and no others."""
+    if not visitor.at("#explainers").is_visible():
+        visitor.open("Explainers, and how they are measured")
     boxes = visitor.at("#explainers input")
     for box in boxes.all():
         box.uncheck()
@@ -35,11 +37,27 @@ def only(visitor, *titles):
         ).check()
 
 
+def measured_in_full(visitor):
+    """Behind what the tab opens with."""
+    expect(visitor.at("#measuring")).to_contain_text("at a glance", timeout=120_000)
+    visitor.at("#measure").click()
+    expect(visitor.at("#measuring progress")).to_be_visible()
+    expect(visitor.at("#measuring")).to_have_text("", timeout=120_000)
+    expect(visitor.at("#trust_table table")).to_be_visible()
+
+
+def test_the_tab_opens_with_quick_maps_measured(doubter):
+    expect(doubter.at("#measuring")).to_contain_text("at a glance: the quick explainers", timeout=120_000)
+    expect(doubter.at(CARD.format("decomposition") + " .verdict")).to_contain_text("chance")
+    expect(doubter.at(CARD.format("grad_cam_normalised"))).to_have_attribute("data-drawn", "1")
+    expect(doubter.at("#trust_table table")).to_be_visible()
+    expect(doubter.at("#removal_picture img.removed")).to_be_visible()
+
+
 def test_two_maps_are_measured_and_the_score_is_watched_while_pixels_go(doubter, session):
     assert "0.766" in doubter.text("#trust_pair")
     only(doubter, "Decomposition", "Grad-CAM of the cosine")
-    doubter.at("#measure").click()
-    expect(doubter.at("#trust_table table")).to_be_visible(timeout=120_000)
+    measured_in_full(doubter)
     expect(doubter.at(CARD.format("decomposition") + " .verdict")).to_contain_text("chance")
     for name in ("decomposition", "grad_cam_normalised", "centre", "random"):
         expect(doubter.at(CARD.format(name))).to_have_attribute("data-drawn", "1")
@@ -80,7 +98,7 @@ def test_a_long_drawing_shows_its_map_so_far_and_stops(doubter):
     expect(doubter.at("#stop_measuring")).to_be_hidden()
     # Another question empties what was said of the one before.
     doubter.page.locator("#trust_side label", has_text="picture B").click()
-    expect(doubter.at("#map_cards [role=listitem]")).to_have_count(0)
+    expect(doubter.at(CARD.format("rise"))).to_have_count(0)
     expect(doubter.at("#trust_pair")).to_contain_text("Picture B")
 
 
@@ -93,7 +111,8 @@ def test_nothing_chosen_is_told_on_the_page_and_the_phone_needs_no_sideways_scro
     expect(visitor.at("#trust_pair b").first).to_be_visible()
     only(visitor, "Decomposition")
     visitor.at("#measure").click()
-    expect(visitor.at("#trust_table table")).to_be_visible(timeout=120_000)
+    expect(visitor.at("#measuring")).to_have_text("", timeout=120_000)
+    expect(visitor.at("#trust_table table")).to_be_visible()
     assert visitor.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
@@ -101,9 +120,8 @@ def test_a_link_opens_the_tab_with_its_choices_and_an_export_holds_what_was_meas
     only(doubter, "Decomposition", "RGrad-CAM / HiResCAM")
     doubter.page.locator("#trust_side label", has_text="picture B").click()
     expect(doubter.at("#trust_pair")).to_contain_text("Picture B")
-    doubter.at("#trust_export_button").click()
+    expect(doubter.at("#measuring")).to_contain_text("at a glance", timeout=120_000)
     told = doubter.at("#trust_share_told [role=status]")
-    expect(told).to_contain_text("draw and measure first")
     doubter.at("#trust_link_button").click()
     expect(told).to_contain_text("Link copied")
     link = doubter.page.evaluate("navigator.clipboard.readText()")
@@ -114,8 +132,7 @@ def test_a_link_opens_the_tab_with_its_choices_and_an_export_holds_what_was_meas
     expect(friend.at("#trust_pair")).to_contain_text("Picture B, taj_mahal_3.jpg")
     boxes = friend.at("#explainers label").filter(has=friend.page.locator("input:checked"))
     assert [text.split(" (")[0] for text in boxes.all_inner_texts()] == ["Decomposition", "RGrad-CAM / HiResCAM"]
-    friend.at("#measure").click()
-    expect(friend.at("#trust_table table")).to_be_visible(timeout=120_000)
+    measured_in_full(friend)
     with friend.page.expect_download() as download:
         friend.at("#trust_export_button").click()
     with zipfile.ZipFile(download.value.path()) as archive:

@@ -17,6 +17,7 @@ from simvis_core.search import (
     embedding_of,
     find,
     found_rows,
+    lead_map,
     query_map,
 )
 from tests.simvis_core.galleries import biased_head, class_folders, gallery_in, indexed, network
@@ -280,6 +281,22 @@ def test_a_difference_map_and_the_bias_part_sum_to_the_difference_of_the_scores(
     bias = float(own.bias @ (embedding_of(first.row) - embedding_of(second.row)))
     assert float(map.sum()) + bias == pytest.approx(first.score - second.score, abs=1e-5)
     assert np.allclose(map, -difference_map(own, second.row, first.row))
+
+
+def test_a_lead_map_and_the_bias_part_sum_to_the_lead_over_the_mean_of_the_others(real):
+    _, _, own, found = real
+    first, others = found[1], [found[2], found[4], found[5]]
+    map = lead_map(own, first.row, [one.row for one in others])
+    assert np.allclose(map, sum(difference_map(own, first.row, one.row) for one in others) / 3, rtol=0, atol=1e-6)
+    rest = sum(embedding_of(one.row) for one in others) / 3
+    lead = first.score - sum(one.score for one in others) / 3
+    assert float(map.sum()) + float(own.bias @ (embedding_of(first.row) - rest)) == pytest.approx(lead, abs=1e-5)
+    weights = torch.rand(map.shape, dtype=torch.float64)
+    assert np.allclose(
+        lead_map(own, first.row, [found[2].row], weights), weights * lead_map(own, first.row, [found[2].row])
+    )
+    with pytest.raises(SimvisError, match="no other hit"):
+        lead_map(own, first.row, [])
 
 
 def test_maps_of_a_query_in_float64(real):

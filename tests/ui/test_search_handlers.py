@@ -14,7 +14,7 @@ from simvis_core.edge_index import EdgeIndex
 from simvis_core.regions import region_weights
 from simvis_core.search import difference_map, query_map
 from tests.ui.conftest import BLACK_BOX, NETWORK, PLAIN, TinySession, indexed
-from ui import samples
+from ui import samples, words
 from ui.components import checked_pin
 from ui.galleries import SAMPLES, Asked, Galleries
 from ui.handlers import Handlers
@@ -398,9 +398,32 @@ def test_why_of_marks_is_the_difference_of_what_they_carry(tab, asked, library):
     assert sum(shown.hits[1].hit_map) == pytest.approx(first.score - second.score, abs=1e-5)
 
 
-def test_why_needs_two_hits_that_are_there(tab, asked):
+@pytest.mark.parametrize("marks", [None, "box"])
+def test_why_one_hit_is_its_lead_over_the_mean_of_the_others(tab, asked, library, marks):
+    picker, (*_, page) = searched(tab, asked, *([MARKS[marks]] if marks else []))
+    last = page.hits[-1]
+    said, shown = tab.why(*asked, picker, sent(page, why=[last.id]))
+    regions = tuple(map(region_of, MARKS[marks])) if marks else ()
+    answer = library.hits(Asked(*asked[:3], regions), [card.id for card in page.hits])
+    *others, hit = answer.found
+    lead = hit.score - sum(one.score for one in others) / len(others)
+    assert lead < 0
+    who = "What you marked carries" if marks else "Your picture scores"
+    assert (
+        f"{who} {words.number(-lead)} less with <em>{last.title}</em> than with the mean of the {len(others)}" in said
+    )
+    card, middle = shown.hits
+    assert (card.id, middle.score) == (last.id, words.signed(lead))
+    own, mean = answer.picture.decomposition, sum(one.row.embedding for one in others) / len(others)
+    bias = 0.0 if marks else float(own.bias @ torch.from_numpy(hit.row.embedding - mean))
+    assert sum(middle.hit_map) + bias == pytest.approx(lead, abs=1e-5)
+    assert tab.why(*asked, picker, sent(page, why=[])) == NO_WHY
+
+
+def test_why_needs_hits_that_are_there(tab, asked):
     picker, (*_, page) = searched(tab, asked)
-    for why in ([], [page.hits[0].id], [page.hits[0].id, "0" * 8 + "-0000-0000-0000-" + "0" * 12]):
+    gone = "0" * 8 + "-0000-0000-0000-" + "0" * 12
+    for why in ([gone], [page.hits[0].id, gone]):
         assert tab.why(*asked, picker, sent(page, why=why)) == [gr.skip()] * 2
     assert tab.why(None, *asked[1:], picker, sent(page, why=ids(page)[:2])) == [gr.skip()] * 2
     with pytest.raises(gr.Error, match="not indexed with that network"):

@@ -15,7 +15,7 @@ from torch import nn
 
 from simvis_core import SimvisError
 from simvis_core.explainers import EXPLAINERS, DrawnMap
-from simvis_core.faithfulness import RemovalCurve, removal_curve
+from simvis_core.faithfulness import STEPS, RemovalCurve, removal_curve
 from simvis_core.perturbation import finished
 from simvis_core.trust import RANDOMS, Asked, Measured, question_of
 from ui import choices, trust_words
@@ -24,7 +24,7 @@ from ui.links import LinkedPictures
 from ui.map_cards import UNIT, Cards, MapCard, MapCards
 from ui.session import Session
 from ui.trust_api import trust_json
-from ui.trust_handlers import TrustHandlers
+from ui.trust_handlers import GLANCE, TrustHandlers
 
 LINE, PROGRESS, STOP, CARDS, SUMMARY, PLOT, TABLE, AGREEMENT, ORDER, PICTURE, QUESTION = range(11)
 HOW = ("blur", "fixed", 0)
@@ -87,6 +87,26 @@ def test_a_row_is_drawn_measured_and_compared_with_chance(tab, asked, session, s
     assert len(last[PLOT].data) == 2 * 5
     assert len(last[AGREEMENT].data[0].z) == 3
     assert [name for _, name in last[ORDER]["choices"]] == [card.name for card in cards]
+
+
+def test_the_tab_opens_with_the_cheap_explainers_measured_in_few_steps(tab, asked, session, small, files):
+    """Every map, and the baselines it stands beside, in the same few steps; a full measurement then goes first."""
+    everything = ["decomposition", "grad_cam", "integrated_gradients", "rise"]
+    *_, last = tab.glance(VISITOR, *asked, "a", everything, *HOW, "")
+    assert [card.name for card in last[CARDS].cards] == ["decomposition", "grad_cam", "centre", "random"]
+    assert all(card.cells is not None and card.state == "" for card in last[CARDS].cards)
+    assert "11 steps" in last[PROGRESS]
+    assert {len(trace.x) for trace in last[PLOT].data} == {GLANCE}
+    question = last[QUESTION]
+    assert list(tab.glance(VISITOR, *asked, "a", everything, *HOW, question)) == [[gr.skip()] * 11]
+    assert list(tab.glance(VISITOR, *asked, "a", ["rise"], *HOW, "")) == [[gr.skip()] * 11]
+    assert list(tab.glance(VISITOR, None, *asked[1:], "a", everything, *HOW, "")) == [[gr.skip()] * 11]
+    shown = tab.remove(*asked, "a", *HOW, "decomposition", "deletion", 20)
+    quick, full = session.measured(*files, small(), "a", [Asked("decomposition", steps=GLANCE), Asked("decomposition")])
+    assert full is None
+    assert f"{float(quick.deletion.scores[2]):.3f}" in shown
+    *_, last = measured(tab, asked, ["decomposition"])
+    assert {len(trace.x) for trace in last[PLOT].data} == {STEPS}
 
 
 def test_maps_are_streamed_while_they_are_drawn(tab, asked, monkeypatch):
