@@ -246,6 +246,7 @@ def _gallery_commands(commands: Any) -> None:
     index.add_argument("--view-size", type=int, help="short side of the views in pixels (default: about 224)")
     index.add_argument("--framing", default="whole", help="whole, square or crop")
     index.add_argument("--prune", action="store_true", help="remove the rows of files that are gone")
+    index.add_argument("--rebuild", action="store_true", help="make what this network kept anew, as if it were damaged")
     index.add_argument("--remove", nargs="+", metavar="FILE", help="take these files out instead")
     index.add_argument("--delete", action="store_true", help="delete the gallery instead; its files stay")
     found = commands.add_parser("search", help="search a gallery by a picture, or by a part of it")

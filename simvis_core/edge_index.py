@@ -1,60 +1,62 @@
 """The embedded store: a folder of Qdrant Edge shards, one for each space."""
 
-import json
 import os
 import shutil
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict
+from contextlib import AbstractContextManager
+from functools import partial
+from math import inf
 from pathlib import Path
 
 import numpy as np
 import qdrant_edge as edge
 from jaxtyping import Float
 
+from simvis_core.edge_folder import SHARD, check_room, describe, described, spoilt, told
 from simvis_core.errors import SimvisError
-from simvis_core.export import write_whole
 from simvis_core.index import EXACT_BELOW, Hit, Row, Space, check_count, checked, in_batches
+from simvis_core.small_spaces import SmallSpaces
 
 NEVER = 10**9  # KB: no graph is built below this size of a segment
 GRAPH = edge.HnswIndexConfig(m=16, ef_construct=100, full_scan_threshold=10)
 SEARCHED = 128  # candidates a graph keeps while it is searched
-FREE = 128 * 2**20  # bytes that must be free: the store maps files into memory, where a full disk kills the process
 SCROLL = 1000
+FACTS = {"sha256", "file", "label"}
 
 
 class EdgeIndex:
     """`VectorIndex` in this process, by Qdrant Edge; every row is compared below ``exact_below`` rows.
 
-    One process at a time may hold a space. Upserts go through a write-ahead log.
+    One process at a time may hold a space. Upserts go through a write-ahead log. Small spaces that are searched again
+    and again are compared in memory.
     """
 
     def __init__(self, folder: str | Path, exact_below: int = EXACT_BELOW) -> None:
         self.folder, self.exact_below = Path(folder), exact_below
         self._shards: dict[str, edge.EdgeShard] = {}
         self._lock = threading.RLock()
+        self._small = SmallSpaces()
 
     def ensure(self, space: Space) -> None:
-        """See `VectorIndex`."""
+        """See `VectorIndex`. A collection that does not say any more what it is of is told so again."""
         self._shard(space)
+        with self._told(space):
+            describe(self.folder / space.name, space)
 
     def upsert(self, space: Space, rows: Iterable[Row]) -> int:
         """See `VectorIndex`."""
         shard, count = self._shard(space), 0
         for together in in_batches(rows):
             points = [edge.Point(row.id, checked(row.embedding, space).tolist(), _payload(row)) for row in together]
-            self._check_room()
-            with self._lock, self._told(space):
-                shard.update(edge.UpdateOperation.upsert_points(points))
+            check_room(self.folder)
+            self._update(space, shard, edge.UpdateOperation.upsert_points(points))
             count += len(points)
         return count
 
     def delete(self, space: Space, ids: Sequence[str]) -> None:
         """See `VectorIndex`."""
-        shard = self._shard(space)
-        with self._lock, self._told(space):
-            shard.update(edge.UpdateOperation.delete_points(list(ids)))
+        self._update(space, self._shard(space), edge.UpdateOperation.delete_points(list(ids)))
 
     def search(
         self,
@@ -68,17 +70,22 @@ class EdgeIndex:
     ) -> list[Hit]:
         """See `VectorIndex`."""
         check_count(k)
+        vector = checked(query, space)
+        table = self._small.table(space, partial(self._held, space), partial(self.scan, space, embeddings=True))
+        if table is not None:
+            return table.search(vector, k, labels, skip, without)
         request = edge.QueryRequest(
             limit=k,
             offset=skip,
-            query=edge.Query.Nearest(checked(query, space).tolist()),
+            query=edge.Query.Nearest(vector.tolist()),
             filter=_filter(labels, without),
             with_payload=True,
             params=edge.SearchParams(hnsw_ef=max(SEARCHED, k), exact=exact),
         )
         shard = self._shard(space)
         with self._told(space):
-            return [Hit(_row(point), float(point.score)) for point in shard.query(request)]
+            points = shard.query(request)
+        return [Hit(row, float(point.score)) for row, point in zip(_rows(points, space), points, strict=True)]
 
     def scan(
         self,
@@ -92,14 +99,14 @@ class EdgeIndex:
         if ids is not None:
             with self._told(space):
                 points = shard.retrieve(list(ids), True, embeddings)
-            yield from map(_row, points)
+            yield from _rows(points, space, embeddings)
             return
         offset = None
         while True:
             request = edge.ScrollRequest(offset, SCROLL, _filter(labels), True, embeddings)
             with self._told(space):
                 points, offset = shard.scroll(request)
-            yield from map(_row, points)
+            yield from _rows(points, space, embeddings)
             if offset is None:
                 return
 
@@ -118,7 +125,11 @@ class EdgeIndex:
 
     def spaces(self) -> list[Space]:
         """See `VectorIndex`."""
-        return [Space(**json.loads(file.read_text())) for file in sorted(self.folder.glob("*/space.json"))]
+        return [found for found in described(self.folder) if isinstance(found, Space)]
+
+    def damaged(self) -> list[SimvisError]:
+        """See `VectorIndex`."""
+        return [found for found in described(self.folder) if isinstance(found, SimvisError)]
 
     def settle(self, space: Space) -> None:
         """See `VectorIndex`."""
@@ -129,7 +140,8 @@ class EdgeIndex:
 
     def drop(self, space: Space) -> None:
         """See `VectorIndex`."""
-        with self._lock:
+        with self._lock, self._told(space):
+            self._small.changed(space)
             if space.name in self._shards:
                 self._shards.pop(space.name).close()
             # Renamed first: a kill in between leaves no half of a collection under its name.
@@ -157,61 +169,39 @@ class EdgeIndex:
     def _opened(self, space: Space) -> edge.EdgeShard:
         home = self.folder / space.name
         if not home.exists():
-            self._check_room()
+            check_room(self.folder)
             # Made under another name: a kill in between leaves nothing that looks like a collection.
             new = self.folder / f".{space.name}.new"
             shutil.rmtree(new, ignore_errors=True)
             new.mkdir(parents=True)
-            write_whole(new / "space.json", json.dumps(asdict(space)).encode())
-            shard = edge.EdgeShard.create(str(new / "shard"), _config(space, NEVER))
+            describe(new, space)
+            shard = edge.EdgeShard.create(str(new / SHARD), _config(space, NEVER))
             shard.update(edge.UpdateOperation.create_field_index("label", edge.PayloadSchemaType.Keyword))
             shard.flush()
             shard.close()
             new.rename(home)
-        return edge.EdgeShard.load(str(home / "shard"))
+        return edge.EdgeShard.load(str(home / SHARD))
+
+    def _update(self, space: Space, shard: edge.EdgeShard, operation: edge.UpdateOperation) -> None:
+        self._small.changed(space)
+        with self._lock, self._told(space):
+            shard.update(operation)
+        self._small.changed(space)
+
+    def _held(self, space: Space) -> float:
+        """How many rows may be compared in memory: all, but none where a graph is searched."""
+        count = self.count(space)
+        return count if count < self.exact_below else inf
 
     def _build_graph(self, space: Space) -> None:
         self._shards.pop(space.name).close()
-        shard = edge.EdgeShard.load(str(self.folder / space.name / "shard"), _config(space, 1))
+        shard = edge.EdgeShard.load(str(self.folder / space.name / SHARD), _config(space, 1))
         self._shards[space.name] = shard
         shard.optimize()
         shard.flush()
 
-    def _check_room(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(self.folder).free
-        if free < FREE:
-            raise _full(self.folder, f"{free / 2**20:.0f} MiB free")
-
-    @contextmanager
-    def _told(self, space: Space) -> Iterator[None]:
-        """The store raises bare `Exception`s: those with a cure become sentences, the rest stay what they are."""
-        try:
-            yield
-        except OSError as error:
-            raise SimvisError(
-                f"'{self.folder}', which cannot be used ({error.strerror})",
-                "a folder that can be written",
-                "name another with --galleries, or free some room",
-            ) from error
-        except Exception as error:
-            if "WouldBlock" in str(error):
-                raise _locked(space) from error
-            if "No space left" in str(error):
-                raise _full(self.folder, "no room on the disk") from error
-            raise
-
-
-def _locked(space: Space) -> SimvisError:
-    return SimvisError(
-        f"gallery '{space.gallery}', which another process holds open (a running SimVis, perhaps)",
-        "one process at a time",
-        "close the other one, or share a Milvus server with --index-url",
-    )
-
-
-def _full(folder: Path, got: str) -> SimvisError:
-    return SimvisError(f"{got} at '{folder}'", f"at least {FREE // 2**20} MiB", "free some room and index again")
+    def _told(self, space: Space) -> AbstractContextManager[None]:
+        return told(self.folder, space)
 
 
 def _config(space: Space, threshold: int) -> edge.EdgeConfig:
@@ -236,7 +226,11 @@ def _payload(row: Row) -> dict[str, str]:
     return {"sha256": row.sha256, "file": os.fspath(row.file), "label": row.label}
 
 
-def _row(point: edge.Record | edge.ScoredPoint) -> Row:
-    facts = dict(point.payload or {})
-    embedding = None if point.vector is None else np.asarray(point.vector, dtype=np.float32)
-    return Row(facts["sha256"], facts["file"], facts["label"], embedding)
+def _rows(points: Sequence[edge.Record | edge.ScoredPoint], space: Space, embeddings: bool = False) -> Iterator[Row]:
+    """The points as rows. Raises SimvisError for one that lacks its facts, or its embedding where that is asked."""
+    for point in points:
+        facts = dict(point.payload or {})
+        if facts.keys() != FACTS or (embeddings and not isinstance(point.vector, list)):
+            raise spoilt(space)
+        embedding = np.asarray(point.vector, dtype=np.float32) if embeddings else None
+        yield Row(facts["sha256"], facts["file"], facts["label"], embedding)

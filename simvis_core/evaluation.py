@@ -23,6 +23,7 @@ from simvis_core.explainers import EXPLAINERS
 from simvis_core.export import write_whole
 from simvis_core.faithfulness import retrieval_query
 from simvis_core.images import Framing, View
+from simvis_core.kept import fields
 from simvis_core.listing import listed
 from simvis_core.localisation import localisation
 from simvis_core.network import EmbeddingNetwork
@@ -322,7 +323,8 @@ class Records:
     def _check(self, settings: Mapping[str, Any]) -> None:
         """Settings must be those of the records; of tables of settings, entries may join."""
         path, wanted = self.folder / SETTINGS, json.loads(json.dumps(settings))
-        found = _settings_in(path) if path.is_file() else wanted
+        known = path.exists() or path.is_symlink()
+        found = _settings_in(path) if known else wanted
         differs = sorted(key for key in {*found, *wanted} if not _agree(found.get(key), wanted.get(key)))
         if differs:
             raise SimvisError(
@@ -331,7 +333,7 @@ class Records:
                 "name another folder, or delete this one",
             )
         joined = {key: found[key] | value if isinstance(value, dict) else value for key, value in wanted.items()}
-        if joined != found or not path.is_file():
+        if joined != found or not known:
             write_whole(path, (json.dumps(joined, indent=2) + "\n").encode())
 
     def _read(self) -> list[Record]:
@@ -349,10 +351,10 @@ def _record(line: str) -> Record | None:
     """A line's record; None for one that was cut off or damaged."""
     try:
         record = json.loads(line)
-        _key(record)
-    except (ValueError, KeyError, TypeError):
+        hash(_key(record))
+        return dict(record)
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
-    return dict(record)
 
 
 def _unwritable(folder: Path, error: OSError) -> SimvisError:
@@ -361,13 +363,9 @@ def _unwritable(folder: Path, error: OSError) -> SimvisError:
     )
 
 
-def _settings_in(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise SimvisError(
-            f"'{path}', which is damaged", "the settings of an evaluation", "name another folder"
-        ) from error
+def _settings_in(path: Path) -> dict[str, Any]:
+    """Raises SimvisError for settings that are damaged: what the records belong to is not known then."""
+    return fields(path, "name another folder with --out, or delete this one")
 
 
 def _agree(found: Any, wanted: Any) -> bool:

@@ -1,29 +1,30 @@
 """A gallery: a name, the embeddings of its pictures under any number of networks, and their thumbnails."""
 
 import hashlib
-import io
 import json
-import math
 import os
 import re
 import shlex
 import shutil
 import unicodedata
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
-
 from simvis_core.errors import SimvisError
 from simvis_core.export import write_folder
-from simvis_core.images import Framing, covered
+from simvis_core.images import Framing
 from simvis_core.index import Row, Space, VectorIndex
+from simvis_core.kept import fields
 from simvis_core.network import EmbeddingNetwork
 from simvis_core.pictures import MAX_BYTES, open_picture
 from simvis_core.resizing import RESIZINGS
+from simvis_core.thumbnails import THUMBNAIL, is_whole, thumbnail
 
-THUMBNAIL = 224  # pixels of its longer side
+FILE = "gallery.json"  # it holds the gallery's name
 LONGEST_NAME = 100
+MEND = "index its pictures again, which mends it (python app.py index FOLDER --name NAME), or delete that folder"
+_FOLDER = re.compile(r"[A-Za-z0-9_]{0,40}_[0-9a-f]{12}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,30 +100,29 @@ class Gallery:
 
     def thumbnail(self, row: Row) -> bytes | None:
         """A small JPEG of a row's picture, kept once made; None where its file is gone, changed or unreadable."""
-        path = self.thumbnail_file(row.sha256)
-        if path.is_file():
-            return path.read_bytes()
+        kept = content(self.thumbnail_file(row.sha256))
+        if kept is not None and is_whole(kept):
+            return kept
         data = content(row.file)
         if data is None or hashlib.sha256(data).hexdigest() != row.sha256:
             return None
         try:
-            image = open_picture(data, enough=THUMBNAIL)
+            small = thumbnail(open_picture(data, enough=THUMBNAIL))
         except SimvisError:
             return None
-        return self.keep_thumbnail(row.sha256, image)
+        with suppress(SimvisError):  # in a folder that cannot be written it is made each time; indexing says so
+            self.keep_thumbnail(row.sha256, small)
+        return small
 
-    def keep_thumbnail(self, sha256: str, image: Image.Image) -> bytes:
-        """Writes a picture's thumbnail whole; gives it. Raises SimvisError where the folder cannot be written."""
-        small = image.copy() if max(image.size) <= THUMBNAIL else image
-        if small is image:
-            ratio = THUMBNAIL / max(image.size)
-            size = (max(1, round(image.width * ratio)), max(1, round(image.height * ratio)))
-            small = image.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
-        buffer = io.BytesIO()
-        small.save(buffer, "JPEG", quality=80)
+    def keep_thumbnail(self, sha256: str, small: bytes) -> None:
+        """Writes a picture's thumbnail whole. Raises SimvisError where the folder cannot be written."""
         path = self.thumbnail_file(sha256)
-        write_folder(path.parent, {path.name: buffer.getvalue()})
-        return buffer.getvalue()
+        write_folder(path.parent, {path.name: small})
+
+    def has_thumbnail(self, sha256: str) -> bool:
+        """Whether a picture's thumbnail is kept, whole."""
+        kept = content(self.thumbnail_file(sha256))
+        return kept is not None and is_whole(kept)
 
     def thumbnail_file(self, sha256: str) -> Path:
         """Where a picture's thumbnail is kept."""
@@ -136,34 +136,88 @@ class Gallery:
             self.index.delete(space, [row.id for row in there])
             gone += len(there)
             for row in there:
-                self.thumbnail_file(row.sha256).unlink(missing_ok=True)
+                with suppress(OSError):  # what nothing points to any more does no harm
+                    self.thumbnail_file(row.sha256).unlink()
         return gone
 
     def delete(self) -> None:
-        """Removes the gallery whole; the pictures' own files are left alone."""
+        """Removes the gallery whole, damaged or not; the pictures' own files are left alone.
+
+        Raises SimvisError where the folder cannot be removed.
+        """
         for space in self.spaces():
             self.index.drop(space)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        try:
+            if self.folder.exists():
+                shutil.rmtree(self.folder)
+        except OSError as error:
+            raise SimvisError(
+                f"'{self.folder}', which cannot be removed ({error.strerror})",
+                "a folder that can be written",
+                "give the right to write it, and delete the gallery again",
+            ) from error
 
 
 def open_gallery(name: str, home: str | Path, index: VectorIndex, create: bool = False) -> Gallery:
-    """The gallery of that name. Raises SimvisError for one that is not there, unless it is to be made."""
+    """The gallery of that name. Raises SimvisError for one that is not there, unless it is to be made.
+
+    Making one that is there writes its name again where the file with it is damaged.
+    """
     check_name(name)
     gallery = Gallery(name, Path(home) / _slug(name), index)
-    if create and not (gallery.folder / "gallery.json").is_file():
-        write_folder(gallery.folder, {"gallery.json": json.dumps({"name": name}).encode()})
+    if create and _name_in(gallery.folder) != name:
+        write_folder(gallery.folder, {FILE: json.dumps({"name": name}).encode()})
     elif not create and name not in gallery_names(home, index):
         known = ", ".join(f"'{known}'" for known in gallery_names(home, index)) or "none yet"
+        damaged = "".join(f" ({trouble})" for trouble in gallery_troubles(home, index))
         raise SimvisError(
-            f"gallery '{name}'", f"one that is there ({known})", "make it with: python app.py index FOLDER --name NAME"
+            f"gallery '{name}'{damaged}",
+            f"one that is there ({known})",
+            "make it with: python app.py index FOLDER --name NAME",
         )
     return gallery
 
 
 def gallery_names(home: str | Path, index: VectorIndex) -> list[str]:
-    """The galleries of this machine and those that the store knows, sorted."""
-    here = {json.loads(file.read_text())["name"] for file in Path(home).glob("*/gallery.json")}
+    """The galleries of this machine and those that the store knows, sorted; without folders that do not say theirs."""
+    here = {name for folder in _folders(home) if isinstance(name := _name_in(folder), str)}
     return sorted(here | {space.gallery for space in index.spaces()})
+
+
+def gallery_troubles(home: str | Path, index: VectorIndex) -> list[SimvisError]:
+    """What is damaged so that nobody can tell what it is: for each folder and each collection, and what mends it.
+
+    Raises SimvisError for a folder of galleries that cannot be read.
+    """
+    told = {_slug(space.gallery): space.gallery for space in index.spaces()}
+    found = [(folder, name) for folder in _folders(home) if isinstance(name := _name_in(folder), SimvisError)]
+    return index.damaged() + [_named(error, told.get(folder.name)) for folder, error in found]
+
+
+def _folders(home: str | Path) -> list[Path]:
+    """Galleries' folders, as their names begin and end."""
+    try:
+        return sorted(path for path in Path(home).glob("*") if _FOLDER.fullmatch(path.name) and path.is_dir())
+    except OSError as error:
+        raise SimvisError(
+            f"'{home}', which cannot be read ({error.strerror})", "a folder of galleries", "name another --galleries"
+        ) from error
+
+
+def _name_in(folder: Path) -> str | SimvisError:
+    """The name of the gallery in a folder; or what is wrong with the file that holds it."""
+    try:
+        name = fields(folder / FILE, MEND).get("name")
+    except SimvisError as error:
+        return error
+    if not isinstance(name, str) or _slug(name) != folder.name:
+        return SimvisError(f"'{FILE}' of '{folder.name}', which is damaged", "the gallery's name", MEND)
+    return name
+
+
+def _named(error: SimvisError, gallery: str | None) -> SimvisError:
+    """The same with the name, where the store still knows it: such a gallery is searched as ever."""
+    return error if gallery is None else SimvisError(f"gallery '{gallery}': {error.got}", error.wanted, error.cure)
 
 
 def check_name(name: str) -> None:
@@ -188,16 +242,3 @@ def content(file: str | Path) -> bytes | None:
 def _slug(name: str) -> str:
     readable = re.sub(r"[^A-Za-z0-9]+", "_", name)[:40]
     return f"{readable}_{hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()[:12]}"
-
-
-def seen_part(thumbnail: bytes, framing: Framing) -> tuple[bytes, float]:
-    """The part of a thumbnail that a framing covers, and its width over height, as maps are drawn on it."""
-    image = Image.open(io.BytesIO(thumbnail), formats=["JPEG"])
-    if framing != "crop":
-        return thumbnail, image.width / image.height
-    box = covered(image, framing)
-    left, top = math.floor(box[0] + 0.5), math.floor(box[1] + 0.5)
-    whole = (left, top, max(left + 1, math.floor(box[2] + 0.5)), max(top + 1, math.floor(box[3] + 0.5)))
-    buffer = io.BytesIO()
-    image.crop(whole).save(buffer, "JPEG", quality=85)
-    return buffer.getvalue(), (box[2] - box[0]) / (box[3] - box[1])

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import shlex
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +19,10 @@ from simvis_core.resizing import Resizing
 UPSERT = 500  # rows that are sent together
 _FRAMING: dict[str, Framing] = {name: name for name in FRAMINGS}
 EXACT_BELOW = 200_000  # rows up to which every one is compared; above, a graph (HNSW) is searched
+
+
+class SpoiltError(SimvisError):
+    """A space whose files are damaged: it can only be made anew, or deleted."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +116,9 @@ class VectorIndex(Protocol):
 
         With ``labels`` only rows that have one of them; rows with an id in ``without`` are passed over. From
         ``exact_below`` rows on a graph is searched, which may miss some; with ``exact`` every row is compared there
-        too. Raises SimvisError for ``k`` below 1 and a query that is not finite or of another width.
+        too. A hit's row may bring its embedding.
+
+        Raises SimvisError for ``k`` below 1 and a query that is not finite or of another width.
         """
 
     def scan(
@@ -130,7 +137,10 @@ class VectorIndex(Protocol):
         """How many rows there are."""
 
     def spaces(self) -> list[Space]:
-        """Every space that the store holds."""
+        """Every space that the store holds, but for those of `damaged`."""
+
+    def damaged(self) -> list[SimvisError]:
+        """For each collection that does not say any more what it is of: what is wrong with it, and what mends it."""
 
     def settle(self, space: Space) -> None:
         """After many upserts: puts everything on disk, and builds the graph where there are enough rows."""
@@ -140,6 +150,16 @@ class VectorIndex(Protocol):
 
     def close(self) -> None:
         """Lets go of the store; nothing may be asked after."""
+
+
+def rebuilding(space: Space) -> str:
+    """What makes a damaged space anew, for a person to type."""
+    short_side, framing, resizing = space.seen
+    seen = f" --view-size {short_side} --framing {framing} --resizing {resizing}"
+    return (
+        f"make it anew: python app.py index FOLDER --name {shlex.quote(space.gallery)} --backbone {space.network} "
+        f"--pooling {space.pooling}{seen} --rebuild"
+    )
 
 
 def copied(source: VectorIndex, target: VectorIndex, space: Space) -> int:

@@ -21,6 +21,7 @@ from simvis_core.index import Row
 from simvis_core.listing import Listing
 from simvis_core.network import EmbeddingNetwork
 from simvis_core.pictures import open_picture
+from simvis_core.thumbnails import thumbnail
 
 BATCH = 32  # usual views that are run together, fewer of larger ones
 USUAL = 224 * 288  # pixels of such a view
@@ -124,8 +125,8 @@ class _Run:
         return _Read(file, label, sha256, pixels)
 
     def _keep_thumbnail(self, sha256: str, image: Image.Image) -> None:
-        if not self.gallery.thumbnail_file(sha256).is_file():
-            self.gallery.keep_thumbnail(sha256, image)
+        if not self.gallery.has_thumbnail(sha256):
+            self.gallery.keep_thumbnail(sha256, thumbnail(image))
 
     def take(self, read: _Read, progress: Progress) -> Progress:
         """Sorts a file into what it is; the new ones wait for their batch."""

@@ -150,6 +150,10 @@ class MilvusIndex:
         told = {name: _space(self._description(name)) for name in names}
         return [space for name, space in told.items() if space and space.name == name]
 
+    def damaged(self) -> list[SimvisError]:
+        """See `VectorIndex`. A server keeps a collection with its description or not at all."""
+        return []
+
     def settle(self, space: Space) -> None:
         """See `VectorIndex`. Milvus keeps upserts in its log, so only the graph is left to do; a graph stays."""
         self.ensure(space)

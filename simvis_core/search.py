@@ -1,6 +1,6 @@
 """Asking a gallery: hits with their embeddings, scores checked, and the best of each of the nearest classes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from simvis_core.errors import SimvisError
 from simvis_core.index import Hit, Row, Space, VectorIndex
 
 STALE_SCORE = 1e-3  # a stored score that is further from <query, stored embedding> is not of this row
+UNIT = 1e-3  # a stored embedding whose length is further from 1 is not as it was written
 SAME_EMBEDDING = 0.999  # cosine of a stored embedding with the picture's own, below which the row is out of date
 
 
@@ -46,10 +47,9 @@ def find(
 
     Raises SimvisError as `VectorIndex.search` does.
     """
-    vector = _array(query)
+    vector, whole_vector = _array(query), _array(whole)
     hits = index.search(space, vector, k, labels, skip, without, exact)
-    stored = {row.id: row for row in index.scan(space, [hit.row.id for hit in hits], embeddings=True)}
-    found = [_rescored(hit, stored[hit.row.id], vector, _array(whole)) for hit in hits if hit.row.id in stored]
+    found = [_rescored(hit, row, vector, whole_vector) for hit, row in _stored(index, space, hits)]
     return sorted(found, key=lambda one: -one.score)
 
 
@@ -87,10 +87,8 @@ def best_of_classes(
             break
         left -= best.keys()
         labels = sorted(left)  # one class may fill every first rank
-    ids = [hit.row.id for hit in list(best.values())[:count]]
-    stored = {row.id: row for row in index.scan(space, ids, embeddings=True)}
-    kept = [hit for hit in best.values() if hit.row.id in stored][:count]
-    return [_rescored(hit, stored[hit.row.id], _array(query), _array(whole)) for hit in kept]
+    kept = _stored(index, space, list(best.values())[:count])
+    return [_rescored(hit, row, _array(query), _array(whole)) for hit, row in kept]
 
 
 def checked_against(found: Found, picture: Decomposition, sha256: str) -> Found:
@@ -146,12 +144,24 @@ def embedding_of(row: Row) -> Float[Tensor, " D"]:
     return torch.from_numpy(row.embedding)
 
 
+def _stored(index: VectorIndex, space: Space, hits: Sequence[Hit]) -> Iterator[tuple[Hit, Row]]:
+    """Each hit with its row and the embedding that is stored; without those that have gone meanwhile."""
+    bare = [hit.row.id for hit in hits if hit.row.embedding is None]
+    stored = {row.id: row for row in index.scan(space, bare, embeddings=True)} if bare else {}
+    for hit in hits:
+        row = hit.row if hit.row.embedding is not None else stored.get(hit.row.id)
+        if row is not None:
+            yield hit, row
+
+
 def _weighed(map: Tensor, weights: Tensor | None) -> Tensor:
     return map if weights is None else map * weights.to(map)
 
 
 def _rescored(hit: Hit, row: Row, query: np.ndarray, whole: np.ndarray) -> Found:
     found = _scored(row, query, whole)
+    if not abs(float(embedding_of(row).norm()) - 1) < UNIT:  # NaN fails too
+        return _stale(found, "the store keeps a damaged embedding of it: index again with --rebuild")
     if abs(found.score - hit.score) > STALE_SCORE:
         return _stale(found, f"the store's score {hit.score:.3f} is not that of the embedding it keeps: index again")
     return found

@@ -77,6 +77,7 @@ def build(house: House, tab: gr.Tab) -> None:
     ignored = gr.State(None)  # the labels to filter by, which this tab does not have
     updates = [notice, choice.gallery, choice.space, ignored]
     follow(tab.select(search.open_tab, [*place, ignored], updates, **_PRIVATE))
+    gr.on([tab.select, choice.gallery.change], **choice.troubles)
     follow(choice.gallery.input(search.choose_gallery, place, [notice, choice.space, ignored], **_PRIVATE))
     follow(choice.space.input(lambda: None, None, None, **_PRIVATE))
     for indexed in choice.indexed:

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 from simvis_core import SimvisError
@@ -101,20 +102,18 @@ def check(options: argparse.Namespace) -> Answered:
 
 
 def _indexed(galleries: Galleries, options: argparse.Namespace, session: Session, backbone: str) -> Answered:
-    if options.source is None:
-        raise SimvisError(
-            "no folder", "one with pictures, or a .csv", "name it: python app.py index FOLDER --name NAME"
-        )
     check_name(options.name)
-    if options.name == SAMPLES:
-        raise SimvisError("the name 'samples'", "a name of its own", "choose another --name")
-    pictures = listed(options.source)
+    pictures = listed(_source(options))
     network = session.network(backbone)
     size = options.view_size or network.preprocess.whole_cells(Preprocess.short_side)
     names = options.pooling or [str(network.trained_pooling)]
     networks = [network.with_pooling(name) for name in names]
     for one in networks:  # before the gallery is made: a refusal leaves no empty one behind
-        Gallery(options.name, galleries.home, galleries.index).space(one, size, options.framing)
+        space = Gallery(options.name, galleries.home, galleries.index).space(one, size, options.framing)
+        if options.rebuild:
+            galleries.usable(options.name)  # what another process holds is not taken from it
+            galleries.index.drop(space)
+    _tell_troubles(galleries)
     gallery = open_gallery(options.name, galleries.home, galleries.index, create=True)
     last, tell = Progress(0), _Teller()
     for last in index_pictures(gallery, pictures, networks, size, options.framing, options.prune, BATCH):
@@ -135,6 +134,30 @@ def _indexed(galleries: Galleries, options: argparse.Namespace, session: Session
         "seconds": round(last.seconds, 3),
         "pictures_per_second": round(last.rate, 2),
     }
+
+
+def _source(options: argparse.Namespace) -> str | Path:
+    """What is to be indexed. The samples' own gallery is made by SimVis, and by nobody else."""
+    if options.name == SAMPLES and options.rebuild and options.source is None:
+        return samples.PICTURES
+    if options.name == SAMPLES:
+        raise SimvisError(
+            "the name 'samples'",
+            "a name of its own",
+            "choose another --name (python app.py index --name samples --rebuild makes the samples' gallery anew)",
+        )
+    if options.source is None:
+        raise SimvisError(
+            "no folder", "one with pictures, or a .csv", "name it: python app.py index FOLDER --name NAME"
+        )
+    source: str = options.source
+    return source
+
+
+def _tell_troubles(galleries: Galleries, gallery: str | None = None) -> None:
+    """A line for everything that is damaged; the rest goes on."""
+    for trouble in galleries.troubles(gallery):
+        print(f"simvis: left out: {trouble}", file=sys.stderr)
 
 
 class _Teller:
@@ -161,7 +184,8 @@ class _Teller:
 def _taken_out(galleries: Galleries, options: argparse.Namespace) -> Answered:
     gallery = open_gallery(options.name, galleries.home, galleries.index)
     if options.delete:
-        rows = sum(galleries.index.count(space) for space in gallery.spaces())
+        rows = sum(galleries.index.count(space) for space in galleries.usable(options.name))
+        _tell_troubles(galleries, options.name)
         gallery.delete()
         return {"gallery": options.name, "deleted": True, "rows": rows}
     wanted = {os.path.abspath(file) for file in options.remove}  # as a listing names them
@@ -177,6 +201,7 @@ def _galleries(options: argparse.Namespace, session: Session) -> Galleries:
 def _space(galleries: Galleries, options: argparse.Namespace, session: Session) -> Space:
     """The space that the options name; the samples are indexed where they are not yet."""
     network, pooling = options.network or "", options.pooling or ""
+    _tell_troubles(galleries)
     if options.gallery == SAMPLES:
         _index_samples(galleries, session, network, pooling)
     return find_space(galleries, options.gallery, network, pooling)

@@ -10,13 +10,14 @@ from typing import Any
 from simvis_core import SimvisError
 from simvis_core.classes import ClassMeans, ClassMembers, class_means, class_members
 from simvis_core.curves import MeanCurve, pair_curves
-from simvis_core.gallery import Gallery, check_name, gallery_names, open_gallery, seen_part
-from simvis_core.index import Row, Space, VectorIndex
+from simvis_core.gallery import Gallery, check_name, gallery_names, gallery_troubles, open_gallery
+from simvis_core.index import Row, Space, SpoiltError, VectorIndex
 from simvis_core.indexing import Progress, index_pictures
 from simvis_core.listing import Listing, listed
 from simvis_core.regions import Region, region_weights, regions_query
 from simvis_core.search import Found, best_of_classes, checked_against, embedding_of, find, found_rows
 from simvis_core.stores import open_index
+from simvis_core.thumbnails import seen_part
 from ui import samples
 from ui.cache import BoundedCache
 from ui.session import MEBIBYTE, Pictured, Session, Settings
@@ -96,14 +97,50 @@ class Galleries:
         return [SAMPLES, *(name for name in names if name != SAMPLES)]
 
     def spaces(self, gallery: str) -> list[Space]:
-        """What a gallery was indexed with; the spaces that hold something."""
-        return [space for space in self.index.spaces() if space.gallery == gallery and self.index.count(space)]
+        """What a gallery was indexed with; the spaces that hold something, without those that cannot be opened.
+
+        Raises SimvisError, saying how to mend it, where none can be.
+        """
+        usable, troubles = self._opened(gallery)
+        if troubles and not usable:
+            raise troubles[0]
+        return usable
+
+    def usable(self, gallery: str) -> list[Space]:
+        """The same for whoever makes away with damaged ones: none where all of them are.
+
+        Raises SimvisError for one that cannot be opened for another reason, such as another process that holds it.
+        """
+        usable, troubles = self._opened(gallery)
+        for trouble in troubles:
+            if not isinstance(trouble, SpoiltError):
+                raise trouble
+        return usable
+
+    def troubles(self, gallery: str | None = None) -> list[SimvisError]:
+        """What is damaged, and what mends it: of the folder of galleries, and of one gallery's spaces.
+
+        Raises SimvisError where nothing can be opened at all.
+        """
+        return gallery_troubles(self.home, self.index) + ([] if gallery is None else self._opened(gallery)[1])
+
+    def _opened(self, gallery: str) -> tuple[list[Space], list[SimvisError]]:
+        usable, troubles = [], []
+        for space in self.index.spaces():
+            if space.gallery != gallery:
+                continue
+            try:
+                usable += [space] if self.index.count(space) else []
+            except SimvisError as error:
+                troubles.append(error)
+        return usable, troubles
 
     def space(self, gallery: str, name: str) -> Space:
         """The space of that name. Raises SimvisError for a gallery that is not indexed so."""
         if name not in self._spaces:  # asking a server each time would cost more than the search
             self._spaces = {space.name: space for space in self.index.spaces()}
         if name not in self._spaces or self._spaces[name].gallery != gallery:
+            self.spaces(gallery)  # where they cannot be opened, that is the reason
             raise SimvisError(
                 f"gallery '{gallery}', which is not indexed with that network",
                 "one that it was indexed with",
@@ -245,7 +282,10 @@ class Galleries:
         """What visitors may index: the owner's folder and the folders in it."""
         if self.pictures is None:
             return []
-        inside = sorted(path.name for path in self.pictures.iterdir() if path.is_dir() and path.name[0] != ".")
+        try:
+            inside = sorted(path.name for path in self.pictures.iterdir() if path.is_dir() and path.name[0] != ".")
+        except OSError:  # it is gone or closed, which `listed` says to whoever chooses it
+            return ["."]
         return [".", *inside]
 
     def may_index(self, gallery: str) -> bool:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -25,10 +26,14 @@ _PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "privat
 
 @dataclass
 class GalleryChoice:
-    """The gallery and what it was indexed with; ``indexed`` are the ends of indexing runs, to bind events to."""
+    """The gallery and what it was indexed with; ``indexed`` are the ends of indexing runs, to bind events to.
+
+    ``troubles`` is a listener's arguments: it says what is damaged, as the tab opens and another gallery is chosen.
+    """
 
     gallery: PoolingChoice
     space: PoolingChoice
+    troubles: dict[str, Any]
     indexed: list[Callable[..., Any]] = field(default_factory=list)
 
 
@@ -37,7 +42,17 @@ def build(house: House, name: str) -> GalleryChoice:
     with gr.Row():
         gallery = PoolingChoice([SAMPLES], value=SAMPLES, label="Gallery", elem_id=f"{name}_gallery", min_width=120)
         space = PoolingChoice([], label="Indexed with", elem_id=f"{name}_space", min_width=220, scale=2)
-    return GalleryChoice(gallery, space, [_indexing(house, gallery, space, name)])
+    told = gr.HTML(elem_id=f"{name}_troubles", elem_classes="troubles")
+    troubles = {"fn": partial(_troubles, house.galleries), "inputs": gallery, "outputs": told, **_PRIVATE}
+    return GalleryChoice(gallery, space, troubles, [_indexing(house, gallery, space, name)])
+
+
+def _troubles(galleries: Galleries, gallery: str) -> str:
+    """What is damaged among the galleries, each with what mends it."""
+    try:
+        return words.troubles([str(trouble) for trouble in galleries.troubles(gallery)])
+    except SimvisError:
+        return ""  # the tab itself says why there are none
 
 
 def _indexing(house: House, gallery: PoolingChoice, space: PoolingChoice, name: str) -> Callable[..., Any]:

@@ -4,6 +4,7 @@ import base64
 import math
 import os
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -41,34 +42,53 @@ class LinkedPictures:
         if sample:
             return f"sample/{sample['file']}"
         name = f"{digest}.{_suffix(file)}"
-        if (self.folder / name).is_file():
-            os.utime(self.folder / name)  # a new link is a use
+        if self._holds(name):
+            _touch(self.folder / name)  # a new link is a use
         else:
             write_folder(self.folder, {name: Path(file).read_bytes()})
             self._forget_oldest()
         return name
 
     def find(self, name: str) -> str:
-        """The file of a link's picture. Raises SimvisError for a name that is none, or one no longer kept."""
+        """The file of a link's picture. Raises SimvisError for a name that is none, one no longer kept, or damaged."""
         sample = samples.path(name.removeprefix("sample/")) if name.startswith("sample/") else None
         path = sample or (self.folder / name if _STORED.fullmatch(name) else None)
         if path is None or not path.is_file():
             raise SimvisError(
                 "a link to a picture that this server does not keep", "a link made here", "upload the picture again"
             )
+        if not sample and not self._holds(name):
+            raise SimvisError(
+                "a link to a picture whose copy on this server is damaged",
+                "the picture as it was",
+                "upload the picture again and make a new link, which mends this one too",
+            )
         if not sample:
-            with suppress(PermissionError):  # a folder of another owner is read, and forgotten by that owner's rules
-                os.utime(path)
+            _touch(path)
         return str(path)
 
+    def _holds(self, name: str) -> bool:
+        """Whether the picture is there as it was: its name is what it holds."""
+        path = self.folder / name
+        try:
+            return path.is_file() and content_hash(path) == path.stem
+        except (OSError, SimvisError):
+            return False
+
     def _forget_oldest(self) -> None:
-        files = sorted((file.stat().st_mtime, file.stat().st_size, file) for file in self.folder.glob("*.*"))
+        files = sorted((facts.st_mtime, facts.st_size, file) for file, facts in self._files())
         total = sum(size for _, size, _ in files)
         for _, size, file in files:
             if total <= self.limit:
                 return
-            file.unlink(missing_ok=True)
+            with suppress(OSError):  # another process was first, or keeps it
+                file.unlink()
             total -= size
+
+    def _files(self) -> Iterator[tuple[Path, os.stat_result]]:
+        for file in self.folder.glob("*.*"):
+            with suppress(OSError):
+                yield file, file.stat()
 
 
 def query(picture_a: str, picture_b: str, settings: dict[str, Any], pin: dict[str, Any] | None, tab: str = "") -> str:
@@ -105,6 +125,11 @@ def _pin_text(pin: dict[str, Any]) -> str:
 def _weights(text: str) -> list[float]:
     steps = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
     return [(step - 256 if step > STEPS else step) / STEPS for step in steps]
+
+
+def _touch(path: Path) -> None:
+    with suppress(OSError):  # a folder of another owner is read, and forgotten by that owner's rules
+        os.utime(path)
 
 
 def _suffix(file: str | Path) -> str:

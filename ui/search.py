@@ -151,6 +151,7 @@ def _wire(widgets: Widgets, house: House, tab: gr.Tab) -> None:
         **_PRIVATE,
     )
     opened.then(**search)
+    gr.on([tab.select, choice.gallery.change], **choice.troubles)
     for indexed in choice.indexed:
         indexed(
             handlers.open_tab,

@@ -51,22 +51,24 @@ class SearchHandlers:
                 running = self.galleries.running
                 yield [words.waiting(gallery, running) if running else gr.skip(), *[gr.skip()] * 3]
                 time.sleep(0.4)
-            shown = gr.update(choices=names, value=gallery)
-            yield [self._failed(gallery), shown, *self._choices(gallery, space, label)]
+            notice, choices = self._chosen(gallery, space, label)
+            yield [notice, gr.update(choices=names, value=gallery), *choices]
         except SimvisError as error:
             yield [words.notice(str(error)), *[gr.skip()] * 3]
 
-    def _failed(self, gallery: str) -> str:
-        """Why a gallery is empty, where its indexing failed."""
+    def _chosen(self, gallery: str, space: str | None, label: Any) -> tuple[str, list[Any]]:
+        """Why a gallery cannot be searched, if it cannot; its choices, of which there are none then."""
+        try:
+            choices = self._choices(gallery, space, label)
+        except SimvisError as error:
+            return words.notice(str(error)), [gr.update(choices=[], value=None), gr.update(choices=[], value=[])]
         failed = self.galleries.failed
-        return words.notice(failed) if failed and not self.galleries.spaces(gallery) else ""
+        return words.notice(failed) if failed and not self.galleries.spaces(gallery) else "", choices
 
     def choose_gallery(self, gallery: str, space: str | None) -> list[Any]:
         """What the chosen gallery was indexed with, and its labels."""
-        try:
-            return ["", *self._choices(gallery, space, None)]
-        except SimvisError as error:
-            return [words.notice(str(error)), gr.skip(), gr.skip()]
+        notice, choices = self._chosen(gallery, space, None)
+        return [notice, *choices]
 
     def search(
         self,

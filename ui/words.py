@@ -296,6 +296,12 @@ def waiting(gallery: str, progress: Progress) -> str:
     return f"<p>Gallery '{html.escape(gallery)}' is being indexed. {indexing(progress)}</p>"
 
 
+def troubles(sentences: Sequence[str]) -> str:
+    """What is damaged, each with what mends it; the rest goes on, so it is no alert."""
+    lines = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in sentences)
+    return f'<div role="status" class="notice">Left out, the rest goes on: {lines}</div>' if lines else ""
+
+
 def indexed(progress: Progress, stopped: bool) -> str:
     """What an indexing run did, with the files that were left out."""
     head = "Stopped; what is indexed stays, and indexing again goes on from here. " if stopped else ""

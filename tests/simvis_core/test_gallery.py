@@ -16,9 +16,10 @@ from torch import nn
 
 from simvis_core import Preprocess, SimvisError
 from simvis_core.edge_index import EdgeIndex
-from simvis_core.gallery import THUMBNAIL, check_name, content, gallery_names, open_gallery, seen_part
+from simvis_core.gallery import check_name, content, gallery_names, open_gallery
 from simvis_core.index import Row
 from simvis_core.pictures import MAX_BYTES
+from simvis_core.thumbnails import THUMBNAIL, seen_part
 from tests.simvis_core.galleries import (
     PREPROCESS,
     biased_head,
@@ -322,10 +323,11 @@ def test_there_is_no_thumbnail_of_a_file_that_is_gone_changed_or_no_picture(gall
     assert not (gallery.folder / "thumbnails").exists()
 
 
-def test_a_thumbnail_that_cannot_be_written_is_told(gallery, tmp_path):
+def test_a_thumbnail_that_cannot_be_kept_is_shown_and_indexing_says_so(gallery, tmp_path):
     (gallery.folder / "thumbnails").write_text("in the way")
+    assert opened(gallery.thumbnail(row_of(saved(tmp_path / "a.png", 1)))).size == (20, 14)
     with pytest.raises(SimvisError, match="cannot be written"):
-        gallery.thumbnail(row_of(saved(tmp_path / "a.png", 1)))
+        indexed(gallery, class_folders(tmp_path / "pictures", cat=1))
 
 
 @pytest.mark.parametrize("framing", ["whole", "square"])

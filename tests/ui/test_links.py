@@ -13,6 +13,7 @@ from PIL import Image
 from simvis_core import POOLINGS, SimvisError
 from simvis_core.colours import STOPS
 from simvis_core.images import FRAMINGS
+from tests.damage import DAMAGE
 from ui import choices, links, samples
 from ui.components import checked_pin
 from ui.files import served
@@ -157,6 +158,20 @@ def test_a_read_only_folder_of_links_can_be_followed(pictures, tmp_path, monkeyp
 
     monkeypatch.setattr(os, "utime", refuse)
     assert pictures.find(name).endswith(name)
+
+
+@pytest.mark.parametrize("spoil", [spoil for name, spoil in DAMAGE.items() if name != "gone"])
+def test_a_damaged_copy_is_told_and_mended_by_a_new_link(pictures, tmp_path, spoil):
+    mine = picture(tmp_path / "mine.png")
+    name = pictures.keep(mine)
+    kept = pictures.folder / name
+    spoil(kept)
+    with pytest.raises(SimvisError, match=r"is damaged|does not keep"):
+        pictures.find(name)
+    if kept.is_dir():  # nothing writes over a folder
+        kept.rmdir()
+    assert pictures.keep(mine) == name
+    assert Path(pictures.find(name)).read_bytes() == mine.read_bytes()
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"])

@@ -253,7 +253,7 @@ def test_a_locked_gallery_is_a_sentence_with_the_cure_and_compare_goes_on(shelf,
     [(notice, *rest)] = list(tab.open_tab("animals", space.name, None))
     assert "another process holds open" in notice
     assert "--index-url" in notice
-    assert rest == [gr.skip()] * 3
+    assert [part["choices"] for part in rest] == [[SAMPLES, "animals"], [], []]  # the others can be chosen
     for said in (tab.choose_gallery("animals", None), tab.search(files[0], "animals", space.name, [], NOTHING)):
         assert "another process holds open" in said[0]
     viewer = {"key": "", "pin": None, "mode": "share"}
