@@ -144,7 +144,7 @@ def test_a_damaged_collection_is_named_and_made_anew(home, index, whole, spoil):
     with pytest.raises(SimvisError, match=r"gallery 'birds' under tiny \(avg\), whose files are damaged") as told:
         list(index.scan(space, embeddings=True))
     assert "python app.py index FOLDER --name birds --backbone tiny --pooling avg" in told.value.cure
-    assert told.value.cure.endswith("--view-size 32 --framing whole --resizing reference --rebuild")
+    assert told.value.cure.endswith("--view-size 32 --framing whole --resizing quick --rebuild")
     assert str(home) not in str(told.value)  # the page tells it to strangers
     goes_on(home, index)
     index.drop(space)
