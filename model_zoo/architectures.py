@@ -68,6 +68,18 @@ def build(name: str, pretrained: bool = False) -> Architecture:
     return Architecture(name, created.network.eval(), created.classifier, classes, created.facts, created.discarded)
 
 
+def pooled_otherwise(architecture: Architecture) -> Iterator[tuple[Architecture, str]]:
+    """The same network, random, under other poolings that change its layers, and each in words.
+
+    A vision transformer of timm has its last norm in front of its class token, and behind its average.
+    """
+    name, (library, inner) = architecture.name, _known(architecture.name)
+    for options in library.variants(architecture.source):
+        created = library.create(inner, False, **options)
+        words = ", ".join(f"{option}={value}" for option, value in options.items())
+        yield replace(architecture, source=created.network.eval()), f"{name} with {words}, as its tensors say"
+
+
 def described(name: str) -> dict[str, Any]:
     """What the library says of a network without building it. Raises SimvisError for a name that no library has."""
     library, inner = _known(name)

@@ -64,7 +64,8 @@ def _reason(key: str, tensor: Tensor, fit: Fit) -> str:
         return ""
     if not tensor.is_floating_point():
         return "no weight"
-    return "a single number" if tensor.ndim == 0 else ""
+    single = tensor.ndim == 0 or (tensor.numel() == 1 and key.rpartition(".")[2] not in _LAYERS)
+    return "a single number" if single else ""
 
 
 class _Place:
@@ -130,10 +131,11 @@ def _drop_classifier(rest: Leftovers, built: Architecture, place: _Place, choice
     """A single matrix of as many outputs as classes is the library's classifier, with the norms beside it."""
     for path in place.classifiers if choice != "keep" else ():
         there = [group for group in rest.groups if f"{place.fit.inner_shown(group)}.".startswith(f"{path}.")]
-        outputs = [_outputs(rest.groups[group]) for group in there]
-        if [number for number in outputs if number is not None] == [built.classes]:
-            for group in there:
-                _drop(rest, group, "the classifier")
+        outputs = [number for number in (_outputs(rest.groups[group]) for group in there) if number is not None]
+        older = "the classifier of an older layout (head='keep' takes it)" if place.fit.older else ""
+        reason = "the classifier" if outputs == [built.classes] else older
+        for group in there if reason else ():
+            _drop(rest, group, reason)
     for path, tensors in list(rest.groups.items()) if choice == "none" else ():
         _drop(rest, path, f"part of a head ({layer_words(path, tensors)}), as asked")
 
@@ -152,11 +154,14 @@ def _names(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern)
 
 
+_LAYERS = ("weight", "bias", "p", "running_mean", "running_var")  # what may be one number and count: PReLU's, GeM's
 # Parts of names, in lower case, of what lies beside an embedding network in a checkpoint.
 _NAMES = (
     (_names(r"optim\w*|\w*sched\w*|scaler|callbacks|loops|queue\w*|\w*history"), "of the training"),
     (_names(r"(\w+_)?(criterion|criteria|losse?s?)(_\w+)?|(\w+_)?miner\w*"), "of the loss"),
     (_names(r"(\w+_)?(prox(y|ies)|(arc|cos|sphere)_?face|margin|centers|prototypes|metric_fc)(_\w+)?"), "of the loss"),
+    (_names(r"mask_?(token|embed\w*)s?|(\w+_)?decoder(_\w+)?"), "of the pre-training"),
+    (_names(r"transformers_pooler"), "transformers' pooler, which ends in tanh: the class token itself is compared"),
     (_names(r"classifiers?|(\w+_)?logits|cls_head"), "a classifier"),
     (_names(r"aux\w*"), "an auxiliary classifier"),
 )

@@ -4,7 +4,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 # isort: off
@@ -15,13 +15,16 @@ import torch
 from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
+from model_zoo.architectures import Architecture, pooled_otherwise
 from model_zoo.checkpoint_files import CheckpointFile
 from model_zoo.checkpoint_heads import size
+from model_zoo.checkpoint_names import Reading, readings
 from simvis_core.errors import SimvisError
 
 COUNTS = "num_batches_tracked"  # of a BatchNorm: not used outside training, and not in every file
 # A file with less than this share of the trunk, or with more in other shapes, looks like another architecture.
 _ANOTHER, _RESHAPED = 0.5, 0.1
+_KNOWN = 0.9  # and one with this share of its shapes is the same one under other names
 _AVERAGED = re.compile(r"(\w+_)?(ema|swa|averaged?|teacher|momentum|target|encoder_k)(_\w+)?")
 
 
@@ -30,7 +33,8 @@ class Fit:
     """A trunk's whole state, and where in the file it was.
 
     ``used`` are the file's keys that went into it, ``storages`` their names by the address of their data, ``copies``
-    what stands before the names of other copies of the trunk.
+    what stands before the names of other copies of the trunk; ``words`` how other names were read ("" for none),
+    ``older`` that timm's filter read them.
     """
 
     state: dict[str, Tensor]
@@ -41,6 +45,8 @@ class Fit:
     storages: dict[int, str]
     copies: tuple[tuple[str, str], ...]
     resampled: tuple[str, ...]
+    words: str = ""
+    older: bool = False
 
     def shown(self, key: str) -> str:
         """A file's key for a person: without the dicts that the trunk lies in."""
@@ -63,27 +69,69 @@ class Fit:
         )
 
 
-def fit_trunk(name: str, source: nn.Module, file: CheckpointFile) -> Fit:
-    """The place in the file where most of the source's tensors are found in their shapes, and all of them from there.
+def fit_trunk(architecture: Architecture, file: CheckpointFile) -> tuple[Architecture, CheckpointFile, Fit]:
+    """The file under the architecture's names, and the place in it where all of its source's tensors are found.
 
     Of several copies the plain one counts, not the average or the teacher. Position embeddings of another grid are
-    resampled. The source is not touched.
+    resampled. A file under other names is read where they are known, and one of the same architecture under its other
+    pooling gives that; `Fit.words` says so. The source is left as it is, but for a last norm that a network made for
+    its features alone does not have.
 
     Raises SimvisError that lists what is missing or has another shape, and tells a checkpoint of another architecture
     and a first layer for other than three channels.
     """
+    found = _found_in(architecture.source, file)
+    if found is not None:
+        return architecture, *found
+    for other, words in pooled_otherwise(architecture):
+        found = _found_in(other.source, file)
+        if found is not None:
+            return other, found[0], replace(found[1], words="; ".join(word for word in (found[1].words, words) if word))
+    raise _unfit(architecture.name, file, architecture.source)
+
+
+def _found_in(source: nn.Module, file: CheckpointFile) -> tuple[CheckpointFile, Fit] | None:
+    for reading in readings(file, source):
+        lost = _last_norm(source, reading) if reading.bare else ""
+        kept = _replaced(source, lost, nn.Identity()) if lost else None
+        fit = _fit(source, reading.file)
+        if fit is not None:
+            bare = f"which left out {lost}: the features are pooled without it" if lost else ""
+            words = "; ".join(word for word in (reading.words, bare) if word)
+            return reading.file, replace(
+                fit, words=words, older=reading.older, resampled=(*fit.resampled, *reading.resampled)
+            )
+        if kept is not None:
+            _replaced(source, lost, kept)
+    return None
+
+
+def _last_norm(source: nn.Module, reading: Reading) -> str:
+    """The path of the norm behind the features, where the source has one and the file has not."""
+    for path in ("norm", "head.norm"):
+        lost = [key for key in source.state_dict() if key.startswith(f"{path}.")]
+        ends = tuple(f".{key}" for key in lost)
+        if lost and not any(f".{key}".endswith(ends) for key in reading.file.tensors if ".blocks." not in f".{key}"):
+            return path
+    return ""
+
+
+def _replaced(source: nn.Module, path: str, module: nn.Module) -> nn.Module:
+    """Puts a module in the place of another, which is given back."""
+    parent, _, child = path.rpartition(".")
+    owner, before = source.get_submodule(parent), source.get_submodule(path)
+    setattr(owner, child, module)
+    return before
+
+
+def _fit(source: nn.Module, file: CheckpointFile) -> Fit | None:
+    """The place where most of the source's tensors are found; None where one is missing or has another shape."""
     slots = source.state_dict()
-    wanted = {key: slot for key, slot in slots.items() if not key.endswith(COUNTS)}
-    found = _found(file.tensors, wanted)
-    start = max(found, key=lambda start: (found[start], not averaged(start), -start.count(".")), default="")
+    found, start = _place(file, slots)
     given = {key: file.tensors[start + key] for key in slots if start + key in file.tensors}
-    state = {key: slot for key, slot in slots.items() if key.endswith(COUNTS)}
-    for key, tensor in given.items():
-        fitted = _fitted(source, key, tensor, slots[key])
-        if fitted is not None:
-            state[key] = fitted
+    state = _state(source, file, start)
     if len(state) < len(slots):
-        raise _unfit(name, file, slots, state, start)
+        return None
     nesting = _nesting(file, start)
     return Fit(
         state,
@@ -93,8 +141,28 @@ def fit_trunk(name: str, source: nn.Module, file: CheckpointFile) -> Fit:
         frozenset(start + key for key in given),
         {tensor.data_ptr(): key for key, tensor in given.items()},
         tuple(_roots(start, other) for other in found if found[other] == found[start] and other != start),
-        tuple(_grids(key, tensor, slots[key]) for key, tensor in given.items() if tensor.shape != slots[key].shape),
+        tuple(
+            _grids(key, tensor, slots[key])
+            for key, tensor in given.items()
+            if "pos_embed" in key and tensor.shape != slots[key].shape
+        ),
     )
+
+
+def _place(file: CheckpointFile, slots: Mapping[str, Tensor]) -> tuple[Counter[str], str]:
+    found = _found(file.tensors, {key: slot for key, slot in slots.items() if not key.endswith(COUNTS)})
+    return found, max(found, key=lambda start: (found[start], not averaged(start), -start.count(".")), default="")
+
+
+def _state(source: nn.Module, file: CheckpointFile, start: str) -> dict[str, Tensor]:
+    """What of the source's state the file has behind ``start``, and the counts of batches, which it need not have."""
+    slots = source.state_dict()
+    state = {key: slot for key, slot in slots.items() if key.endswith(COUNTS)}
+    for key, slot in slots.items():
+        fitted = _fitted(source, key, file.tensors[start + key], slot) if start + key in file.tensors else None
+        if fitted is not None:
+            state[key] = fitted
+    return state
 
 
 def averaged(start: str) -> bool:
@@ -130,6 +198,8 @@ def _roots(start: str, other: str) -> tuple[str, str]:
 
 def _fitted(source: nn.Module, key: str, tensor: Tensor, slot: Tensor) -> Tensor | None:
     """The tensor in the slot's shape and precision; None where it does not fit or holds no usable numbers."""
+    if tensor.shape != slot.shape and [n for n in tensor.shape if n > 1] == [n for n in slot.shape if n > 1]:
+        tensor = tensor.reshape(slot.shape)  # a vector kept as a map of one cell
     if tensor.shape != slot.shape:
         return _resampled(source, key, tensor, slot)
     exact = tensor.to(slot.dtype)  # first: PyTorch asks nothing of numbers of eight bits
@@ -161,9 +231,10 @@ def _grids(key: str, tensor: Tensor, slot: Tensor) -> str:
     return f"{key} from {tensor.shape[1]} to {slot.shape[1]} positions"
 
 
-def _unfit(
-    name: str, file: CheckpointFile, slots: Mapping[str, Tensor], state: Mapping[str, Tensor], start: str
-) -> SimvisError:
+def _unfit(name: str, file: CheckpointFile, source: nn.Module) -> SimvisError:
+    slots = source.state_dict()
+    start = _place(file, slots)[1]
+    state = _state(source, file, start)
     lost = [key for key in slots if key not in state]
     missing = [key for key in lost if start + key not in file.tensors]
     changed = {key: file.tensors[start + key] for key in lost if start + key in file.tensors}
@@ -175,6 +246,8 @@ def _unfit(
     faults += [f"with tensors that do not fit: {_listed(shapes)}"] * bool(shapes)
     wanted = [key for key in slots if not key.endswith(COUNTS)]
     share = sum(key in state for key in wanted)
+    if share < _ANOTHER * len(wanted) and _same_shapes(file, [slots[key] for key in wanted]):
+        return _other_names(name, file, wanted)
     if share < _ANOTHER * len(wanted) or len(changed) > _RESHAPED * len(wanted):
         return SimvisError(
             f"{file.words}, which looks like another architecture: it has {share} of the {len(wanted)} tensors"
@@ -186,6 +259,23 @@ def _unfit(
         f"{file.words} {' and '.join(faults)}",
         f"all {len(wanted)} tensors of {name}, since what is missing would stay random",
         "save the whole network, or choose the architecture it was trained with",
+    )
+
+
+def _same_shapes(file: CheckpointFile, slots: list[Tensor]) -> bool:
+    """Whether the file has nearly all of the shapes that are wanted, each as often."""
+    have = Counter(tuple(tensor.shape) for tensor in file.tensors.values())
+    want = Counter(tuple(slot.shape) for slot in slots)
+    return (have & want).total() > _KNOWN * len(slots)
+
+
+def _other_names(name: str, file: CheckpointFile, wanted: list[str]) -> SimvisError:
+    library = name.partition("/")[0]
+    return SimvisError(
+        f"{file.words}, whose tensors have the shapes of {name} under names that are not known, such as"
+        f" {_listed(list(file.tensors))}",
+        f"the names that {library} gives them, such as {_listed(wanted)}",
+        f"load the weights into {library}'s network in Python and save its state_dict()",
     )
 
 

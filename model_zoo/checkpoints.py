@@ -17,7 +17,10 @@ from simvis_core.poolings import Pooling
 
 @dataclass(frozen=True)
 class Report:
-    """What a load did. ``loaded`` counts the trunk's tensors; ``left_out`` says of every tensor not used why."""
+    """What a load did. ``loaded`` counts the trunk's tensors; ``left_out`` says of every tensor not used why.
+
+    ``names`` says how a trunk under other names than the library's was read ("" for none).
+    """
 
     loaded: int
     prefix: str
@@ -25,11 +28,13 @@ class Report:
     head: str
     left_out: tuple[str, ...]
     resampled: tuple[str, ...]
+    names: str = ""
 
     def sentence(self) -> str:
         """The same in one line."""
         places = [f"in '{self.nesting}'"] * bool(self.nesting) + [f"under '{self.prefix}'"] * bool(self.prefix)
         parts = [f"{self.loaded} tensors of the trunk loaded" + "".join(f" {place}" for place in places)]
+        parts += [self.names] * bool(self.names)
         parts.append(f"head: {self.head}")
         parts += [f"resampled: {', '.join(self.resampled)}"] * bool(self.resampled)
         more = f" and {len(self.left_out) - 3} more" if len(self.left_out) > 3 else ""
@@ -67,7 +72,7 @@ def open_checkpoint(
     asked = None if pooling is None else Pooling.parse(pooling)
     built = build(architecture)
     file = read_checkpoint(Path(path))
-    fit = fit_trunk(built.name, built.source, file)
+    built, file, fit = fit_trunk(built, file)
     built.source.load_state_dict(fit.state)
     rest = sort_leftovers(built, file, fit, head)
     base = arrange(built, None, None, file.name)
@@ -162,4 +167,4 @@ def _report(opened: _Opened, head: Head | None, pooling: Pooling | None) -> Repo
         rest.left_out.append(
             f"{rest.exponent[0]} (one number), the exponent of GeM: the pooling asked for is {pooling}"
         )
-    return Report(fit.loaded, fit.prefix, fit.nesting, words, tuple(rest.left_out), fit.resampled)
+    return Report(fit.loaded, fit.prefix, fit.nesting, words, tuple(rest.left_out), fit.resampled, fit.words)

@@ -41,9 +41,12 @@ def knows(name: str) -> bool:
     return timm.is_model(name.split(".", maxsplit=1)[0])
 
 
-def create(name: str, pretrained: bool) -> Created:
-    """The network for views of any size where its family can take them; what timm raises is let through."""
-    network: Any = _created(name, pretrained)
+def create(name: str, pretrained: bool, **chosen: Any) -> Created:
+    """The network for views of any size where its family can take them; what timm raises is let through.
+
+    ``chosen`` are options of the network's own, as `variants` gives them.
+    """
+    network: Any = _created(name, pretrained, chosen)
     facts = dict(network.pretrained_cfg)
     found = facts.get("classifier") or ()
     classifier = (found,) if isinstance(found, str) else tuple(found)
@@ -58,13 +61,23 @@ def described(name: str) -> dict[str, Any]:
     return timm.get_pretrained_cfg(name).to_dict()
 
 
-def _created(name: str, pretrained: bool) -> nn.Module:
-    for options in _ANY_SIZE[:-1]:
+def variants(network: nn.Module) -> tuple[dict[str, Any], ...]:
+    """Options under which a network has other layers behind its features: a transformer's other pooling."""
+    tokens = getattr(network, "num_prefix_tokens", 0)
+    now = getattr(network, "global_pool", None)
+    return tuple(
+        {"global_pool": pool} for pool in ("avg", "token") if tokens and now in ("avg", "token") and pool != now
+    )
+
+
+def _created(name: str, pretrained: bool, chosen: dict[str, Any]) -> nn.Module:
+    for any_size in _ANY_SIZE[:-1]:
+        options = {**any_size, **chosen}
         try:
             return timm.create_model(name, pretrained=pretrained, num_classes=0, **options)
         except TypeError:  # the family does not have this option
             continue
-    return timm.create_model(name, pretrained=pretrained, num_classes=0)
+    return timm.create_model(name, pretrained=pretrained, num_classes=0, **chosen)
 
 
 def anatomy(network: nn.Module, probe: Tensor) -> Anatomy:

@@ -51,6 +51,11 @@ def create(name: str, pretrained: bool) -> Created:
     return Created(network, classifier, _facts(network, weights), discarded)
 
 
+def variants(network: nn.Module) -> tuple[dict[str, Any], ...]:
+    """Torchvision builds each network in one way only."""
+    return ()
+
+
 def described(name: str) -> dict[str, Any]:
     """What torchvision says of a network without building it."""
     return _facts(None, torchvision.models.get_model_weights(name).DEFAULT)
