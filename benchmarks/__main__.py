@@ -11,7 +11,21 @@ from pathlib import Path
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from benchmarks import drag, embed, explain, gallery, interact, machine, masks, memory, naive, page, recall, waiting
+from benchmarks import (
+    crowd,
+    drag,
+    embed,
+    explain,
+    gallery,
+    interact,
+    machine,
+    masks,
+    memory,
+    naive,
+    page,
+    recall,
+    waiting,
+)
 from benchmarks.tables import Table
 
 
@@ -51,6 +65,7 @@ QUESTIONS: dict[str, Callable[[bool], list[Table]]] = {
     "recall": recall.tables,
     "masks": masks.tables,
     "drag": drag.tables,
+    "crowd": crowd.tables,
     "memory": memory.tables,
     "page": page.tables,
     "waiting": waiting.tables,

@@ -91,6 +91,13 @@ def _noisy(gallery: Gallery, rows: list[Row], count: int) -> Iterator[Row]:
 @contextmanager
 def served(home: Path) -> Iterator[str]:
     """The app with these galleries; its address."""
+    with running(home) as (address, _):
+        yield address
+
+
+@contextmanager
+def running(home: Path) -> Iterator[tuple[str, int]]:
+    """The app with these galleries; its address, and the number of its process."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [sys.executable, str(FOLDER.parent / "app.py"), "--port", str(port), "--engine", "eager"]
@@ -98,7 +105,7 @@ def served(home: Path) -> Iterator[str]:
     try:
         address = f"http://127.0.0.1:{port}"
         _wait(address)
-        yield address
+        yield address, app.pid
     finally:
         app.terminate()
         app.wait(30)

@@ -157,8 +157,8 @@ def _faint(colour: str) -> str:
 
 
 def _safe(name: str) -> str:
-    """A name that plotly shows as it is: it reads a little HTML and its own %{...}."""
-    return html.escape(name).replace("%{", "%&#123;")
+    """A name that plotly shows as it is: it reads a little HTML (not &quot;), and its own %{...}."""
+    return html.escape(name, quote=False).replace("%{", "%&#123;")
 
 
 def _short(name: str) -> str:

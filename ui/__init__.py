@@ -14,6 +14,7 @@ from ui.gallery_api import add_gallery_api
 from ui.house import House
 from ui.links import LinkedPictures
 from ui.look import CSS, HEAD, THEME, WORDS
+from ui.page import Page
 from ui.references import References
 from ui.session import Session, Settings
 from ui.trust_api import add_trust_api
@@ -26,7 +27,7 @@ __all__ = ["CSS", "HEAD", "THEME", "WORDS", "build_app", "first_settings", "warm
 
 def build_app(session: Session, link_folder: Path, galleries: Galleries) -> gr.Blocks:
     """The whole app, ready to launch with `CSS`. The first sample pair is explained beforehand, so it opens at once."""
-    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 86400)) as app:
+    with Page(title=TITLE, analytics_enabled=False, delete_cache=(3600, 86400)) as app:
         house = House(
             session, LinkedPictures(link_folder), galleries, PictureDrops(elem_id="drops"), References(session)
         )

@@ -1,5 +1,6 @@
 """API twins of the Search and Classes tabs: the same numbers as JSON."""
 
+import reprlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +18,7 @@ from ui.gallery_answers import belongs_json, class_json, classes_json, curves_js
 from ui.region_picker import MOST_REGIONS
 
 MOST_HITS = 200
+MOST_LABELS = 1000
 FARTHEST = 1e9  # pixels: no picture is as large
 
 
@@ -105,31 +107,48 @@ def _space(galleries: Galleries, gallery: str | None, network: str | None, pooli
 
 def regions_on(galleries: Galleries, file: str, space: Space, regions: Any) -> tuple[Region, ...]:
     """Regions in pixels of a picture as regions of its view. Raises SimvisError for what is none, and for too many."""
+    check_regions(regions)
     if not regions:
         return ()
-    if not isinstance(regions, list):
-        return _refuse(regions)
-    if len(regions) > MOST_REGIONS:
-        raise SimvisError(f"{len(regions)} regions", f"at most {MOST_REGIONS}", "leave some out")
     view = galleries.picture(file, space).view
     return tuple(_region(view, region) for region in regions)
 
 
-def _region(view: Any, region: Any) -> Region:
-    given = region.get("sign", 1) if isinstance(region, dict) else None
-    if type(given) is not int or given not in (1, -1):
-        return _refuse(region)
-    sign: Sign = 1 if given == 1 else -1
+def check_regions(regions: Any) -> None:
+    """Raises SimvisError for anything but None and a list of few regions, each a box or a point in pixels."""
+    for region in _few(regions, "regions", MOST_REGIONS):
+        given = region.get("sign", 1) if isinstance(region, dict) else None
+        shaped = type(given) is int and given in (1, -1) and set(region) <= {"box", "point", "sign"}
+        if not shaped or bool(_numbers(region.get("box"), 4)) == bool(_numbers(region.get("point"), 2)):
+            raise SimvisError(
+                f"the region {reprlib.repr(region)}",
+                '{"box": [x, y, width, height]} or {"point": [x, y]}',
+                "give pixels of the picture",
+            )
+
+
+def check_labels(labels: Any) -> None:
+    """Raises SimvisError for anything but None and a list of few texts."""
+    for label in _few(labels, "labels", MOST_LABELS):
+        if not isinstance(label, str):
+            raise SimvisError(f"the label {reprlib.repr(label)}", "a text", 'send a list such as ["bird"]')
+
+
+def _few(values: Any, name: str, most: int) -> list[Any]:
+    """A list as it is; none for a field that was left empty."""
+    if values is None or values == "":
+        return []
+    if not isinstance(values, list):
+        raise SimvisError(f"the {name} {reprlib.repr(values)}", f"a list of {name}", f"send a list, or no {name}")
+    if len(values) > most:
+        raise SimvisError(f"{len(values)} {name}", f"at most {most}", "leave some out")
+    return values
+
+
+def _region(view: Any, region: dict[str, Any]) -> Region:
+    sign: Sign = region.get("sign", 1)
     box, point = _numbers(region.get("box"), 4), _numbers(region.get("point"), 2)
-    if box:
-        return box_on(view, box[0], box[1], box[2], box[3], sign)
-    return point_on(view, point[0], point[1], sign) if point else _refuse(region)
-
-
-def _refuse(region: Any) -> Any:
-    raise SimvisError(
-        f"the region {region!r:.80}", "[x, y, width, height] as box or [x, y] as point", "give pixels of the picture"
-    )
+    return box_on(view, box[0], box[1], box[2], box[3], sign) if box else point_on(view, point[0], point[1], sign)
 
 
 def _numbers(values: Any, count: int) -> list[float]:
@@ -156,13 +175,14 @@ def _search(
         raise SimvisError("no picture", "one to search for", "send image")
     space = _space(galleries, gallery, network, pooling)
     marked = regions_on(galleries, image, space, regions)
-    wanted = tuple(map(str, labels)) if isinstance(labels, list) and labels else None
+    check_labels(labels)
+    wanted = tuple(labels or ()) or None
     asked = Asked(image, space.gallery, space.name, marked, wanted, bool(exact))
     return galleries.search(asked, _whole("k", k, MOST_HITS), _whole("skip", skip, 2**31))
 
 
 def _whole(name: str, value: float | None, most: int) -> int:
-    if value is None or not float(value).is_integer() or not 0 <= value <= most:
+    if value is None or not 0 <= value <= most or not float(value).is_integer():
         raise SimvisError(f"{name} = {value}", f"a whole number from 0 to {most}", f"send another {name}")
     return int(value)
 

@@ -22,14 +22,14 @@ def add_trust_api(session: Session) -> None:
     def trust(
         image_a: str,
         image_b: str,
-        backbone: str = "efficientnet_lite0",
-        pooling: str = "avg",
-        view_size: float = 224,
-        framing: Framing = "whole",
-        side: str = "a",
-        explainers: str = "decomposition",
-        fill: str = "blur",
-        setting: str = "fixed",
+        backbone: str,
+        pooling: str,
+        view_size: float,
+        framing: Framing,
+        side: str,
+        explainers: str,
+        fill: str,
+        setting: str,
         seed: float = 0,
     ) -> dict[str, Any]:
         """Maps of one picture of a pair by several explainers, and how closely the score follows each.

@@ -153,7 +153,7 @@ def test_of_many_names_plotly_shows_as_many_as_there_is_room_for():
     assert figure.data[0].text[3][1] == "3<br>1"
 
 
-HOSTILE = ["<b>bold</b>", "%{z}", "<a href='javascript:1'>x</a>", "&lt;", "<br>" * 9]
+HOSTILE = ["<b>bold</b>", "%{z}", "<a href='javascript:1'>x</a>", "&lt;", "<br>" * 9, 'a "quoted" name']
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -164,6 +164,7 @@ def test_names_in_figures_are_no_markup(name):
     for text in (matrix.data[0].text[0][0], matrix.data[0].x[0], drawn.name, drawn.hovertemplate):
         told = text.replace("<br>", "", 1).replace("<extra>", "").replace("</extra>", "")
         assert "<" not in told
+        assert "&quot;" not in told  # plotly shows it as it stands
         assert "%{z}" not in told
 
 

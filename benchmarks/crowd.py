@@ -1,0 +1,252 @@
+"""Fifty visitors at once: whether each gets the right answer, how long they wait, and what memory the server needs.
+
+A visitor asks for the explanation of a pair, mostly of new pictures, or for a point of a pair that all know. Each
+answer is compared with what one visitor alone gets, which is worked out before, in this process.
+"""
+
+import asyncio
+import json
+import os
+import random
+import statistics
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from PIL import Image
+
+from benchmarks.drag import running
+from benchmarks.pictures import FOLDER, first_pair
+from benchmarks.tables import Table, number
+from ui.session import Session, Settings
+
+MEBIBYTE = 2**20
+CLOSE = 1e-4  # of a score: a mix-up is off by far more, another batch or machine by far less
+PAIR, POINT = "a pair", "a point of a known pair"
+POINTS = 0.4  # of the requests
+SETTLED = 0.25  # of the requests, after which memory must stay
+WINDOW = 25  # requests on either side, over which memory is a median
+CELL = 32  # pixels of a view
+
+
+@dataclass(frozen=True)
+class Load:
+    """How many visitors ask how often, about how many different pairs."""
+
+    visitors: int
+    requests: int
+    pairs: int
+
+
+FULL, QUICK = Load(50, 2000, 320), Load(4, 24, 4)
+
+
+@dataclass
+class Seen:
+    """What the crowd met."""
+
+    seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    errors: list[str] = field(default_factory=list)
+    mixed: list[str] = field(default_factory=list)
+    resident: list[float] = field(default_factory=list)  # MiB after each request
+    took: float = 0.0
+
+
+@dataclass(frozen=True)
+class Right:
+    """The single visitor's answers: the score of each pair, and what each column of the known pair's first row has."""
+
+    scores: Sequence[float]
+    shares: Sequence[float]
+
+
+def tables(quick: bool) -> list[Table]:
+    """Who waited how long, and the server's memory along the way."""
+    load = QUICK if quick else FULL
+    with tempfile.TemporaryDirectory() as folder:
+        pairs = list(_pairs(Path(folder), load.pairs))
+        right = _right(pairs)
+        with _own_folders(Path(folder)), running(Path(folder) / "galleries") as (address, pid):
+            seen = asyncio.run(_crowd(address, pid, load, pairs, right))
+    return [_waits(seen, load), _memory(seen, load)]
+
+
+def _waits(seen: Seen, load: Load) -> Table:
+    rows = [
+        [kind, str(len(times)), *(number(_quantile(times, part) * 1000) for part in (0.5, 0.95, 1))]
+        for kind, times in sorted(seen.seconds.items())
+    ]
+    notes = [
+        f"{len(seen.errors)} errors, {len(seen.mixed)} mix-ups; {load.requests / seen.took:.1f} requests a second. "
+        "Visitors, server and driver share the cores; efficientnet_lite0, eager, short side 224."
+    ]
+    notes += [f"For example: {text}" for text in (*seen.errors[:1], *seen.mixed[:1])]
+    title = f"{load.visitors} visitors at once, {load.requests} requests"
+    return Table(title, ["asked for", "requests", "median, ms", "95 %, ms", "longest, ms"], rows, notes)
+
+
+def _memory(seen: Seen, load: Load) -> Table:
+    first = max(1, round(load.requests * SETTLED))
+    steps = [first, *(round(load.requests * part) for part in (0.5, 0.75, 1))]
+    at = {step: _around(seen.resident, step) for step in steps}
+    later = [_around(seen.resident, step) for step in range(first, load.requests + 1)]
+    rows = [[str(step), number(value), f"{value / at[first] - 1:+.1%}"] for step, value in at.items()]
+    rows.append(["most from there on", number(max(later)), f"{max(later) / at[first] - 1:+.1%}"])
+    note = f"Resident memory of the server, the median over {2 * WINDOW} requests; its cache holds at most 1 GiB."
+    return Table("Memory of the server", ["after request", "MiB", "more than at the first"], rows, [note])
+
+
+def _around(resident: list[float], step: int) -> float:
+    return statistics.median(resident[max(0, step - 1 - WINDOW) : step + WINDOW])
+
+
+def _quantile(times: list[float], part: float) -> float:
+    return sorted(times)[min(len(times) - 1, int(part * len(times)))]
+
+
+def _pairs(folder: Path, count: int) -> Iterator[tuple[Path, Path]]:
+    """Different pictures: parts of the samples, of many shapes."""
+    chance, files = random.Random(0), sorted((FOLDER / "pictures").glob("*/*.jpg"))
+    for at in range(count):
+        made = []
+        for side in "ab":
+            with Image.open(chance.choice(files)) as image:
+                width, height = (round(length * chance.uniform(0.6, 1)) for length in image.size)
+                left, top = (chance.randrange(a - b + 1) for a, b in zip(image.size, (width, height), strict=True))
+                made.append(folder / f"{at}_{side}.jpg")
+                image.crop((left, top, left + width, top + height)).save(made[-1], quality=90)
+        yield made[0], made[1]
+
+
+def _right(pairs: Sequence[tuple[Path, Path]]) -> Right:
+    alone = Session(features_limit=0)
+    known = alone.explain(*first_pair(), Settings())
+    columns = range(known.a.grid[1])
+    shares = [known.point_share("a", CELL * column + CELL / 2 - 0.5, CELL / 2 - 0.5) for column in columns]
+    return Right([alone.explain(a, b, Settings()).score for a, b in pairs], shares)
+
+
+@contextmanager
+def _own_folders(folder: Path) -> Iterator[None]:
+    """What the server writes is gone afterwards, and it finds nothing of other runs."""
+    kept = {name: os.environ.get(name) for name in ("HOME", "GRADIO_TEMP_DIR")}
+    os.environ |= {"HOME": str(folder), "GRADIO_TEMP_DIR": str(folder / "gradio")}
+    try:
+        yield
+    finally:
+        for name, value in kept.items():
+            os.environ.pop(name)
+            os.environ |= {name: value} if value is not None else {}
+
+
+class Visitor:
+    """One of the crowd: asks as a program does, and compares."""
+
+    def __init__(self, http: httpx.AsyncClient, uploaded: dict[Path, str]) -> None:
+        self.http, self.uploaded = http, uploaded
+
+    async def ask(self, name: str, *data: Any) -> Any:
+        """An answer, the last that comes. Raises RuntimeError for an error."""
+        joined = await self.http.post(f"/gradio_api/call/{name}", json={"data": data})
+        joined.raise_for_status()
+        event = ""
+        answer: Any = None
+        async with self.http.stream("GET", f"/gradio_api/call/{name}/{joined.json()['event_id']}") as lines:
+            async for line in lines.aiter_lines():
+                event = line.removeprefix("event: ") if line.startswith("event: ") else event
+                if line.startswith("data: ") and event in ("complete", "error"):
+                    answer = json.loads(line.removeprefix("data: "))
+        if event != "complete":
+            raise RuntimeError(f"{name}: {event} {answer}")
+        return answer[0]
+
+    async def picture(self, file: Path) -> dict[str, Any]:
+        """The file as a value; sent the first time that anybody needs it."""
+        if file not in self.uploaded:
+            sent = await self.http.post("/gradio_api/upload", files={"files": (file.name, file.read_bytes())})
+            sent.raise_for_status()
+            self.uploaded[file] = sent.json()[0]
+        return {"path": self.uploaded[file], "meta": {"_type": "gradio.FileData"}}
+
+    async def pair(self, files: tuple[Path, Path]) -> float:
+        """The pair's score."""
+        pictures = [await self.picture(file) for file in files]
+        answer = await self.ask("explain_pair", *pictures, "efficientnet_lite0", "avg", 224, "whole", "")
+        return float(answer["score"])
+
+    async def point(self, column: int) -> float:
+        """What a cell of the known pair's first row carries."""
+        pictures = [await self.picture(file) for file in first_pair()]
+        place = ("a", CELL * column + CELL / 2 - 0.5, CELL / 2 - 0.5, 224, "whole", "")
+        return float((await self.ask("explain_point", *pictures, "efficientnet_lite0", "avg", *place))["share"])
+
+
+async def _crowd(address: str, pid: int, load: Load, pairs: Sequence[tuple[Path, Path]], right: Right) -> Seen:
+    seen, left = Seen(), iter(_requests(load, len(right.shares)))
+    async with httpx.AsyncClient(base_url=address, timeout=600, limits=httpx.Limits(max_connections=None)) as http:
+        uploaded: dict[Path, str] = {}
+        await _indexed(Visitor(http, uploaded))
+        started = time.perf_counter()
+        visitors = (Visitor(http, uploaded) for _ in range(load.visitors))
+        await asyncio.gather(*(_stay(visitor, left, pairs, right, seen, pid) for visitor in visitors))
+        seen.took = time.perf_counter() - started
+    return seen
+
+
+def _requests(load: Load, columns: int) -> list[tuple[str, int]]:
+    """Every pair once as soon as may be, then pairs by chance; points in between."""
+    chance, fresh = random.Random(1), iter(range(load.pairs))
+    return [
+        (POINT, chance.randrange(columns))
+        if chance.random() < POINTS
+        else (PAIR, next(fresh, chance.randrange(load.pairs)))
+        for _ in range(load.requests)
+    ]
+
+
+async def _indexed(visitor: Visitor) -> None:
+    """Waits until the samples are indexed: that is the server's own work."""
+    picture, total = await visitor.picture(first_pair()[0]), 0
+    while total < 256:  # the picture itself is left out
+        await asyncio.sleep(1)
+        try:
+            total = (await visitor.ask("search", picture, "samples", "", "", None, None, 1, 0, False))["total"]
+        except RuntimeError:  # there is no such gallery yet
+            continue
+    for column in (0, 1):
+        await visitor.point(column)
+
+
+async def _stay(
+    visitor: Visitor,
+    left: Iterator[tuple[str, int]],
+    pairs: Sequence[tuple[Path, Path]],
+    right: Right,
+    seen: Seen,
+    pid: int,
+) -> None:
+    """Asks on for as long as requests are left."""
+    for kind, at in left:
+        started = time.perf_counter()
+        try:
+            got = await (visitor.pair(pairs[at]) if kind == PAIR else visitor.point(at))
+        except (RuntimeError, httpx.HTTPError) as error:
+            seen.errors.append(f"{kind} {at}: {error!r}")
+        else:
+            wanted = (right.scores if kind == PAIR else right.shares)[at]
+            if abs(got - wanted) > CLOSE:
+                seen.mixed.append(f"{kind} {at}: {got}, not {wanted}")
+        seen.seconds[kind].append(time.perf_counter() - started)
+        seen.resident.append(resident(pid))
+
+
+def resident(pid: int) -> float:
+    """Memory of a process that is in use, in MiB; needs Linux."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
