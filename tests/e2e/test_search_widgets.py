@@ -476,9 +476,9 @@ def test_opening_and_asking_why_by_keyboard_and_mouse(searcher, asked):
         searcher.card(number).locator("button.why").click()
 
     ask(0)
+    asked("why", lambda line: line["why"] == [hit_id(0)])  # one hit alone is answered for
     ask(1)
     expect(searcher.card(1).locator("button.why")).to_have_text("2nd")
-    asked("why", lambda line: line["why"] == [hit_id(0)])  # one hit alone is answered for
     asked("why", lambda line: line["why"] == [hit_id(0), hit_id(1)])
     ask(4)
     asked("why", lambda line: line["why"] == [hit_id(1), hit_id(4)])
