@@ -16,7 +16,7 @@ from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
 from model_zoo.checkpoint_files import CheckpointFile
-from model_zoo.checkpoint_heads import size
+from model_zoo.checkpoint_layers import size
 from simvis_core.errors import SimvisError
 
 COUNTS = "num_batches_tracked"  # of a BatchNorm: not used outside training, and not in every file

@@ -1,0 +1,106 @@
+"""What a file leaves open about the layers beside its trunk, settled one by one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from model_zoo.checkpoint_choices import PLACES, STEPS, Choices, Doubt
+from model_zoo.checkpoint_files import CheckpointFile
+from model_zoo.checkpoint_layers import Groups, Layer, layer_words
+from model_zoo.checkpoint_order import Walk
+from simvis_core.errors import SimvisError
+
+IN_PYTHON = "build the head in Python with EmbeddingNetwork(...)"
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of layers by where they are: in the library's own classifier, or in a file of the head alone.
+
+    ``called`` are paths that the library's own code runs, or a head's file holds: no loss keeps its weights there.
+    ``places`` and ``steps`` are the library's own for layers that it has, in the words of `Choices`; ``cut`` says what
+    its next layer would have in front of it, where the file ends before.
+    """
+
+    called: tuple[str, ...] = ()
+    places: Mapping[str, str] = field(default_factory=dict)
+    steps: Mapping[str, str] = field(default_factory=dict)
+    cut: str = ""
+
+    def runs(self, path: str) -> bool:
+        """Whether a layer lies in such a place."""
+        return any(path == one or path.startswith(f"{one}.") for one in self.called)
+
+
+class Deciding:
+    """The doubts met so far, each settled by what was said, else by what is likeliest, else left open."""
+
+    def __init__(self, choices: Choices, known: Known) -> None:
+        self.choices, self.known = choices, known
+        self.doubts: list[Doubt] = []
+        self.left_out: dict[str, str] = {}
+
+    def place(self, path: str, words: str, options: Sequence[str], likeliest: str | None) -> str | None:
+        """Where a layer stands."""
+        said = self.choices.place(path)
+        taken = said or likeliest
+        shown = {name: PLACES[name] for name in dict.fromkeys((*options, *([said] if said else [])))}
+        self.doubts.append(Doubt(f"layers.{path}", words, shown, taken, said is not None))
+        return taken
+
+    def step(self, at: str, words: str, options: Sequence[str], likeliest: str | None, gap: bool = False) -> str | None:
+        """What stands in front of a layer, of the pooling, or at the end; ``between`` is an answer for every gap."""
+        said = self.choices.steps.get(at)
+        shown = {name: STEPS[name] for name in dict.fromkeys((*options, *([said] if said else [])))}
+        taken = said or likeliest
+        self.doubts.append(Doubt(f"steps.{at}", words, shown, taken, said is not None or (gap and taken is not None)))
+        return taken
+
+
+def unknown_layers(file: CheckpointFile, groups: Groups, unknown: list[str]) -> SimvisError:
+    """The refusal of tensors that are no known layer."""
+    first = ", ".join(f"{path} ({layer_words(path, groups[path])})" for path in unknown[:3])
+    more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
+    return SimvisError(
+        f"{file.words} with tensors beside the trunk that are no known layer: {first}{more}",
+        "Linear, BatchNorm, LayerNorm and PReLU layers behind the pooling",
+        f"say layers.{unknown[0]}=out to leave one out, give head='none' to leave them all out, or {IN_PYTHON}",
+    )
+
+
+def front_layers(chain: list[Layer], found: Walk, deciding: Deciding) -> int:
+    """How many layers stand in front of the pooling."""
+    last = found.jump or 0
+    for place in range(len(chain)):
+        if place >= last and _in_front(chain, place, last, deciding):
+            last = place + 1
+    for layer in chain[:last]:
+        if layer.maps is None:
+            raise SimvisError(
+                f"{layer} in front of the pooling",
+                "layers that work on maps there: convolutions, BatchNorm and PReLU",
+                f"say layers.{layer.path}=behind, or {IN_PYTHON}",
+            )
+    return last
+
+
+def _in_front(chain: list[Layer], place: int, last: int, deciding: Deciding) -> bool:
+    layer = chain[place]
+    known = deciding.choices.place(layer.path) or deciding.known.places.get(layer.path)
+    if known is not None:
+        return known == "front"
+    if layer.convolution and not deciding.known.runs(layer.path):
+        return _asked(layer, f"{layer}, a convolution of 1 x 1 in front of the pooling or behind it", deciding)
+    if layer.maps is None or last != place or place == 0 or not chain[place - 1].convolution:
+        return False
+    if _row_of(layer) == _row_of(chain[place - 1]):
+        return True
+    return _asked(layer, f"{layer} behind a convolution in front of the pooling, which may stand there too", deciding)
+
+
+def _asked(layer: Layer, words: str, deciding: Deciding) -> bool:
+    return deciding.place(layer.path, words, ("front", "behind"), None) == "front"
+
+
+def _row_of(layer: Layer) -> str:
+    parent, _, name = layer.path.rpartition(".")
+    return f"{parent}.*" if name.isdigit() else layer.path
