@@ -77,9 +77,9 @@ def build(session: Session, pictures: LinkedPictures, drops: PictureDrops) -> Wi
 def _layout(session: Session) -> Widgets:
     first = samples.pairs()[0]
     gr.HTML(INTRO, elem_id="compare_intro")
-    with gr.Row(equal_height=False):
-        with gr.Column(scale=4, min_width=320):
-            with gr.Row():
+    with gr.Row(equal_height=False, elem_id="compare"):
+        with gr.Column(scale=4, min_width=320, elem_classes="asked"):
+            with gr.Row(elem_id="slots"):
                 image_a, image_b = (
                     PictureDrop(
                         str(samples.PICTURES / first[side]),
@@ -108,7 +108,7 @@ def _layout(session: Session) -> Widgets:
                 object_fit="cover",
                 buttons=[],
             )
-        with gr.Column(scale=7, min_width=320):
+        with gr.Column(scale=7, min_width=320, elem_classes="answered"):
             with gr.Column(elem_classes="tight"):
                 notice = gr.HTML(elem_id="notice")
                 score = gr.HTML(elem_id="score")

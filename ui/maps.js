@@ -12,6 +12,14 @@ function lookupTable(name) {
 
 // The look (colour map, opacity) is one for the page; its widgets announce a change as "simvis-look".
 const look = () => window.simvisLook || { colours: Object.keys(COLOUR_STOPS)[0], opacity: 0.85 };
+
+// How a map lies on its picture, one for the page: a red map over a red picture shows on a grey one, as lines, or by
+// coming and going. The style sheet greys and blinks; lines are drawn here.
+const ground = () => document.documentElement.dataset.ground || "colours";
+function setGround(name) {
+  document.documentElement.dataset.ground = name;
+  document.dispatchEvent(new CustomEvent("simvis-look"));
+}
 const tables = {};
 const table = () => (tables[look().colours] ||= lookupTable(look().colours));
 
@@ -36,29 +44,46 @@ function shape(rows, columns) {
 }
 
 // Values are enlarged first and coloured after; the colour grows opaque with the value, so zero shows the picture.
-function paint(canvas, rows, columns, value, scale) {
+function paint(canvas, rows, columns, value, scale, lines = ground() === "outline") {
   const { w, h, down, across } = shape(rows, columns), colours = table(), opacity = 255 * look().opacity;
   if (canvas.width !== w || canvas.height !== h) { canvas.width = w; canvas.height = h; }
-  const context = canvas.getContext("2d"), image = context.createImageData(w, h), data = image.data;
+  const context = canvas.getContext("2d"), image = context.createImageData(w, h), data = image.data, steps = lines && new Int8Array(w * h);
   for (let y = 0, at = 0; y < h; y++) {
     const top = down.low[y] * columns, bottom = down.high[y] * columns, v = down.share[y];
     for (let x = 0; x < w; x++, at += 4) {
       const l = across.low[x], r = across.high[x], u = across.share[x];
       const upper = value(top + l) * (1 - u) + value(top + r) * u, lower = value(bottom + l) * (1 - u) + value(bottom + r) * u;
       const share = scale > 0 ? Math.max(-1, Math.min(1, (upper * (1 - v) + lower * v) / scale)) : 0;
+      if (lines) { steps[at >> 2] = Math.trunc(share * LINES); continue; }
       const colour = 3 * Math.round((share + 1) * 127.5);
       data[at] = colours[colour]; data[at + 1] = colours[colour + 1]; data[at + 2] = colours[colour + 2];
       data[at + 3] = Math.abs(share) ** FADE * opacity;
     }
   }
+  if (lines) outline(data, steps, w, h, colours);
   context.putImageData(image, 0, 0);
+}
+
+// Lines at a quarter, half and three quarters of the scale in the map's strong colours, between a white and a black one:
+// one of the three shows on any picture.
+const LINES = 4;
+function outline(data, steps, w, h, colours) {
+  const dot = (x, y, r, g, b) => { if (x >= 0 && y >= 0 && x < w && y < h) { const at = 4 * (y * w + x); data[at] = r; data[at + 1] = g; data[at + 2] = b; data[at + 3] = 255; } };
+  const edges = [];
+  for (let y = 0; y < h; y++) for (let x = 0; x < w; x++) {
+    const own = steps[y * w + x], right = x + 1 < w ? steps[y * w + x + 1] : own, below = y + 1 < h ? steps[(y + 1) * w + x] : own;
+    if (own !== right || own !== below) edges.push([x, y, Math.min(own, right, below) + Math.max(own, right, below) < 0 ? 40 : 215]);
+  }
+  for (const [x, y] of edges) for (let dx = -2; dx <= 2; dx++) for (let dy = -2; dy <= 2; dy++) dot(x + dx, y + dy, 0, 0, 0);
+  for (const [x, y] of edges) for (let dx = -1; dx <= 1; dx++) for (let dy = -1; dy <= 1; dy++) dot(x + dx, y + dy, 255, 255, 255);
+  for (const [x, y, at] of edges) dot(x, y, colours[3 * at], colours[3 * at + 1], colours[3 * at + 2]);
 }
 
 const clear = (canvas) => canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
 
 function paintBar(bar, scale, unit) {
   const canvas = bar.querySelector("canvas");
-  paint(canvas, 1, 65, (i) => (i - 32) / 32, 1);
+  paint(canvas, 1, 65, (i) => (i - 32) / 32, 1, false);
   bar.querySelector(".low").textContent = number(-scale);
   bar.querySelector(".high").textContent = number(scale);
   bar.querySelector(".unit").textContent = unit;

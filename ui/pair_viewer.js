@@ -27,8 +27,8 @@ async function load() {
   data = unpack(value, buffer);
   const additive = value.method === "decomposition" || value.method === "last-block values";
   mode = value.mode === "cosine" && data.cosine ? "cosine" : "share";
-  for (const input of element.querySelectorAll('input[type="radio"]')) input.checked = input.value === mode;
-  $(".switch").hidden = !data.cosine;
+  for (const input of element.querySelectorAll('[name="pair-mode"]')) input.checked = input.value === mode;
+  $(".mode").hidden = !data.cosine;
   $(".switch .share").textContent = additive ? "share of the score" : "change of the score";
   if (pinned !== (value.pin || null)) props.value = { ...value, pin: pinned };
   draw(pinned); say();
@@ -207,8 +207,12 @@ for (const side of "ab") {
 for (const button of element.querySelectorAll("button[data-move]"))
   button.addEventListener("click", () => { if (data && pinned) pin(moved(pinned, MOVES[button.dataset.move])); });
 $("button.clear").addEventListener("click", () => { if (data) pin(null); });
-for (const input of element.querySelectorAll('input[type="radio"]'))
+for (const input of element.querySelectorAll('[name="pair-mode"]'))
   input.addEventListener("change", () => { mode = input.value; if (data) props.value = { ...props.value, mode }; draw(pinned); say(); });
+for (const input of element.querySelectorAll('[name="pair-ground"]')) {
+  input.checked = input.value === ground();
+  input.addEventListener("change", () => setGround(input.value));
+}
 document.addEventListener("simvis-look", () => draw(current));
 watch("value", load);
 load();
