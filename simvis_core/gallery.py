@@ -19,7 +19,7 @@ from simvis_core.export import write_folder
 from simvis_core.images import Framing, covered
 from simvis_core.index import Row, Space, VectorIndex
 from simvis_core.network import EmbeddingNetwork
-from simvis_core.pictures import MAX_BYTES, open_picture
+from simvis_core.pictures import OWNERS, open_picture
 from simvis_core.resizing import RESIZINGS
 
 THUMBNAIL = 224  # pixels of its longer side
@@ -106,7 +106,7 @@ class Gallery:
         if data is None or hashlib.sha256(data).hexdigest() != row.sha256:
             return None
         try:
-            image = open_picture(data, enough=THUMBNAIL)
+            image = open_picture(data, THUMBNAIL, OWNERS)
         except SimvisError:
             return None
         return self.keep_thumbnail(row.sha256, image)
@@ -180,7 +180,7 @@ def content(file: str | Path) -> bytes | None:
         return None
     try:
         with open(file, "rb") as opened:
-            return opened.read(MAX_BYTES + 1)
+            return opened.read(OWNERS.bytes + 1)
     except (OSError, ValueError):
         return None
 
