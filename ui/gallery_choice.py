@@ -29,7 +29,12 @@ class GalleryChoice:
 
     gallery: PoolingChoice
     space: PoolingChoice
+    shared: list[Any]  # the gallery and the space that all tabs have in common
     indexed: list[Callable[..., Any]] = field(default_factory=list)
+
+    def told(self, event: Any) -> Any:
+        """The event followed by telling the other tabs what is chosen here."""
+        return event.then(None, [self.gallery, self.space], self.shared, js="(gallery, space) => [gallery, space]")
 
 
 def build(house: House, name: str) -> GalleryChoice:
@@ -37,7 +42,8 @@ def build(house: House, name: str) -> GalleryChoice:
     with gr.Row():
         gallery = PoolingChoice([SAMPLES], value=SAMPLES, label="Gallery", elem_id=f"{name}_gallery", min_width=120)
         space = PoolingChoice([], label="Indexed with", elem_id=f"{name}_space", min_width=220, scale=2)
-    return GalleryChoice(gallery, space, [_indexing(house, gallery, space, name)])
+    shared = [house.places["gallery"], house.places["space"]]
+    return GalleryChoice(gallery, space, shared, [_indexing(house, gallery, space, name)])
 
 
 def _indexing(house: House, gallery: PoolingChoice, space: PoolingChoice, name: str) -> Callable[..., Any]:
