@@ -57,7 +57,7 @@ def test_a_drop_on_a_filled_place_replaces_it_and_any_other_leaves_the_page(visi
 
 def test_the_places_of_other_tabs_take_drops_too(visitor, notes):
     visitor.page.get_by_role("tab", name="Search").click()
-    expect(visitor.at("#hits article").first).to_be_visible(timeout=120_000)
+    expect(visitor.at("#hits .hit").first).to_be_visible(timeout=120_000)
     visitor.drag("#query", CHEETAH)
     holds(visitor, query=CHEETAH)
     visitor.drag("#picker", KOALA)
@@ -66,7 +66,7 @@ def test_the_places_of_other_tabs_take_drops_too(visitor, notes):
     expect(visitor.at("#search_notice")).to_contain_text("not a picture")
     holds(visitor, query=KOALA)
     visitor.page.get_by_role("tab", name="Classes").click()
-    expect(visitor.at("#members article").first).to_be_visible(timeout=120_000)
+    expect(visitor.at("#members .hit").first).to_be_visible(timeout=120_000)
     for file in (CHEETAH, KOALA):  # into an empty place, then into a filled one
         visitor.drag("#outside", file)
         holds(visitor, outside=file)
