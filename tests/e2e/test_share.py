@@ -120,7 +120,7 @@ def test_an_export_holds_pictures_numbers_and_the_pins_map(visitor, own, session
 
 
 def test_rapid_clicks_export_the_last_and_a_refused_clipboard_leaves_the_link_as_text(visitor, server):
-    visitor.page.evaluate("navigator.clipboard.writeText = () => Promise.reject(new Error('refused'))")
+    visitor.page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error('refused')); }")
     visitor.at("#link_button").click()
     by_hand = visitor.at("#share_told input")
     expect(by_hand).to_have_value(re.compile(re.escape(server.address) + r"/\?a=sample"))

@@ -130,6 +130,7 @@ def test_a_link_opens_the_tab_with_its_choices_and_an_export_holds_what_was_meas
     friend = visit(stranger=True)
     friend.page.goto(link)
     expect(friend.at("#trust_pair")).to_contain_text("Picture B, taj_mahal_3.jpg")
+    friend.open("Explainers, and how they are measured")
     boxes = friend.at("#explainers label").filter(has=friend.page.locator("input:checked"))
     assert [text.split(" (")[0] for text in boxes.all_inner_texts()] == ["Decomposition", "RGrad-CAM / HiResCAM"]
     measured_in_full(friend)
