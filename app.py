@@ -42,7 +42,7 @@ def serve(options: argparse.Namespace) -> None:
     session, backbone = _session(options)
     warm_up(session, backbone)
     galleries = _galleries(options, session)
-    # Pictures are not opened while FastAPI starts: both silence warnings for a moment, which no two threads may.
+    # The samples wait until the page is served, which takes a second of a processor that they would take longer.
     serving = threading.Event()
     galleries.index_samples(first_settings(session, backbone), serving)
     try:

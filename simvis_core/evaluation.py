@@ -28,7 +28,7 @@ from simvis_core.listing import listed
 from simvis_core.localisation import localisation
 from simvis_core.network import EmbeddingNetwork
 from simvis_core.perturbation import finished
-from simvis_core.pictures import open_picture
+from simvis_core.pictures import OWNERS, open_picture
 from simvis_core.question import Question
 from simvis_core.rooms import OBJECTS, PlantedPair, different_pair, planted_pair, same_pair
 from simvis_core.sanity import OFTEN, randomisation, stability
@@ -176,7 +176,7 @@ def retrieval_cases(
 def _opened(file: str) -> Image.Image:
     """The picture; a refusal names the file."""
     try:
-        return open_picture(file)
+        return open_picture(file, limits=OWNERS)
     except SimvisError as error:
         raise SimvisError(f"{error.got} in '{os.path.basename(file)}'", error.wanted, error.cure) from error
 

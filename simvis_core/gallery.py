@@ -17,7 +17,7 @@ from simvis_core.images import Framing
 from simvis_core.index import Row, Space, VectorIndex
 from simvis_core.kept import fields
 from simvis_core.network import EmbeddingNetwork
-from simvis_core.pictures import MAX_BYTES, open_picture
+from simvis_core.pictures import OWNERS, open_picture
 from simvis_core.resizing import RESIZINGS
 from simvis_core.thumbnails import THUMBNAIL, is_whole, thumbnail
 
@@ -107,7 +107,7 @@ class Gallery:
         if data is None or hashlib.sha256(data).hexdigest() != row.sha256:
             return None
         try:
-            small = thumbnail(open_picture(data, enough=THUMBNAIL))
+            small = thumbnail(open_picture(data, THUMBNAIL, OWNERS))
         except SimvisError:
             return None
         with suppress(SimvisError):  # in a folder that cannot be written it is made each time; indexing says so
@@ -234,7 +234,7 @@ def content(file: str | Path) -> bytes | None:
         return None
     try:
         with open(file, "rb") as opened:
-            return opened.read(MAX_BYTES + 1)
+            return opened.read(OWNERS.bytes + 1)
     except (OSError, ValueError):
         return None
 

@@ -20,7 +20,7 @@ from simvis_core.images import Framing
 from simvis_core.index import Row
 from simvis_core.listing import Listing
 from simvis_core.network import EmbeddingNetwork
-from simvis_core.pictures import open_picture
+from simvis_core.pictures import OWNERS, open_picture
 from simvis_core.thumbnails import thumbnail
 
 BATCH = 32  # usual views that are run together, fewer of larger ones
@@ -117,7 +117,7 @@ class _Run:
         if sha256 in self.known:
             return _Read(file, label, sha256)
         try:
-            image = open_picture(data)
+            image = open_picture(data, limits=OWNERS)
             pixels = self.networks[0].view(image, self.short_side, self.framing).pixels
         except SimvisError as error:
             return _Read(file, label, sha256, problem=str(error))

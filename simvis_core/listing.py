@@ -10,7 +10,7 @@ from simvis_core.errors import SimvisError
 
 SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".gif", ".bmp"),
-    *(".tif", ".tiff", ".avif", ".ppm", ".pgm", ".pbm"),
+    *(".tif", ".tiff", ".avif", ".heic", ".heif", ".hif", ".ppm", ".pgm", ".pbm"),
 )
 FILE_COLUMNS = ("file", "path", "filename", "file_name", "image", "picture")
 LABEL_COLUMNS = ("label", "class", "class_name", "category", "target")

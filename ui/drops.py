@@ -10,7 +10,7 @@ import gradio as gr
 from gradio.data_classes import FileData, GradioModel
 
 from simvis_core import SimvisError
-from simvis_core.pictures import MAX_BYTES
+from simvis_core.pictures import STRANGERS
 from ui import words
 from ui.session import opened
 
@@ -118,7 +118,7 @@ def wire_drops(
 
 def _unsent(name: str) -> SimvisError:
     return SimvisError(
-        f"'{name}', which the browser could not send", f"a file of at most {MAX_BYTES >> 20} MB", "try another"
+        f"'{name}', which the browser could not send", f"a file of at most {STRANGERS.bytes >> 20} MB", "try another"
     )
 
 

@@ -18,7 +18,7 @@ from simvis_core import Preprocess, SimvisError
 from simvis_core.edge_index import EdgeIndex
 from simvis_core.gallery import check_name, content, gallery_names, open_gallery
 from simvis_core.index import Row
-from simvis_core.pictures import MAX_BYTES
+from simvis_core.pictures import OWNERS
 from simvis_core.thumbnails import THUMBNAIL, seen_part
 from tests.simvis_core.galleries import (
     PREPROCESS,
@@ -371,8 +371,8 @@ def test_what_is_seen_of_a_sliver_is_at_least_a_pixel(width, height):
 def test_content_is_read_up_to_one_byte_too_many(tmp_path):
     path = tmp_path / "large.bin"
     path.write_bytes(b"")
-    os.truncate(path, MAX_BYTES + 50)
-    assert len(content(path)) == MAX_BYTES + 1
+    os.truncate(path, OWNERS.bytes + 50)
+    assert len(content(path)) == OWNERS.bytes + 1
     path.write_bytes(b"abc")
     assert content(str(path)) == b"abc"
 

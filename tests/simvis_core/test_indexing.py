@@ -24,7 +24,7 @@ from simvis_core.edge_index import EdgeIndex
 from simvis_core.gallery import open_gallery
 from simvis_core.indexing import Progress
 from simvis_core.listing import Listing, listed
-from simvis_core.pictures import MAX_BYTES
+from simvis_core.pictures import OWNERS
 from simvis_core.regions import Box, region_weights, regions_query
 from simvis_core.search import embedding_of, find, query_map
 from tests.simvis_core.galleries import (
@@ -209,7 +209,7 @@ def test_any_gallery_holds_each_content_once_under_its_first_label(tmp_path_fact
 
 def large(path):
     path.write_bytes(b"")
-    os.truncate(path, MAX_BYTES + 1)
+    os.truncate(path, OWNERS.bytes + 1)
 
 
 def test_what_is_no_picture_is_counted_with_its_reason_and_the_rest_is_indexed(gallery, root):
@@ -219,7 +219,7 @@ def test_what_is_no_picture_is_counted_with_its_reason_and_the_rest_is_indexed(g
     (root / "cat" / "zero.jpg").write_bytes(b"")
     (root / "cat" / "text.jpg").write_bytes(b"not a picture at all")
     large(root / "cat" / "large.jpg")
-    Image.new("1", (5000, 4001)).save(root / "cat" / "pixels.png")
+    Image.new("1", (20000, 10001)).save(root / "cat" / "pixels.png")
     (root / "cat" / "broken.jpg").symlink_to("gone.jpg")
     os.mkfifo(root / "cat" / "pipe.jpg")
     last = indexed(gallery, root)
@@ -231,8 +231,9 @@ def test_what_is_no_picture_is_counted_with_its_reason_and_the_rest_is_indexed(g
         "again.",
         "text.jpg": "Got a file that is not a picture; wanted a JPEG, PNG or WebP picture: save it as a JPEG, PNG or "
         "WebP picture and try again.",
-        "large.jpg": "Got a file of more than 10 MB; wanted at most 10 MB: make the picture smaller and try again.",
-        "pixels.png": "Got 5000 x 4001 pixels; wanted at most 20 megapixels: make the picture smaller and try again.",
+        "large.jpg": "Got a file of more than 200 MB; wanted at most 200 MB: make the picture smaller and try again.",
+        "pixels.png": "Got 20000 x 10001 pixels; wanted at most 200 megapixels: make the picture smaller and try "
+        "again.",
         "broken.jpg": "it cannot be opened",
         "pipe.jpg": "it cannot be opened",
     }

@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image, features
 
-from simvis_core import SimvisError, open_picture, upright_rgb
+from simvis_core import SimvisError, open_picture, pictures, upright_rgb
 
 DAMAGED = "Got a damaged or cut-off picture; wanted a whole file: save it as a JPEG, PNG or WebP picture and try again."
 NOT_A_PICTURE = "Got a file that is not a picture; wanted a JPEG, PNG or WebP picture: save it as a JPEG"
@@ -212,7 +212,7 @@ def test_a_decompression_bomb_is_refused():
 
 
 def test_a_giant_bomb_is_refused():
-    assert refusal(png(60000, 60000, 8, 2, b"")) == f"Got more than 178 million pixels{TOO_LARGE}"
+    assert refusal(png(60000, 60000, 8, 2, b"")) == f"Got 60000 x 60000 pixels{TOO_LARGE}"
 
 
 @pytest.mark.parametrize("size", [(6000, 4000), (9000, 9999), (60000, 60000)])
@@ -221,9 +221,9 @@ def test_the_size_is_checked_before_a_pixel_is_decoded(size):
     assert refusal(png(*size, 8, 2, b"")).endswith(TOO_LARGE)
 
 
-def test_a_text_bomb_inside_a_png_is_refused():
+def test_a_text_bomb_inside_a_png_is_never_unpacked():
     bomb = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(80 * 2**20)))
-    assert refusal(png(2, 1, 8, 0, b"\0\x10\x20", bomb)) == DAMAGED
+    assert opened(png(2, 1, 8, 0, b"\0\x10\x20", bomb))[0, :, 0].tolist() == [0x10, 0x20]
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1)])
@@ -236,9 +236,8 @@ def test_a_picture_without_pixels_is_refused():
         upright_rgb(Image.new("RGB", (0, 5)))
 
 
-def test_a_large_picture_in_memory_is_refused():
-    with pytest.raises(SimvisError, match="Got 5000 x 5000 pixels; wanted at most 20 megapixels"):
-        upright_rgb(Image.new("1", (5000, 5000)))
+def test_a_large_picture_in_memory_is_its_owners():
+    assert upright_rgb(Image.new("1", (5000, 5000))).size == (5000, 5000)
 
 
 # Colours and depths
@@ -530,7 +529,7 @@ def seeds():
         "packed tiff": encoded(colour, "TIFF", compression="tiff_lzw"),
         "grey tiff": tiff_of(GREY_16),
         "pgm": encoded(colour.convert("L"), "PPM"),
-    } | ({"avif": encoded(colour, "AVIF")} if features.check("avif") else {})
+    }
 
 
 def survives(data):
@@ -594,8 +593,8 @@ def test_whatever_a_decoder_raises_on_damage_is_told_as_damage(monkeypatch, erro
     def broken(*_, **__):
         raise error
 
-    monkeypatch.setattr(Image, "open", broken)
-    assert refusal(b"any") == DAMAGED
+    monkeypatch.setitem(pictures._PILLOW, "PNG", broken)
+    assert refusal(encoded(Image.fromarray(NOISE), "PNG")) == DAMAGED
 
 
 # Decoding no more than is needed
