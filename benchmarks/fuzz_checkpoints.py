@@ -258,7 +258,7 @@ def _shaped(key: str, value: Any, chance: random.Random) -> dict[str, Any]:
     if not isinstance(value, Tensor):
         return {key: value}
     shapes: tuple[Callable[[Tensor], Tensor], ...] = (
-        lambda one: one[:0],
+        lambda one: one.flatten()[:0],
         lambda one: one.flatten(),
         lambda one: one[None],
         lambda one: one.expand(3, *one.shape),

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from simvis_core.errors import SimvisError
 from simvis_core.network import Activations, EmbeddingNetwork
+from simvis_core.states import size
 
 AUTO = "auto"
 
@@ -60,7 +61,7 @@ def architecture_bytes(name: str) -> int:
 def weight_bytes(network: EmbeddingNetwork) -> int:
     """What the weights of backbone and head take; twice that under an engine that keeps a copy of its own."""
     modules = [module for module in (network.backbone, network.head) if module is not None]
-    weights = sum(tensor.nbytes for module in modules for tensor in module.state_dict().values())
+    weights = sum(size(module.state_dict()) for module in modules)
     return weights if network.engine in ("eager", "channels_last", "bf16") else 2 * weights
 
 

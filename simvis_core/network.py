@@ -17,6 +17,7 @@ from simvis_core.heads import split_head
 from simvis_core.images import Framing, Preprocess, View
 from simvis_core.poolings import INNER, POOLINGS, Pooling
 from simvis_core.resizing import Resizing, check_resizing
+from simvis_core.states import numbers, pieces
 
 # A sum of float32 parts differs from the direct result by rounding only; more than this is another network.
 _HALVES = (torch.float16, torch.bfloat16)
@@ -287,13 +288,17 @@ class EmbeddingNetwork:
     def fingerprint(self) -> str:
         """Hash of weights, layers, architecture and preprocessing; networks that differ in any of them differ in it.
 
-        How pictures are shrunk (`Preprocess.resizing`) is left out: manifests and galleries name it beside.
+        Extra state of any class counts, and sparse, quantised and nested tensors do. How pictures are shrunk
+        (`Preprocess.resizing`) is left out: manifests and galleries name it beside.
+
+        Raises SimvisError for state that cannot be saved.
         """
         digest = hashlib.sha256(repr((self.architecture, self.preprocess, self.backbone, self.head)).encode())
         for module in (self.backbone, self.head):
             for key, tensor in module.state_dict().items() if module is not None else ():
                 digest.update(key.encode())
-                digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+                for piece in pieces(tensor):
+                    digest.update(piece if isinstance(piece, bytes) else numbers(piece))
         return digest.hexdigest()
 
     def _fits(self, pooling: str) -> bool:
