@@ -254,8 +254,14 @@ def _named(key: str, value: Any, chance: random.Random) -> dict[str, Any]:
     return {".".join(parts): value}
 
 
+def _is_plain(value: Any) -> bool:
+    """Whether it is as it was: what is no plain tensor any more takes few other changes."""
+    strided = isinstance(value, Tensor) and value.layout == torch.strided
+    return strided and not value.is_meta and not value.is_quantized and not value.is_complex()
+
+
 def _shaped(key: str, value: Any, chance: random.Random) -> dict[str, Any]:
-    if not isinstance(value, Tensor):
+    if not _is_plain(value):
         return {key: value}
     shapes: tuple[Callable[[Tensor], Tensor], ...] = (
         lambda one: one.flatten()[:0],
@@ -273,7 +279,7 @@ def _shaped(key: str, value: Any, chance: random.Random) -> dict[str, Any]:
 
 
 def _typed(key: str, value: Any, chance: random.Random) -> dict[str, Any]:
-    if not isinstance(value, Tensor):
+    if not _is_plain(value):
         return {key: value}
     types = (torch.float8_e4m3fn, torch.bfloat16, torch.complex64, torch.int64, torch.bool, torch.float64, torch.uint8)
     kinds: tuple[Callable[[Tensor], Any], ...] = (

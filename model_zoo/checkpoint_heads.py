@@ -8,6 +8,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from model_zoo.checkpoint_files import CheckpointFile
+from model_zoo.checkpoint_norms import norm_words, other_norm, taken_words
 from simvis_core.errors import SimvisError
 
 Between = Literal["relu", "gelu", "none"]
@@ -56,7 +57,8 @@ def read_head(
     modules, words = _filled(chain, between)
     sources = ", ".join(layer.path for layer in chain)
     takes = next((layer.takes for layer in chain if layer.takes is not None), None)
-    return Head(nn.Sequential(*modules), takes, f"{', '.join(words)} (from {sources})")
+    guessed = taken_words(layer.path for layer in chain if isinstance(layer.module, nn.LayerNorm))
+    return Head(nn.Sequential(*modules), takes, f"{', '.join(words)} (from {sources}){guessed}")
 
 
 def layer_words(path: str, tensors: Mapping[str, Tensor]) -> str:
@@ -117,7 +119,7 @@ def _batch_norm(path: str, tensors: Mapping[str, Tensor]) -> Layer | None:
 
 def _layer_norm(path: str, tensors: Mapping[str, Tensor]) -> Layer | None:
     weight = tensors.get("weight")
-    if weight is None or weight.ndim != 1 or "bias" not in tensors:
+    if weight is None or weight.ndim != 1 or "bias" not in tensors or other_norm(path):
         return None
     width = len(weight)
     return Layer(path, nn.LayerNorm(width), width, width, f"LayerNorm {width}")
@@ -130,6 +132,14 @@ def _prelu(path: str, _: Mapping[str, Tensor]) -> Layer | None:
 def _unknown(file: CheckpointFile, groups: Groups, unknown: list[str]) -> SimvisError:
     first = ", ".join(f"{path} ({layer_words(path, groups[path])})" for path in unknown[:3])
     more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
+    norm = next((path for path in unknown if norm_words(path, groups[path])), None)
+    if norm is not None:
+        return SimvisError(
+            f"{file.words} with {norm} ({layer_words(norm, groups[norm])}) behind the trunk:"
+            f" {norm_words(norm, groups[norm])}",
+            "a layer that its tensors tell: Linear, BatchNorm with its statistics, LayerNorm with weight and bias",
+            f"{_IN_PYTHON}, or give head='none' to leave out all that stands behind the trunk",
+        )
     return SimvisError(
         f"{file.words} with tensors beside the trunk that are no known layer: {first}{more}",
         "Linear, BatchNorm, LayerNorm and PReLU layers behind the pooling",
