@@ -1,7 +1,10 @@
-"""Diverging colour maps: negative one hue, positive another, nothing at zero."""
+"""Diverging colour maps: negative one hue, positive another, nothing at zero; and what shows on red pictures too."""
+
+from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
+from PIL import Image
 
 from simvis_core.errors import SimvisError
 
@@ -13,6 +16,11 @@ STOPS: dict[str, tuple[tuple[int, int, int], ...]] = {
     "teal-brown": ((0, 80, 75), (60, 165, 155), (247, 247, 247), (205, 145, 60), (110, 60, 5)),
 }
 DEFAULT = "blue-red"
+Ground = Literal["colours", "grey", "outline"]
+GROUNDS: tuple[Ground, ...] = ("colours", "grey", "outline")  # how a map lies: in colours, on a grey picture, as lines
+LINES = 4  # lines at a quarter, half and three quarters of the scale
+LINE_SHARE = 288  # a line is two of so many parts of the picture's longer side
+UP, DOWN = 215, 40  # of the 256 colours: the strong ones of a positive and of a negative line
 FADE = 0.8  # opacity is |value / scale| to this power: 1 would hide what is half as strong, 0.5 veils the picture
 
 
@@ -39,3 +47,51 @@ def paint(values: Float[np.ndarray, "h w"], scale: float, name: str, opacity: fl
     index = np.round((share + 1) * 127.5).astype(np.uint8)
     alpha = np.round(np.abs(share) ** FADE * opacity * 255).astype(np.uint8)
     return np.concatenate([lookup_table(name)[index], alpha[..., None]], axis=-1)
+
+
+def outline(values: Float[np.ndarray, "h w"], scale: float, name: str) -> UInt8[np.ndarray, "h w 4"]:
+    """Lines where the values pass a quarter, half and three quarters of the scale, up and down, opaque.
+
+    Each is in the map's strong colour of its sign, rimmed in white and in black, so that it shows on any picture, a red
+    one too. Where no line runs the picture shows.
+
+    Raises SimvisError for an unknown colour map.
+    """
+    table, unit = lookup_table(name), max(1, round(max(values.shape) / LINE_SHARE))
+    share = np.clip(values / scale, -1, 1) if scale > 0 else np.zeros_like(values)
+    steps = np.trunc(share * LINES).astype(np.int8)
+    right, below = np.pad(steps, ((0, 0), (0, 1)), "edge")[:, 1:], np.pad(steps, ((0, 1), (0, 0)), "edge")[1:]
+    least, most = (pick.reduce([steps, right, below]) for pick in (np.minimum, np.maximum))
+    edge, down = least != most, least + most < 0
+    painted = np.zeros((*values.shape, 4), dtype=np.uint8)
+    for line, rim, colour in (
+        (edge, 2, (0, 0, 0)),
+        (edge, 1, (255, 255, 255)),
+        (edge & ~down, 0, table[UP]),
+        (edge & down, 0, table[DOWN]),
+    ):
+        painted[_widened(line, (rim + 1) * unit - 1, (rim + 1) * unit)] = (*colour, 255)
+    return painted
+
+
+def greyed(image: Image.Image) -> Image.Image:
+    """The RGB picture without its colours and a little paler, as the page shows it under a map."""
+    grey = image.convert("L", (0.2126, 0.7152, 0.0722, 0))
+    return grey.point([min(255, round(1.1 * (0.8 * (level - 127.5) + 127.5))) for level in range(256)]).convert("RGB")
+
+
+def check_ground(ground: str) -> None:
+    """Raises SimvisError for no way that a map can lie on its picture."""
+    if ground not in GROUNDS:
+        raise SimvisError(f"ground '{ground}'", f"one of {', '.join(GROUNDS)}", "choose one of these")
+
+
+def _widened(line: Bool[np.ndarray, "h w"], before: int, after: int) -> Bool[np.ndarray, "h w"]:
+    """True from so many pixels before each true one to so many after it, along both axes."""
+    for axis in (0, 1):
+        length = line.shape[axis]
+        counts = np.insert(line.cumsum(axis, dtype=np.int32), 0, 0, axis=axis)
+        at = np.arange(length)
+        first, last = np.clip(at - after, 0, length), np.clip(at + before + 1, 0, length)
+        line = counts.take(last, axis) > counts.take(first, axis)
+    return line

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from simvis_core.colours import DEFAULT, paint
+from simvis_core.colours import DEFAULT, Ground, check_ground, greyed, outline, paint
 from simvis_core.curves import MeanCurve
 from simvis_core.faithfulness import RemovalCurve
 from simvis_core.images import View
@@ -27,11 +27,23 @@ def common_scale(*maps: Float[Tensor, "_ _"]) -> float:
 
 
 def overlay(
-    view: View, map: Float[Tensor, "H W"], scale: float, colours: str = DEFAULT, opacity: float = 0.85
+    view: View,
+    map: Float[Tensor, "H W"],
+    scale: float,
+    colours: str = DEFAULT,
+    opacity: float = 0.85,
+    ground: Ground = "colours",
 ) -> Image.Image:
-    """The map over the whole original picture at its own resolution, coloured after enlarging."""
-    rgba = paint(view.on_original(map.cpu().double()).numpy(), scale, colours, opacity)
-    return Image.alpha_composite(view.image.convert("RGBA"), Image.fromarray(rgba)).convert("RGB")
+    """The map over the whole original picture at its own resolution, coloured after enlarging.
+
+    ``ground`` is how it lies there: in colours, in colours on a grey picture, or as lines (`outline`, without opacity).
+    Raises SimvisError for another, and as `paint` does.
+    """
+    check_ground(ground)
+    values = view.on_original(map.cpu().double()).numpy()
+    rgba = outline(values, scale, colours) if ground == "outline" else paint(values, scale, colours, opacity)
+    below = greyed(view.image) if ground == "grey" else view.image
+    return Image.alpha_composite(below.convert("RGBA"), Image.fromarray(rgba)).convert("RGB")
 
 
 def contribution_figure(curves: Mapping[str, tuple[Float[Tensor, " D"], float]], marked: int = PAPER_K) -> go.Figure:

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
@@ -208,13 +208,15 @@ class PairExplanation:
         opacity: float = 0.85,
         facts: Mapping[str, object] | None = None,
         region: tuple[Side, Sequence[float]] | None = None,
+        ground: colours.Ground = "colours",
     ) -> dict[str, bytes]:
         """The export: PNG overlays at the pictures' own resolution, maps.npz, manifest.json.
 
         With a point (side, x, y in view pixels) or a region (side, weights of its cells, row by row) its map on the
-        other picture comes along. ``facts`` are added to the manifest.
+        other picture comes along. ``facts`` are added to the manifest; ``ground`` is how maps lie on the pictures, see
+        `overlay`.
 
-        Raises SimvisError for a point outside the view, and for weights of another grid.
+        Raises SimvisError for a point outside the view, for weights of another grid, and as `overlay` does.
         """
         arrays = {
             "map_a": self.map_a,
@@ -223,17 +225,17 @@ class PairExplanation:
             "contributions": self.contributions,
         }
         scale = common_scale(self.map_a, self.map_b)
-        look = (colour_map, opacity)
-        pictures = {f"overlay_{s}.png": overlay(*self.side(s)[::2], scale, *look) for s in SIDES}
+        drawn = partial(overlay, colours=colour_map, opacity=opacity, ground=ground)
+        pictures = {f"overlay_{s}.png": drawn(*self.side(s)[::2], scale) for s in SIDES}
         if point is not None:
             map, other = self.point_map(*point), OTHER[point[0]]
             arrays["point_map"] = map
-            pictures[f"point_on_{other}.png"] = overlay(self.side(other)[0], map, common_scale(map), *look)
+            pictures[f"point_on_{other}.png"] = drawn(self.side(other)[0], map, common_scale(map))
         if region is not None:
             weights, other = self._cell_weights(*region), OTHER[region[0]]
             map = self.cells_map(region[0], weights)
             arrays |= {"region_weights": weights, "region_map": map}
-            pictures[f"region_on_{other}.png"] = overlay(self.side(other)[0], map, common_scale(map), *look)
+            pictures[f"region_on_{other}.png"] = drawn(self.side(other)[0], map, common_scale(map))
         told = self._point_facts(point) | self._region_facts(region)
         manifest = self.manifest() | told | {"scale": scale, **dict(facts or {})}
         return {name: export.png(picture) for name, picture in pictures.items()} | {
@@ -249,9 +251,10 @@ class PairExplanation:
         opacity: float = 0.85,
         facts: Mapping[str, object] | None = None,
         region: tuple[Side, Sequence[float]] | None = None,
+        ground: colours.Ground = "colours",
     ) -> list[Path]:
         """Writes the export into a folder, each file whole or not at all; gives the paths. See `files`."""
-        return export.write_folder(folder, self.files(point, colour_map, opacity, facts, region))
+        return export.write_folder(folder, self.files(point, colour_map, opacity, facts, region, ground))
 
     def _cell_weights(self, side: Side, weights: Sequence[float]) -> Float[Tensor, "H W"]:
         grid = self.side(side)[1].grid

@@ -16,9 +16,19 @@ from ui.references import References
 from ui.session import Session
 from ui.sharing import ShareRow, share_row, wire_share
 
-INTRO = """<p>Drop two pictures. Red places speak for the network's similarity score, blue ones against it; the line
-under the score says how it adds up. Point at a place to see what it matches in the other picture; click or tap to pin
-it.</p>"""
+INTRO = """<p>Drop two pictures. Red places speak for the network's similarity score, blue ones against it. Point at a
+place to see what it matches; click or tap to pin it.</p>"""
+WORDS = (
+    "score",
+    "reference pictures",
+    "ledger",
+    "bias",
+    "verdict",
+    "cell",
+    "pin",
+    "share of the score",
+    "cosine of the patches",
+)
 TOP_K = 10
 LOOK_JS = """(colours, opacity) => { window.simvisLook = {colours, opacity};
   document.dispatchEvent(new CustomEvent("simvis-look")); }"""
@@ -80,7 +90,7 @@ def build(session: Session, pictures: LinkedPictures, drops: PictureDrops, refer
 def _layout(session: Session) -> Widgets:
     first = samples.pairs()[0]
     gr.HTML(INTRO, elem_id="compare_intro")
-    with gr.Row(equal_height=False):
+    with gr.Row(equal_height=False, elem_id="compare_room"):
         with gr.Column(scale=4, min_width=320, elem_id="inputs"):
             with gr.Row(elem_id="pictures"):
                 image_a, image_b = (
@@ -116,13 +126,12 @@ def _layout(session: Session) -> Widgets:
                 notice = gr.HTML(elem_id="notice")
                 score = gr.HTML(elem_id="score")
                 ledger = gr.HTML(elem_id="ledger")
-                gr.HTML(terms("score", "reference pictures", "ledger", "bias", "verdict"), elem_classes="words")
                 method = MethodChoice([], label="Draw the map by", elem_id="method", visible=False)
                 with gr.Row(elem_id="drawing"):
                     progress = gr.HTML(elem_id="progress", min_width=200)
                     stop = gr.Button("Stop", size="sm", elem_id="stop", visible=False, scale=0, min_width=90)
             viewer = PairViewer(elem_id="pair_viewer")
-            gr.HTML(terms("cell", "pin", "share of the score", "cosine of the patches"), elem_classes="words")
+            gr.HTML(terms(*WORDS), elem_classes="words")
             credits_line = gr.HTML(elem_id="credits")
             share = share_row("Copy link", COPIED, {"export": "Save maps as a zip"})
     with gr.Accordion("Which features carry the score", open=True):

@@ -8,7 +8,7 @@ import gradio as gr
 from gradio.data_classes import FileData, GradioModel, ImageData
 
 from simvis_core import PairExplanation, SimvisError
-from simvis_core.colours import FADE, STOPS
+from simvis_core.colours import FADE, GROUNDS, STOPS
 from simvis_core.packing import packed_numbers
 from ui import words
 from ui.choices import METHODS
@@ -105,6 +105,7 @@ class PairData(GradioModel):  # type: ignore[misc]
     unit: str = ""
     pin: dict[str, Any] | None = None
     mode: str = "share"
+    ground: str = "colours"
 
 
 class PairViewer(gr.HTML):  # type: ignore[misc]
@@ -126,15 +127,16 @@ class PairViewer(gr.HTML):  # type: ignore[misc]
         )
 
     def preprocess(self, payload: PairData | None) -> dict[str, Any]:
-        """``{"key", "pin", "mode"}``: the pair it belongs to, the pinned cell or None, share or cosine.
+        """``{"key", "pin", "mode", "ground"}``: its pair, the pinned cell or None, share or cosine, how maps lie.
 
         What the browser sends is not trusted: a pin that is no cell of the grid counts as none.
         """
         if payload is None:
-            return {"key": "", "pin": None, "mode": "share"}
+            return {"key": "", "pin": None, "mode": "share", "ground": GROUNDS[0]}
         mode = payload.mode if payload.mode in ("share", "cosine") else "share"
         grids = {"a": payload.grid_a, "b": payload.grid_b}
-        return {"key": payload.key, "pin": checked_pin(payload.pin, grids), "mode": mode}
+        ground = payload.ground if payload.ground in GROUNDS else GROUNDS[0]  # blinking ones are in colours
+        return {"key": payload.key, "pin": checked_pin(payload.pin, grids), "mode": mode, "ground": ground}
 
     def postprocess(self, value: tuple[PairExplanation, str, Any, str] | None) -> PairData:
         """The page's data for a pair; a pin outside its grids is dropped."""

@@ -306,7 +306,7 @@ class Handlers:
         *asked, colours, opacity, viewer = values
         pair = self._asked_pair(asked)
         point, region = _pinned(pair, viewer["pin"])
-        files = pair.files(point, colours, opacity, region=region)
+        files = pair.files(point, colours, opacity, region=region, ground=viewer["ground"])
         return kept(zipped(files), "simvis.zip")
 
     def _asked_pair(self, asked: list[Any]) -> PairExplanation:

@@ -27,10 +27,10 @@ async function load() {
   data = unpack(value, buffer);
   const additive = value.method === "decomposition" || value.method === "last-block values";
   mode = value.mode === "cosine" && data.cosine ? "cosine" : "share";
-  for (const input of element.querySelectorAll('input[type="radio"]')) input.checked = input.value === mode;
-  $(".switch").hidden = !data.cosine;
+  for (const input of element.querySelectorAll('[name="pair-mode"]')) input.checked = input.value === mode;
+  $(".mode").hidden = !data.cosine;
   $(".switch .share").textContent = additive ? "share of the score" : "change of the score";
-  if (pinned !== (value.pin || null)) props.value = { ...value, pin: pinned };
+  if (pinned !== (value.pin || null) || value.ground !== ground()) props.value = { ...value, pin: pinned, ground: ground() };
   draw(pinned); say();
   root.dataset.ready = "1";
 }
@@ -163,6 +163,7 @@ function pin(point) {
   cancelAnimationFrame(frame); // a preview still waiting to be drawn is older than the pin
   pinned = point;
   draw(point); say();
+  if (point) status.scrollIntoView({ block: "nearest" }); // the answer to a tap on a small screen
   props.value = { ...props.value, pin: point, mode };
   trigger("pin", {});
 }
@@ -207,8 +208,8 @@ for (const side of "ab") {
 for (const button of element.querySelectorAll("button[data-move]"))
   button.addEventListener("click", () => { if (data && pinned) pin(moved(pinned, MOVES[button.dataset.move])); });
 $("button.clear").addEventListener("click", () => { if (data) pin(null); });
-for (const input of element.querySelectorAll('input[type="radio"]'))
+for (const input of element.querySelectorAll('[name="pair-mode"]'))
   input.addEventListener("change", () => { mode = input.value; if (data) props.value = { ...props.value, mode }; draw(pinned); say(); });
-document.addEventListener("simvis-look", () => draw(current));
+document.addEventListener("simvis-look", () => { draw(current); if (data && props.value.ground !== ground()) props.value = { ...props.value, ground: ground() }; });
 watch("value", load);
 load();

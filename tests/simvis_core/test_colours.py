@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from simvis_core import SimvisError
-from simvis_core.colours import DEFAULT, STOPS, lookup_table, paint
+from simvis_core.colours import DEFAULT, DOWN, STOPS, UP, greyed, lookup_table, outline, paint
 
 every_map = pytest.mark.parametrize("name", STOPS)
 
@@ -80,3 +81,58 @@ def test_an_unknown_colour_map_is_refused():
 def test_an_opacity_outside_the_range_is_refused(opacity):
     with pytest.raises(SimvisError, match=r"Got an opacity of .*; wanted 0 to 1: choose"):
         paint(np.ones((2, 3)), 1.0, "blue-red", opacity)
+
+
+@every_map
+@pytest.mark.parametrize(("sign", "strong"), [(1, UP), (-1, DOWN)])
+def test_a_line_is_two_pixels_of_its_signs_colour_rimmed_in_white_and_black(name, sign, strong):
+    line = outline(np.array([[0.0] * 6 + [2.0 * sign] * 6]), 2.0, name)[0]
+    colour = (*lookup_table(name)[strong].tolist(), 255)
+    black, white, clear = (0, 0, 0, 255), (255, 255, 255, 255), (0, 0, 0, 0)
+    expected = [clear] * 3 + [black, white, colour, colour, white, black] + [clear] * 3
+    assert list(map(tuple, line.tolist())) == expected
+    upright = outline(np.array([[0.0] * 6 + [2.0 * sign] * 6]).T, 2.0, name)[:, 0]
+    assert np.array_equal(upright, line)
+
+
+def test_lines_run_at_a_quarter_half_and_three_quarters_of_the_scale_up_and_down():
+    ramp = np.linspace(-0.99, 0.99, 240)[None]
+    core = [tuple(colour) for colour in outline(ramp, 1.0, DEFAULT)[0, :, :3].tolist()]
+    starts = [at for at in range(1, 240) if core[at] in set(strong()) and core[at - 1] != core[at]]
+    assert np.allclose(ramp[0, starts], [-0.75, -0.5, -0.25, 0.25, 0.5, 0.75], atol=2 * 1.98 / 239)
+    assert [core[at] for at in starts] == [strong()[1]] * 3 + [strong()[0]] * 3
+
+
+def strong():
+    return [tuple(lookup_table(DEFAULT)[at].tolist()) for at in (UP, DOWN)]
+
+
+def test_a_larger_picture_has_wider_lines_at_the_same_places():
+    small = np.repeat([0.0, 1.0], 144)[None]
+    large = np.repeat([0.0, 1.0], 432)[None]
+    drawn = outline(np.vstack([large] * 3), 1.0, DEFAULT)[1]
+    assert np.array_equal(drawn[1::3], outline(small, 1.0, DEFAULT)[0])
+
+
+@pytest.mark.parametrize(("value", "scale"), [(0.0, 1.0), (1.0, 1.0), (0.2, 1.0), (0.0, 0.0)])
+def test_a_map_without_steps_has_no_lines(value, scale):
+    assert not outline(np.full((3, 5), value), scale, DEFAULT).any()
+
+
+@every_map
+@pytest.mark.parametrize("colour", [*STOPS[DEFAULT], (0, 0, 0), (255, 255, 255), (128, 128, 128)])
+def test_a_line_stands_out_on_a_picture_of_any_colour_and_paint_does_not(name, colour):
+    step = np.array([[0.0] * 6 + [1.0] * 6])
+    shown = np.array([pixel[:3] for pixel in outline(step, 1.0, name)[0].astype(int) if pixel[3]])
+    assert np.abs(shown.mean(1) - np.mean(colour)).max() >= 120
+
+
+def test_paint_of_the_pictures_own_colour_shows_nothing():
+    assert tuple(painted(1.0)[0, :3]) == STOPS[DEFAULT][-1]  # what `outline` and `greyed` are for
+
+
+@pytest.mark.parametrize(
+    ("colour", "level"), [((255, 0, 0), 76), ((0, 255, 0), 188), ((0, 0, 0), 28), ((255, 255, 255), 252)]
+)
+def test_a_greyed_picture_keeps_its_light_and_loses_its_colour(colour, level):
+    assert greyed(Image.new("RGB", (3, 2), colour)).getpixel((2, 1)) == pytest.approx((level,) * 3, abs=1)

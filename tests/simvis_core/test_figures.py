@@ -5,7 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from simvis_core import Preprocess
+from simvis_core import Preprocess, SimvisError
+from simvis_core.colours import GROUNDS
 from simvis_core.curves import mean_curve
 from simvis_core.figures import (
     common_scale,
@@ -64,6 +65,24 @@ def test_the_scale_is_taken_as_given():
     faint, strong = (pixels(overlay(view, torch.full((2, 2), 0.1), scale)) for scale in (10.0, 0.1))
     assert faint.max() < 20
     assert strong.max() > 100
+
+
+def test_a_red_map_shows_on_a_red_picture_that_is_greyed_or_outlined():
+    """In colours it moves no pixel by more than 35 of 255 there."""
+    view = PLAIN.view(Image.new("RGB", (300, 200), (225, 40, 20)))
+    maps = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]), torch.zeros(2, 3)
+    moved = {}
+    for ground in GROUNDS:
+        drawn, bare = (pixels(overlay(view, map, 1.0, ground=ground)) for map in maps)
+        moved[ground] = np.abs(drawn - bare).max()
+    assert moved["colours"] <= 35
+    assert moved["grey"] >= 80
+    assert moved["outline"] >= 200
+
+
+def test_another_ground_is_refused():
+    with pytest.raises(SimvisError, match=r"ground 'blink'; wanted one of colours, grey, outline: choose one"):
+        overlay(PLAIN.view(PICTURE), torch.zeros(2, 3), 1.0, ground="blink")
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16], ids=str)

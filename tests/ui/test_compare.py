@@ -15,6 +15,7 @@ from PIL import Image
 
 import model_zoo
 from simvis_core import SimvisError
+from simvis_core.figures import common_scale, overlay
 from tests.twins import TWINS
 from ui import build_app, choices, links, samples, words
 from ui.components import PairViewer
@@ -23,7 +24,7 @@ from ui.handlers import Handlers
 from ui.links import LinkedPictures
 from ui.session import Session, Settings
 
-VIEWER = {"key": "", "pin": None, "mode": "share"}
+VIEWER = {"key": "", "pin": None, "mode": "share", "ground": "colours"}
 
 
 @pytest.fixture
@@ -80,7 +81,7 @@ def test_a_bad_picture_is_a_sentence_with_its_markup_escaped(handlers, asked, tm
 def test_a_pin_stays_with_its_pair_and_leaves_with_it(handlers, asked):
     pin = {"side": "a", "row": 1, "col": 1}
     key = shown(handlers.compare(*asked, VIEWER, 2, None))["viewer"][1]
-    held = {"key": key, "pin": pin, "mode": "cosine"}
+    held = {"key": key, "pin": pin, "mode": "cosine", "ground": "colours"}
     for changes in ({3: "max"}, {2: "other"}):
         values = [changes.get(place, value) for place, value in enumerate(asked)]
         assert shown(handlers.compare(*values, held, 2, None))["viewer"][1:] == (key, pin, "cosine")
@@ -119,7 +120,7 @@ def test_a_flatten_of_two_shapes_is_a_sentence_with_a_cure(handlers, asked, monk
 
 def test_an_export_holds_what_is_shown(handlers, asked, pair):
     pin = {"side": "a", "row": 1, "col": 2}
-    path = handlers.export(*asked, "purple-green", 0.5, {"key": "k", "pin": pin, "mode": "share"})
+    path = handlers.export(*asked, "purple-green", 0.5, {"key": "k", "pin": pin, "mode": "share", "ground": "colours"})
     with zipfile.ZipFile(path) as archive:
         assert archive.testzip() is None
         files = {name: archive.read(name) for name in archive.namelist()}
@@ -135,10 +136,18 @@ def test_an_export_holds_what_is_shown(handlers, asked, pair):
             assert image.size == view.image.size
 
 
+def test_an_export_draws_maps_as_they_lie_on_the_page(handlers, asked, pair):
+    path = handlers.export(*asked, "purple-green", 0.5, VIEWER | {"ground": "outline"})
+    with zipfile.ZipFile(path) as archive, Image.open(io.BytesIO(archive.read("overlay_a.png"))) as drawn:
+        scale = common_scale(pair.map_a, pair.map_b)
+        expected = overlay(pair.view_a, pair.map_a, scale, "purple-green", 0.5, "outline")
+        assert drawn.tobytes() == expected.tobytes()
+
+
 def test_an_export_with_a_pinned_region_holds_its_map_and_weights(handlers, asked, pair):
     rows, columns = pair.a.grid
     weights = [round(0.1 * at - 0.2, 3) for at in range(rows * columns)]
-    viewer = {"key": "k", "pin": {"side": "a", "weights": weights}, "mode": "share"}
+    viewer = {"key": "k", "pin": {"side": "a", "weights": weights}, "mode": "share", "ground": "colours"}
     path = handlers.export(*asked, "purple-green", 0.5, viewer)
     with zipfile.ZipFile(path) as archive:
         assert archive.testzip() is None
@@ -159,7 +168,7 @@ def test_an_export_with_a_pinned_region_holds_its_map_and_weights(handlers, aske
 def test_a_region_goes_into_a_link_and_comes_back_to_the_viewer(handlers, asked, pair):
     cells = pair.a.grid[0] * pair.a.grid[1]
     pin = {"side": "a", "weights": [at / cells - 0.4 for at in range(cells)]}
-    query = handlers.link(*asked, "teal-brown", 0.4, {"key": "k", "pin": pin, "mode": "share"})
+    query = handlers.link(*asked, "teal-brown", 0.4, {"key": "k", "pin": pin, "mode": "share", "ground": "colours"})
     linked = links.pin_of(parse_qs(query)["pin"][0])
     page = shown(handlers.compare(*asked, VIEWER, 2, linked))
     sent = PairViewer().postprocess(page["viewer"]).pin
@@ -175,7 +184,7 @@ def test_a_pin_that_is_told_anew_has_a_key_of_its_own_and_stays_with_its_pair(ha
     assert len({plain, *keys}) == 3
     assert {key.split("#")[0] for key in keys} == {plain}
     assert [viewer[2] for viewer in viewers] == pins
-    held = {"key": keys[1], "pin": pins[0], "mode": "share"}
+    held = {"key": keys[1], "pin": pins[0], "mode": "share", "ground": "colours"}
     again = shown(handlers.compare(*[*asked[:3], "max", *asked[4:]], held, 2, None))["viewer"]
     assert again[1:3] == (keys[1], pins[0])
     turned = shown(handlers.compare(asked[1], asked[0], *asked[2:], held, 2, None))["viewer"]
@@ -212,7 +221,7 @@ def test_a_link_brings_back_what_was_shown(handlers, asked, monkeypatch):
     asked[2] = "mobilenet_v2"
     pin = {"side": "b", "row": 1, "col": 0}
     monkeypatch.setitem(choices.CHOICES, "short_side", choices.OneOf((224, 16)))
-    query = handlers.link(*asked, "teal-brown", 0.4, {"key": "k", "pin": pin, "mode": "share"})
+    query = handlers.link(*asked, "teal-brown", 0.4, {"key": "k", "pin": pin, "mode": "share", "ground": "colours"})
     request = SimpleNamespace(query_params={key: values[0] for key, values in parse_qs(query).items()})
     answer = handlers.open_page(request)
     assert [Path(file).read_bytes() for file in answer[:2]] == [Path(file).read_bytes() for file in asked[:2]]

@@ -131,9 +131,21 @@ def payload(**changes):
 def test_the_viewer_hands_on_a_checked_pin_and_mode():
     viewer = PairViewer()
     pin = {"side": "a", "row": 6, "col": 10}
-    assert viewer.preprocess(payload(pin=pin, mode="cosine")) == {"key": "k", "pin": pin, "mode": "cosine"}
-    assert viewer.preprocess(payload(pin={**pin, "row": 7}, mode="x")) == {"key": "k", "pin": None, "mode": "share"}
-    assert viewer.preprocess(None) == {"key": "", "pin": None, "mode": "share"}
+    assert viewer.preprocess(payload(pin=pin, mode="cosine")) == {
+        "key": "k",
+        "pin": pin,
+        "mode": "cosine",
+        "ground": "colours",
+    }
+    assert viewer.preprocess(payload(pin={**pin, "row": 7}, mode="x")) == {
+        "key": "k",
+        "pin": None,
+        "mode": "share",
+        "ground": "colours",
+    }
+    assert viewer.preprocess(payload(ground="outline"))["ground"] == "outline"
+    assert viewer.preprocess(payload(ground="blink"))["ground"] == "colours"
+    assert viewer.preprocess(None) == {"key": "", "pin": None, "mode": "share", "ground": "colours"}
 
 
 def test_the_viewer_hands_on_a_region_and_takes_one(pair):
