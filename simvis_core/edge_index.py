@@ -22,6 +22,7 @@ NEVER = 10**9  # KB: no graph is built below this size of a segment
 GRAPH = edge.HnswIndexConfig(m=16, ef_construct=100, full_scan_threshold=10)
 SEARCHED = 128  # candidates a graph keeps while it is searched
 SCROLL = 1000
+BROUGHT = 100  # hits that bring their embeddings with them, which is cheaper than asking for those afterwards
 FACTS = {"sha256", "file", "label"}
 
 
@@ -74,18 +75,20 @@ class EdgeIndex:
         table = self._small.table(space, partial(self._held, space), partial(self.scan, space, embeddings=True))
         if table is not None:
             return table.search(vector, k, labels, skip, without)
+        brings = k <= BROUGHT
         request = edge.QueryRequest(
             limit=k,
             offset=skip,
             query=edge.Query.Nearest(vector.tolist()),
             filter=_filter(labels, without),
             with_payload=True,
+            with_vector=brings,
             params=edge.SearchParams(hnsw_ef=max(SEARCHED, k), exact=exact),
         )
         shard = self._shard(space)
         with self._told(space):
             points = shard.query(request)
-        return [Hit(row, float(point.score)) for row, point in zip(_rows(points, space), points, strict=True)]
+        return [Hit(row, float(point.score)) for row, point in zip(_rows(points, space, brings), points, strict=True)]
 
     def scan(
         self,
@@ -119,9 +122,7 @@ class EdgeIndex:
 
     def count(self, space: Space) -> int:
         """See `VectorIndex`."""
-        shard = self._shard(space)
-        with self._told(space):
-            return shard.count(edge.CountRequest(exact=True))
+        return self._small.count(space, partial(self._count, space))
 
     def spaces(self) -> list[Space]:
         """See `VectorIndex`."""
@@ -187,6 +188,11 @@ class EdgeIndex:
         with self._lock, self._told(space):
             shard.update(operation)
         self._small.changed(space)
+
+    def _count(self, space: Space) -> int:
+        shard = self._shard(space)
+        with self._told(space):
+            return shard.count(edge.CountRequest(exact=True))
 
     def _held(self, space: Space) -> float:
         """How many rows may be compared in memory: all, but none where a graph is searched."""

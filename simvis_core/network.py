@@ -79,6 +79,7 @@ class EmbeddingNetwork:
         self.trained_pooling = Pooling.parse(trained_pooling or pooling)
         self._single_heads: dict[nn.Module, nn.Module] = {}
         self._probes: dict[tuple[int, int], Activations] = {}  # of noise, by size; shared with every other pooling
+        self._widths: dict[tuple[str, int], int] = {}  # by pooling and short side; shared likewise
 
     def with_pooling(self, pooling: str | Pooling) -> "EmbeddingNetwork":
         """The same backbone and head under another pooling (``"max"``, ``"gem:4"``, ...); no weights are copied.
@@ -181,7 +182,10 @@ class EmbeddingNetwork:
         The first time it costs a forward pass. Raises SimvisError for a head that does not fit.
         """
         side = self.preprocess.short_side if short_side is None else short_side
-        return len(self._embedded(self._probe(side))[1])
+        key = str(self.pooling), side
+        if key not in self._widths:
+            self._widths[key] = len(self._embedded(self._probe(side))[1])
+        return self._widths[key]
 
     def decompose(self, pixels: Float[Tensor, "3 h w"]) -> Decomposition:
         """The embedding of one view as a sum over its cells plus a bias; one forward pass."""

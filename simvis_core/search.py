@@ -1,6 +1,6 @@
 """Asking a gallery: hits with their embeddings, scores checked, and the best of each of the nearest classes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,8 +48,9 @@ def find(
     Raises SimvisError as `VectorIndex.search` does.
     """
     vector, whole_vector = _array(query), _array(whole)
-    hits = index.search(space, vector, k, labels, skip, without, exact)
-    found = [_rescored(hit, row, vector, whole_vector) for hit, row in _stored(index, space, hits)]
+    found = _rescored(
+        _stored(index, space, index.search(space, vector, k, labels, skip, without, exact)), vector, whole_vector
+    )
     return sorted(found, key=lambda one: -one.score)
 
 
@@ -58,8 +59,9 @@ def found_rows(
 ) -> list[Found]:
     """The rows of the ids that are there, in their order, with what a search for the query would say of them."""
     stored = {row.id: row for row in index.scan(space, ids, embeddings=True)}
-    vector, whole_vector = _array(query), _array(whole)
-    return [_scored(stored[id], vector, whole_vector) for id in ids if id in stored]
+    rows = [stored[id] for id in ids if id in stored]
+    scores, cosines, _ = _scores(rows, _array(query), _array(whole))
+    return [Found(row, score, cosine) for row, score, cosine in zip(rows, scores, cosines, strict=True)]
 
 
 def best_of_classes(
@@ -87,8 +89,7 @@ def best_of_classes(
             break
         left -= best.keys()
         labels = sorted(left)  # one class may fill every first rank
-    kept = _stored(index, space, list(best.values())[:count])
-    return [_rescored(hit, row, _array(query), _array(whole)) for hit, row in kept]
+    return _rescored(_stored(index, space, list(best.values())[:count]), _array(query), _array(whole))
 
 
 def checked_against(found: Found, picture: Decomposition, sha256: str) -> Found:
@@ -109,7 +110,21 @@ def query_map(
 
     With a region's ``weights`` of the cells it is what the region carries, and sums to the score of the region's query.
     """
-    return _weighed(picture.similarity_map(embedding_of(found.row).to(picture.cells)), weights)
+    return query_maps(picture, [found], weights)[0]
+
+
+def query_maps(
+    picture: Decomposition, found: Sequence[Found], weights: Float[Tensor, "H W"] | None = None
+) -> Float[Tensor, "N H W"]:
+    """For each hit, where in the query's picture its cosine comes from: signed shares of it, by one product for all.
+
+    With a region's ``weights`` of the cells each is what the region carries, and sums to the score of the region's
+    query. Raises SimvisError for a hit that was read without its embedding.
+    """
+    if not found:
+        return picture.cells.new_zeros(0, *picture.grid)
+    embeddings = torch.stack([embedding_of(one.row) for one in found]).to(picture.cells)
+    return _weighed((picture.cells @ embeddings.T).permute(2, 0, 1), weights)
 
 
 def difference_map(
@@ -144,32 +159,48 @@ def embedding_of(row: Row) -> Float[Tensor, " D"]:
     return torch.from_numpy(row.embedding)
 
 
-def _stored(index: VectorIndex, space: Space, hits: Sequence[Hit]) -> Iterator[tuple[Hit, Row]]:
-    """Each hit with its row and the embedding that is stored; without those that have gone meanwhile."""
+def _stored(index: VectorIndex, space: Space, hits: Sequence[Hit]) -> list[Hit]:
+    """The hits, each with the embedding that is stored; without those that have gone meanwhile."""
     bare = [hit.row.id for hit in hits if hit.row.embedding is None]
     stored = {row.id: row for row in index.scan(space, bare, embeddings=True)} if bare else {}
-    for hit in hits:
-        row = hit.row if hit.row.embedding is not None else stored.get(hit.row.id)
-        if row is not None:
-            yield hit, row
+    whole = [hit if hit.row.embedding is not None else _with(hit, stored.get(hit.row.id)) for hit in hits]
+    return [hit for hit in whole if hit is not None]
+
+
+def _with(hit: Hit, row: Row | None) -> Hit | None:
+    return None if row is None else Hit(row, hit.score)
 
 
 def _weighed(map: Tensor, weights: Tensor | None) -> Tensor:
     return map if weights is None else map * weights.to(map)
 
 
-def _rescored(hit: Hit, row: Row, query: np.ndarray, whole: np.ndarray) -> Found:
-    found = _scored(row, query, whole)
-    if not abs(float(embedding_of(row).norm()) - 1) < UNIT:  # NaN fails too
-        return _stale(found, "the store keeps a damaged embedding of it: index again with --rebuild")
-    if abs(found.score - hit.score) > STALE_SCORE:
-        return _stale(found, f"the store's score {hit.score:.3f} is not that of the embedding it keeps: index again")
-    return found
+def _rescored(hits: Sequence[Hit], query: np.ndarray, whole: np.ndarray) -> list[Found]:
+    """The hits with scores computed anew, all by one product; those that the store has wrong are marked stale."""
+    scores, cosines, lengths = _scores([hit.row for hit in hits], query, whole)
+    return [
+        Found(hit.row, score, cosine, _spoilt(hit.score, score, length))
+        for hit, score, cosine, length in zip(hits, scores, cosines, lengths, strict=True)
+    ]
 
 
-def _scored(row: Row, query: np.ndarray, whole: np.ndarray) -> Found:
-    assert row.embedding is not None
-    return Found(row, float(query @ row.embedding), float(whole @ row.embedding))
+def _spoilt(told: float, score: float, length: float) -> str:
+    if not abs(length - 1) < UNIT:  # NaN fails too
+        return "the store keeps a damaged embedding of it: index again with --rebuild"
+    if abs(score - told) > STALE_SCORE:
+        return f"the store's score {told:.3f} is not that of the embedding it keeps: index again"
+    return ""
+
+
+def _scores(
+    rows: Sequence[Row], query: Float[np.ndarray, " D"], whole: Float[np.ndarray, " D"]
+) -> tuple[list[float], list[float], list[float]]:
+    """Each row's score with the query and with the whole picture, and the length of its embedding."""
+    if not rows:
+        return [], [], []
+    embeddings = np.stack([row.embedding for row in rows if row.embedding is not None])
+    lengths = np.sqrt(np.einsum("nd,nd->n", embeddings, embeddings))
+    return (embeddings @ query).tolist(), (embeddings @ whole).tolist(), lengths.tolist()
 
 
 def _stale(found: Found, why: str) -> Found:

@@ -65,6 +65,7 @@ class SmallSpaces:
         self._tables: OrderedDict[str, Table] = OrderedDict()
         self._searched: Counter[str] = Counter()  # since the last change
         self._changes: Counter[str] = Counter()
+        self._counts: dict[str, int] = {}  # of spaces of any size
         self._lock = threading.Lock()
 
     def table(self, space: Space, count: Callable[[], float], read: Callable[[], Iterable[Row]]) -> Table | None:
@@ -84,10 +85,23 @@ class SmallSpaces:
                 self._forget_oldest()
         return table
 
+    def count(self, space: Space, count: Callable[[], int]) -> int:
+        """How many rows a space of any size has, counted once as long as it is unchanged."""
+        with self._lock:
+            if space.name in self._counts:
+                return self._counts[space.name]
+            before = self._changes[space.name]
+        counted = count()
+        with self._lock:
+            if self._changes[space.name] == before:
+                self._counts[space.name] = counted
+        return counted
+
     def changed(self, space: Space) -> None:
-        """Forgets a space's table."""
+        """Forgets a space's table and count."""
         with self._lock:
             self._changes[space.name] += 1
+            self._counts.pop(space.name, None)
             self._searched.pop(space.name, None)
             self._tables.pop(space.name, None)
 

@@ -40,6 +40,12 @@ class BoundedCache(Generic[Value]):
             held = self._held(key)
             return held[0] if held else self._keep(key, make())
 
+    def put(self, key: Hashable, value: Value) -> Value:
+        """Keeps a value in place of what the key had; gives it back."""
+        with self._turn(key):
+            self._drop(key)
+            return self._keep(key, value)
+
     def held(self, key: Hashable) -> Value | None:
         """The value of a key if it is kept."""
         held = self._held(key)
@@ -65,6 +71,11 @@ class BoundedCache(Generic[Value]):
             if key in self._values:
                 self._values.move_to_end(key)
             return self._values.get(key)
+
+    def _drop(self, key: Hashable) -> None:
+        with self._lock:
+            if key in self._values:
+                self.bytes -= self._values.pop(key)[1]
 
     def _keep(self, key: Hashable, value: Value) -> Value:
         size = self._size(value)

@@ -14,7 +14,7 @@ from simvis_core.figures import common_scale, mean_curve_figure, score_figure
 from simvis_core.index import Row, Space
 from simvis_core.search import Found
 from ui import words
-from ui.files import kept, picture_file
+from ui.files import picture_file
 from ui.galleries import Galleries, settings_of
 from ui.handlers import Handlers
 from ui.hit_grid import HitCard, Page
@@ -164,7 +164,7 @@ class ClassHandlers:
             label="",
             score=words.three(float(members.typicality[rank])) if len(members.rows) > 1 else "",
             note=words.typical(rank, len(members.rows)),
-            image=None if thumbnail is None else kept(thumbnail[0], "thumbnail.jpg"),
+            image=None if thumbnail is None else thumbnail[0],
             aspect=1.0 if thumbnail is None else thumbnail[1],
             hit_grid=(0, 0) if picture is None else picture.decomposition.grid,
             hit_map=None if map is None else map.flatten().tolist(),

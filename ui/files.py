@@ -21,12 +21,19 @@ def kept(content: bytes, name: str) -> str:
     Gradio's own helpers write over a file of the same content in place; a browser that reads it then gets half.
     """
     path = Path(get_upload_folder()) / hashlib.sha256(content).hexdigest() / name
-    if path.is_file():
-        os.utime(path)  # gradio deletes what has not been touched for a day
-    else:
+    if not still_kept(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, content)
     return str(path)
+
+
+def still_kept(path: str | Path) -> bool:
+    """Whether a file that `kept` wrote is still there; it is then kept for another day, after which gradio deletes."""
+    try:
+        os.utime(path)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def served(file: str | Path) -> str:

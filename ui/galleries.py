@@ -17,10 +17,10 @@ from simvis_core.listing import Listing, listed
 from simvis_core.regions import Region, region_weights, regions_query
 from simvis_core.search import Found, best_of_classes, checked_against, embedding_of, find, found_rows
 from simvis_core.stores import open_index
-from simvis_core.thumbnails import seen_part
 from ui import samples
 from ui.cache import BoundedCache
 from ui.session import MEBIBYTE, Pictured, Session, Settings
+from ui.thumbnails import Thumbnails
 from ui.words import file_name
 
 SAMPLES = "samples"
@@ -81,6 +81,7 @@ class Galleries:
         self._galleries: dict[str, Gallery] = {}
         self._spaces: dict[str, Space] = {}
         self._runs = 0  # indexing runs that have ended
+        self._thumbnails = Thumbnails()
         self._means: BoundedCache[ClassMeans] = BoundedCache(128 * MEBIBYTE, lambda means: means.means.nbytes)
 
     @property
@@ -176,10 +177,12 @@ class Galleries:
             self._galleries[name] = open_gallery(name, self.home, self.index, create=name == SAMPLES)
         return self._galleries[name]
 
-    def thumbnail(self, row: Row, space: Space) -> tuple[bytes, float] | None:
-        """What the network saw of a row's picture, as a small JPEG and its width over height; None for one gone."""
-        data = self.gallery(space.gallery).thumbnail(row)
-        return None if data is None else seen_part(data, settings_of(space).framing)
+    def thumbnail(self, row: Row, space: Space) -> tuple[str, float] | None:
+        """What the network saw of a row's picture: a small JPEG that the browser may fetch, and its width over height.
+
+        None for a picture that is gone.
+        """
+        return self._thumbnails.shown(self.gallery(space.gallery), row, settings_of(space).framing)
 
     def search(self, asked: Asked, k: int, skip: int = 0) -> Answer:
         """The hits of a search; the query's picture itself is left out.

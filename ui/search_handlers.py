@@ -15,7 +15,7 @@ from simvis_core.figures import common_scale
 from simvis_core.gallery import content
 from simvis_core.index import Row
 from simvis_core.regions import Box, Brush, Point, Region, Sign
-from simvis_core.search import Found, difference_map, lead_map, query_map
+from simvis_core.search import Found, difference_map, lead_map, query_maps
 from ui import samples, words
 from ui.files import kept, picture_file, served
 from ui.galleries import SAMPLES, Answer, Asked, Galleries, settings_of
@@ -158,7 +158,7 @@ class SearchHandlers:
         said = words.why_one(words.file_name(hit.row.file), lead, len(others), mapped, answer.weights is not None)
         map = lead_map(answer.picture.decomposition, hit.row, [one.row for one in others], answer.weights)
         middle = self._why_card(answer, map, lead, "red: speaks for this hit, blue: for the others")
-        card = replace(self._card(hit, None, answer), query_map=None, note="this hit")
+        card = replace(self._card(hit, None, answer), note="this hit")
         scale = common_scale(map)
         key = f"why:{search_key(answer)}:{hit.row.id}"
         return [said, Page(key, 0, 2, False, scale, scale, UNIT, True, [card, middle])]
@@ -230,7 +230,9 @@ class SearchHandlers:
     def _page(self, answer: Answer, with_maps: bool = False) -> Page:
         key = search_key(answer)
         hits = [self.galleries.hit(one, answer.space) if with_maps else (one, None) for one in answer.found]
-        cards = [self._card(one, hit, answer) for one, hit in hits]
+        own, found = answer.picture.decomposition, [one for one, _ in hits]
+        maps = query_maps(own, found, answer.weights) if own.method != "none" else [None] * len(found)
+        cards = [self._card(one, hit, answer, map) for (one, hit), map in zip(hits, maps, strict=True)]
         scale_query, scale_hit = self._scale(key, answer)
         return Page(
             key=key,
@@ -261,7 +263,7 @@ class SearchHandlers:
         told = "red: speaks for the first, blue: for the second"
         middle = self._why_card(answer, difference, first.score - second.score, told)
         sides = [
-            replace(self._card(one, None, answer), query_map=None, note=f"the {place}")
+            replace(self._card(one, None, answer), note=f"the {place}")
             for one, place in ((first, "first"), (second, "second"))
         ]
         key, scale = f"why:{search_key(answer)}:{first.row.id}:{second.row.id}", common_scale(difference)
@@ -282,11 +284,9 @@ class SearchHandlers:
             hit_map=map.flatten().tolist(),
         )
 
-    def _card(self, one: Found, hit: Pictured | None, answer: Answer) -> HitCard:
+    def _card(self, one: Found, hit: Pictured | None, answer: Answer, query_map: Any = None) -> HitCard:
         """A hit's card; its own map only where its picture was run."""
         thumbnail = self.galleries.thumbnail(one.row, answer.space)
-        own = answer.picture.decomposition
-        additive = own.method != "none"
         on_hit = None if hit is None or hit.decomposition.method == "none" else hit.decomposition
         return HitCard(
             id=one.row.id,
@@ -294,10 +294,10 @@ class SearchHandlers:
             label=one.row.label,
             score=words.three(one.score) if answer.weights is None else words.number(one.score),
             note="" if answer.weights is None else words.region_note(one.score, one.cosine),
-            image=None if thumbnail is None else kept(thumbnail[0], "thumbnail.jpg"),
+            image=None if thumbnail is None else thumbnail[0],
             aspect=1.0 if thumbnail is None else thumbnail[1],
-            query_grid=own.grid,
-            query_map=query_map(own, one, answer.weights).flatten().tolist() if additive else None,
+            query_grid=answer.picture.decomposition.grid,
+            query_map=None if query_map is None else query_map.flatten().tolist(),
             hit_grid=(0, 0) if on_hit is None else on_hit.grid,
             hit_map=None if on_hit is None else on_hit.similarity_map(answer.query).flatten().tolist(),
             stale=one.stale or ("" if thumbnail is not None else GONE),

@@ -113,6 +113,7 @@ class Session:
         self._turn = threading.Lock()
         self._networks: BoundedCache[EmbeddingNetwork] = BoundedCache(NETWORKS_LIMIT, weight_bytes)
         self._seen: BoundedCache[Seen] = BoundedCache(features_limit, lambda seen: seen.bytes)
+        self._split: BoundedCache[Decomposition] = BoundedCache(features_limit // 8, _split_bytes)
         self._drawn: BoundedCache[Any] = BoundedCache(features_limit // 8, lambda drawn: drawn.cells.nbytes)
         self._measured: BoundedCache[Measured] = BoundedCache(features_limit // 8, _measured_bytes)
         self._eager: BoundedCache[EmbeddingNetwork] = BoundedCache(EAGER_TWINS, lambda _: 1)
@@ -244,10 +245,7 @@ class Session:
         """
         network = self.seeing(settings)
         seen = self._see(network, file, settings, name)
-        split = network.split(seen.activations)
-        if split is None:
-            grid = seen.activations.features.shape[-2:]
-            split = network.unsplit(seen.activations, (int(grid[0]), int(grid[1])))
+        split = self._split.get((seen.key, str(network.pooling)), lambda: _split(network, seen))
         return Pictured(network, seen.view, seen.key[-1], split)
 
     def ask(self, visitor: str, what: tuple[Any, ...] | None) -> None:
@@ -263,8 +261,8 @@ class Session:
 
     @property
     def cached_bytes(self) -> int:
-        """Memory held for features and their pictures, and for drawn and measured maps."""
-        return self._seen.bytes + self._drawn.bytes + self._measured.bytes
+        """Memory held for features and their pictures, for splits of pictures, and for drawn and measured maps."""
+        return self._seen.bytes + self._split.bytes + self._drawn.bytes + self._measured.bytes
 
     def _unmasked(self, file_a: Any, file_b: Any, settings: Settings) -> tuple[PairExplanation, tuple[Seen, Seen]]:
         network = self.seeing(settings)
@@ -303,6 +301,18 @@ class Session:
     def _check_room(self, architecture: str) -> None:
         """Before anything is downloaded or built: a stranger's choice must not take the machine's memory."""
         _check_bytes(architecture, architecture_bytes(architecture))
+
+
+def _split(network: EmbeddingNetwork, seen: Seen) -> Decomposition:
+    split = network.split(seen.activations)
+    if split is None:
+        grid = seen.activations.features.shape[-2:]
+        split = network.unsplit(seen.activations, (int(grid[0]), int(grid[1])))
+    return split
+
+
+def _split_bytes(split: Decomposition) -> int:
+    return int(split.cells.nbytes + 2 * split.bias.nbytes)  # the embedding that it will be asked for is as long
 
 
 def _measured_key(pair: PairExplanation, seen: tuple[Seen, Seen], side: Side, asked: Asked) -> tuple[Any, ...]:

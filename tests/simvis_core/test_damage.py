@@ -325,3 +325,18 @@ def test_rows_that_change_while_they_are_read_are_not_kept():
     small.table(space, lambda: 1, read)
     assert small.table(space, lambda: 1, read).rows[0].file == "old.png"
     assert small.table(space, lambda: 1, lambda: pytest.fail("one search alone")) is None
+
+
+def test_a_space_is_counted_once_until_it_changes():
+    space, counts = Space("a", "tiny", "avg", 4, "f"), iter((3, 5, 6))
+    small = SmallSpaces()
+    count = lambda: next(counts)
+    assert [small.count(space, count) for _ in range(3)] == [3, 3, 3]
+    small.changed(space)
+
+    def while_written():
+        small.changed(space)
+        return count()
+
+    assert small.count(space, while_written) == 5
+    assert [small.count(space, count) for _ in range(2)] == [6, 6]  # the count that a write overtook was not kept

@@ -185,6 +185,16 @@ def test_scores_are_shares_of_the_cosine(index):
     shares_of_the_cosine(index, SPACE)
 
 
+def test_hits_bring_the_embeddings_that_are_stored(index):
+    stored = {row.id: row for row in rows(150)}
+    index.upsert(SPACE, stored.values())
+    query = rows(1, start=9)[0].embedding
+    few, many = index.search(SPACE, query, 24), index.search(SPACE, query, 150)  # the first is asked of the store
+    for hit in few:
+        assert np.array_equal(hit.row.embedding, stored[hit.row.id].embedding)
+    assert [hit.row.id for hit in many[:24]] == [hit.row.id for hit in few]
+
+
 def test_a_full_disk_is_told_before_anything_is_written(index, monkeypatch):
     index.upsert(SPACE, rows(3))
     usage = namedtuple("usage", "total used free")

@@ -19,6 +19,7 @@ from simvis_core.search import (
     found_rows,
     lead_map,
     query_map,
+    query_maps,
 )
 from tests.simvis_core.galleries import biased_head, class_folders, gallery_in, indexed, network
 
@@ -271,6 +272,20 @@ def test_a_hits_query_map_is_the_pairs_map(real):
         assert np.allclose(map, pair.map_a, rtol=0, atol=1e-5)
         assert float(map.sum() + own.bias @ embedding_of(one.row)) == pytest.approx(one.score, abs=1e-5)
         assert checked_against(one, pair.b, one.row.sha256) is one
+
+
+def test_maps_of_many_hits_are_those_of_each(real):
+    _, _, own, found = real
+    weights = torch.rand(own.grid)
+    for region in (None, weights):
+        maps = query_maps(own, found, region)
+        assert maps.shape == (len(found), *own.grid)
+        for one, map in zip(found, maps, strict=True):
+            alone = own.similarity_map(embedding_of(one.row).to(own.cells))  # as the definition says
+            assert np.allclose(map, alone if region is None else region * alone, rtol=0, atol=1e-6)
+    assert query_maps(own, []).shape == (0, *own.grid)
+    with pytest.raises(SimvisError, match="a row without its embedding"):
+        query_maps(own, [replace(found[0], row=replace(found[0].row, embedding=None))])
 
 
 def test_a_difference_map_and_the_bias_part_sum_to_the_difference_of_the_scores(real):

@@ -37,6 +37,15 @@ def test_what_alone_passes_the_limit_is_handed_out_and_pushes_nothing_out():
     assert (len(cache), cache.bytes) == (1, 5)
 
 
+def test_what_is_put_takes_the_place_of_what_was_there():
+    cache = BoundedCache(10, len)
+    assert cache.put("a", b"1234") == b"1234"
+    assert cache.put("a", b"12") == b"12"
+    assert (cache.held("a"), cache.bytes) == (b"12", 2)
+    assert cache.put("a", b"x" * 11) == b"x" * 11  # too large to be kept, and the old one is no longer true
+    assert (cache.held("a"), cache.bytes) == (None, 0)
+
+
 def test_many_threads_make_a_value_once():
     cache, made, start = BoundedCache(100, len), [], threading.Barrier(8)
 

@@ -4,6 +4,7 @@ import json
 import os
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -298,6 +299,7 @@ def test_thumbnails_are_what_the_network_saw(shelf, own_photos):
     row = next(row for row in shelf.index.scan(whole) if row.file.endswith("ape_0.png"))
     assert shelf.thumbnail(row, whole)[1] == 1.5
     assert shelf.thumbnail(row, crop)[1] == 1.0
+    assert Path(shelf.thumbnail(row, crop)[0]).is_file()
     assert shelf.thumbnail(Row("0" * 64, str(own_photos / "nosuchfile.png")), whole) is None
 
 

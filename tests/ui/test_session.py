@@ -245,6 +245,15 @@ def test_a_picture_is_its_side_of_a_pair_and_paid_for_once(session, files, small
     assert len(backbone_calls) == 2
 
 
+def test_a_picture_is_split_once_for_each_pooling(session, files, small):
+    first = session.picture(files[0], small())
+    assert session.picture(files[0], small()).decomposition is first.decomposition
+    held = session.cached_bytes
+    other = session.picture(files[0], small(pooling="gem:4")).decomposition
+    assert not torch.equal(other.embedding, first.decomposition.embedding)
+    assert session.cached_bytes - held == other.cells.nbytes + 2 * other.bias.nbytes
+
+
 def test_a_black_box_has_its_picture_without_cells(black_box, files, small):
     picture = black_box.picture(files[0], small()).decomposition
     assert (picture.method, picture.verdict) == ("none", "black box")
