@@ -14,6 +14,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from benchmarks import (
     crowd,
+    decoding,
     drag,
     embed,
     explain,
@@ -74,6 +75,7 @@ QUESTIONS: dict[str, Callable[[bool], list[Table]]] = {
     "gallery": gallery.tables,
     "recall": recall.tables,
     "masks": masks.tables,
+    "pictures": decoding.tables,
     "drag": drag.tables,
     "crowd": crowd.tables,
     "memory": memory.tables,

@@ -70,6 +70,7 @@ _MARKER = re.compile(rb"\xff([\x01-\xfe])")  # of several 0xff the last: to try 
 _BETWEEN_SCANS = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")  # restarts are the scan's own
 _ALONE = {0x01, *range(0xD0, 0xD9)}  # markers without a length
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+_USUAL = {0xC0, 0xC1, 0xC2}  # baseline, extended, progressive; the others are arithmetic or lossless, and slow
 
 
 def bare_jpeg(data: bytes, most: int) -> Bare:
@@ -79,6 +80,8 @@ def bare_jpeg(data: bytes, most: int) -> Bare:
     frames = [start for marker, start, _ in segments if marker in _FRAMES]
     if not scans or not frames:
         raise Damaged
+    if any(data[start + 1] not in _USUAL for start in frames):
+        raise SimvisError("a JPEG of a rare coding (arithmetic, lossless or in layers)", "a usual JPEG", CURE)
     width, height = _frame_size(data, frames[0])
     if len(scans) > 1 and len(scans) * width * height > SCANS * most:
         raise too_much_work(f"a JPEG of {len(scans)} scans")

@@ -5,7 +5,9 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from typing import IO
 
 from PIL import Image
 
@@ -13,7 +15,7 @@ from simvis_core.errors import SimvisError
 from simvis_core.picture_files import Damaged, too_much_work
 
 PROGRAM = Path(__file__).with_name("decoder_process.py")
-SECONDS, MEMORY = 4, 350 * 2**20  # of a process, for a picture of 20 megapixels; more for larger ones
+SECONDS, MEMORY = 2, 350 * 2**20  # of a process, for a picture of 20 megapixels; more for larger ones
 USUAL = 20_000_000
 PATIENCE = 20  # times the processor's seconds that a busy machine may take for them
 NEEDED = {"HEIF": "pi_heif", "AVIF": "PIL._avif"}
@@ -31,8 +33,10 @@ def decoded_elsewhere(data: bytes, kind: str, most: int) -> tuple[Image.Image | 
             "one that can be decoded",
             f"install {NEEDED[kind].replace('_', '-')}, or save it as a JPEG or PNG picture",
         )
-    head, _, raw = _answer(data, kind, most).partition(b"\n")
-    told = json.loads(head)
+    with tempfile.TemporaryFile() as answer:  # a pipe's pieces would be held twice
+        _decode(data, kind, most, answer)
+        answer.seek(0)
+        told, raw = json.loads(answer.readline()), answer.read()
     size = int(told["size"][0]), int(told["size"][1])
     if size[0] * size[1] > most:
         return None, size, 1
@@ -41,7 +45,7 @@ def decoded_elsewhere(data: bytes, kind: str, most: int) -> tuple[Image.Image | 
     return Image.frombytes(told["mode"], size, raw), size, int(told["orientation"])
 
 
-def _answer(data: bytes, kind: str, most: int) -> bytes:
+def _decode(data: bytes, kind: str, most: int, answer: IO[bytes]) -> None:
     share = max(1.0, most / USUAL)
     seconds = round(SECONDS * share)
     limits = [str(most), str(seconds), str(round(MEMORY * share))]
@@ -50,7 +54,8 @@ def _answer(data: bytes, kind: str, most: int) -> bytes:
         done = subprocess.run(  # noqa: S603  (this Python and our own file)
             [sys.executable, "-S", "-P", str(PROGRAM), kind, *limits],
             input=data,
-            capture_output=True,
+            stdout=answer,
+            stderr=subprocess.DEVNULL,
             timeout=seconds * PATIENCE,
             check=False,
             env={**os.environ, "PYTHONPATH": path},
@@ -61,7 +66,6 @@ def _answer(data: bytes, kind: str, most: int) -> bytes:
         raise _too_slow(kind, seconds)
     if done.returncode:
         raise Damaged
-    return done.stdout
 
 
 def _too_slow(kind: str, seconds: float) -> SimvisError:

@@ -29,14 +29,17 @@ from simvis_core.tiff_files import bare_tiff
 
 @dataclass(frozen=True)
 class Limits:
-    """The largest picture that is opened: bytes of its file, and pixels."""
+    """The largest picture that is opened: bytes of its file, pixels, and pixels of a side."""
 
     bytes: int
     pixels: int
+    side: int = 65_535  # a JPEG has no more; memory is taken row by row
 
 
 STRANGERS = Limits(10 * 2**20, 20_000_000)
 OWNERS = Limits(200 * 2**20, 200_000_000)  # of one's own pictures on one's own machine: the largest that phones make
+
+BAND = 1_000_000  # pixels whose transparency is laid on white together
 
 # What decoders raise on damaged bytes.
 _UNREADABLE = (
@@ -165,6 +168,9 @@ def _by_pillow(bare: Bare, kind: str, enough: int | None, limits: Limits) -> Ima
 def check_size(size: tuple[int, int], limits: Limits = STRANGERS) -> None:
     """Raises SimvisError for a picture of more pixels than the limits have, and for one without any."""
     width, height = size
+    if max(size) > limits.side:
+        most = f"at most {limits.side} pixels a side"
+        raise SimvisError(f"{width} x {height} pixels", most, "make the picture smaller and try again")
     if width * height > limits.pixels:
         most = f"at most {limits.pixels / 1e6:.0f} megapixels"
         raise SimvisError(f"{width} x {height} pixels", most, "make the picture smaller and try again")
@@ -185,7 +191,7 @@ def _rgb(image: Image.Image, white_is_zero: bool) -> Image.Image:
     if image.mode == "F":
         raise SimvisError("a picture of 32-bit floating-point samples", "8 or 16 bits a sample", CURE)
     if "A" in image.mode or "a" in image.mode or "transparency" in image.info:
-        return _on_white(image.convert("RGBA"))
+        return _on_white(image)
     return image.convert("RGB")
 
 
@@ -204,9 +210,15 @@ def _from_integers(image: Image.Image, white_is_zero: bool) -> Image.Image:
 
 
 def _on_white(image: Image.Image) -> Image.Image:
-    white = Image.new("RGBA", image.size, "white")
-    white.alpha_composite(image)
-    return white.convert("RGB")
+    """Band by band: each step on the whole picture would take its memory once more."""
+    plain = Image.new("RGB", image.size)
+    rows = max(1, BAND // image.width)
+    for top in range(0, image.height, rows):
+        band = image.crop((0, top, image.width, min(top + rows, image.height))).convert("RGBA")
+        white = Image.new("RGBA", band.size, "white")
+        white.alpha_composite(band)
+        plain.paste(white.convert("RGB"), (0, top))
+    return plain
 
 
 _STARTS = (

@@ -4,7 +4,8 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from simvis_core.picture_files import ORIENTATION, SCANS, Bare, Damaged, too_much_work
+from simvis_core.errors import SimvisError
+from simvis_core.picture_files import CURE, ORIENTATION, SCANS, Bare, Damaged, too_much_work
 
 _CODES = {1: "B", 3: "H", 4: "I", 16: "Q"}  # the integer types; of 16 BigTIFF alone
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
@@ -13,6 +14,8 @@ _ONE = (_WIDTH, _HEIGHT, _COMPRESSION, _PHOTOMETRIC, 266, 277, 278, 284, 292, 29
 _MANY = (_BITS, _OFFSETS, _COUNTS, 320, _TILE_OFFSETS, _TILE_COUNTS, 338, 339, 519, 520, 521, 530)
 _TABLES, _REFERENCE = 347, 532  # the JPEG tables, as bytes; reference black and white, six fractions
 _JPEG = (6, 7)
+_CODINGS = (1, 2, 3, 4, 5, *_JPEG, 8, 32773, 32946, 50000)  # none, fax, LZW, JPEG, deflate, PackBits, Zstandard
+_LONGEST = 3 * 65536  # values of a tag, beside the pieces: a palette of 16 bits
 _PIECE = 1000  # pixels: more strips and tiles than the largest picture has of such are not sewn together
 
 
@@ -48,7 +51,9 @@ def bare_tiff(data: bytes, most: int) -> Bare:
     """A TIFF whose first directory has the tags of its pixels only, and no other directory behind it."""
     layout = _Layout("<" if data[:2] == b"II" else ">", 43 in data[2:4])
     (start,) = struct.unpack_from(layout.offset, data, 8 if layout.big else 4)
-    entries = _entries(data, start, layout)
+    entries = _entries(data, start, layout, max(_LONGEST, most // _PIECE))
+    if _one(entries, _COMPRESSION, 1) not in _CODINGS:
+        raise SimvisError("a TIFF of a rare compression", "none, LZW, deflate, JPEG, fax, PackBits or Zstandard", CURE)
     size = _one(entries, _WIDTH), _one(entries, _HEIGHT)
     _check_pieces(entries, size, len(data), most)
     _check_scans(entries, size, data, most)
@@ -58,14 +63,19 @@ def bare_tiff(data: bytes, most: int) -> Bare:
     return Bare(size, orientation if orientation in range(1, 9) else 1, bare, white)
 
 
-def _entries(data: bytes, start: int, layout: _Layout) -> dict[int, _Entry]:
+def _entries(data: bytes, start: int, layout: _Layout, longest: int) -> dict[int, _Entry]:
+    """The tags that pixels need, each as it comes first, of at most so many values."""
     (count,) = struct.unpack_from(layout.count, data, start)
     found: dict[int, _Entry] = {}
     at = start + struct.calcsize(layout.count)
     for _ in range(min(count, 1000)):
         tag, kind, number, raw = struct.unpack_from(layout.entry, data, at)
         at += struct.calcsize(layout.entry)
+        if tag in found:
+            continue
         if tag in (*_ONE, *_MANY, ORIENTATION):
+            if number > longest:
+                raise too_much_work(f"a TIFF with a tag of {number} values")
             found[tag] = _Entry(kind, number, raw, _values(data, kind, number, raw, layout))
         elif tag in (_TABLES, _REFERENCE):
             _check_within(data, number * (1 if tag == _TABLES else 8), raw, layout)

@@ -2,14 +2,16 @@
 
 import struct
 import time
+from pathlib import Path
 
+import numpy as np
 import pi_heif
 import pytest
 from PIL import Image
 
 from simvis_core import SimvisError, open_picture, picture_process
 from simvis_core.picture_files import SCANS, exif_orientation, xmp_orientation
-from tests.simvis_core.test_pictures import DAMAGED, GREY_16, NOISE, chunk, encoded, opened, png, refusal
+from tests.simvis_core.test_pictures import DAMAGED, GREY_16, chunk, encoded, opened, png, refusal
 
 MALFORMED = {
     "a fraction outside the file": (0x011A, 5, 1, 0xFFFFFFF0),
@@ -118,6 +120,39 @@ def test_what_keeps_decoders_busy_is_refused_at_once(kind):
     assert time.process_time() - started < 2
 
 
+def test_bytes_that_fill_up_before_a_marker_are_passed_over_in_one_go():
+    started = time.process_time()
+    assert refusal(encoded(Image.new("L", (9, 9)), "JPEG")[:-2] + b"\xff" * 2_000_000 + b"\0") == DAMAGED
+    assert time.process_time() - started < 2
+
+
+def test_more_pixels_a_side_than_a_jpeg_has_are_refused():
+    wanted = "wanted at most 65535 pixels a side: make the picture smaller and try again."
+    assert refusal(png(1, 65536, 8, 0, b"")) == f"Got 1 x 65536 pixels; {wanted}"
+    assert refusal(png(65536, 1, 8, 0, b"")) == f"Got 65536 x 1 pixels; {wanted}"
+    assert open_picture(png(65535, 1, 8, 0, bytes(65536))).size == (65535, 1)
+
+
+@pytest.mark.parametrize("marker", [0xC3, 0xC9, 0xCA])
+def test_a_jpeg_of_a_rare_coding_is_named(marker):
+    data = bytearray(encoded(Image.new("L", (9, 9)), "JPEG"))
+    data[data.index(b"\xff\xc0") + 1] = marker
+    assert refusal(bytes(data)).startswith(
+        "Got a JPEG of a rare coding (arithmetic, lossless or in layers); wanted a usual"
+    )
+
+
+def test_a_tiff_of_a_rare_compression_or_an_endless_tag_is_named():
+    assert refusal(tiff("<", 1, 8, b"ab").replace(b"\3\1\3\0\1\0\0\0\1\0", b"\3\1\3\0\1\0\0\0\x4d\x88")) == (
+        "Got a TIFF of a rare compression; wanted none, LZW, deflate, JPEG, fax, PackBits or Zstandard: save it as a "
+        "JPEG, PNG or WebP picture and try again."
+    )
+    entry = struct.pack("<HHII", 273, 3, 1_000_000, 8)
+    started = time.process_time()
+    assert "a TIFF with a tag of 1000000 values" in refusal(b"II*\0\x08\0\0\0\xe8\3" + entry * 1000 + bytes(2**21))
+    assert time.process_time() - started < 2
+
+
 def test_the_usual_scans_are_read():
     assert SCANS > 12
     assert open_picture(encoded(Image.new("RGB", (64, 48)), "JPEG", progressive=True)).size == (64, 48)
@@ -127,10 +162,43 @@ def test_the_usual_scans_are_read():
 
 
 def test_an_avif_is_turned_and_a_broken_one_is_damaged():
-    data = encoded(Image.fromarray(NOISE).resize((48, 32)), "AVIF", quality=100, subsampling="4:4:4")
-    assert open_picture(data).size == (48, 32)
+    photograph = Image.open(PHOTOGRAPH).resize((48, 32))
+    data = encoded(photograph, "AVIF", quality=100, subsampling="4:4:4")
+    assert abs(opened(data) - np.asarray(photograph)).mean() < 3
+    turned = encoded(photograph, "AVIF", quality=100, subsampling="4:4:4", exif=exif("<", (0x0112, 3, 1, 6)))
+    assert abs(opened(turned) - np.rot90(photograph, 3)).mean() < 3
     assert refusal(data[:-40]) == DAMAGED
     assert refusal(data[:60]) == DAMAGED
+
+
+# The Berlin Cathedral by Gary Todd, CC0-1.0, from Wikimedia Commons: the sample photograph of that name at 160 x 106,
+# saved by libheif's heif-enc.
+HEIC = Path(__file__).with_name("berlin_cathedral.heic").read_bytes()
+PHOTOGRAPH = Path(__file__).parents[2] / "sample_data/pictures/berlin_cathedral/berlin_cathedral_1.jpg"
+
+
+def turned_heic(angle):
+    """The photograph with a property more, which turns it by so many quarters against the clock."""
+    data = bytearray(HEIC)
+    for box, more in ((b"meta", 10), (b"iprp", 10), (b"ipco", 9), (b"ipma", 1)):
+        at = data.index(box) - 4
+        data[at : at + 4] = struct.pack(">I", struct.unpack_from(">I", data, at)[0] + more)
+    place = data.index(b"iloc") + 22  # where the pixels begin in the file
+    data[place : place + 4] = struct.pack(">I", struct.unpack_from(">I", data, place)[0] + 10)
+    at = data.index(b"ipma")
+    data[at + 14] += 1  # properties, of which this is the fourth
+    data[at + 18 : at + 18] = b"\x84"
+    data[at - 4 : at - 4] = struct.pack(">I", 9) + b"irot" + bytes([angle])
+    return bytes(data)
+
+
+def test_a_heic_photograph_is_read_and_turned():
+    seen = opened(HEIC)
+    whole = np.asarray(Image.open(PHOTOGRAPH).resize((160, 107))).astype(int)[:106]
+    assert seen.shape == (106, 160, 3)
+    assert abs(seen - whole).mean() < 10 < abs(seen - whole[:, ::-1]).mean()
+    assert np.array_equal(opened(turned_heic(1)), np.rot90(seen))
+    assert refusal(HEIC[:-300]) == DAMAGED
 
 
 def test_heic_is_known_by_its_brand():
