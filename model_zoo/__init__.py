@@ -1,13 +1,15 @@
 """Which networks there are, and how to get one ready to explain pairs."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
 from model_zoo.catalog import CATALOG, ModelCard, bundled, card, is_architecture, names
 from simvis_core.network import EmbeddingNetwork
 from simvis_core.poolings import Pooling
 
 if TYPE_CHECKING:
+    from model_zoo.checkpoint_choices import Choices
     from model_zoo.checkpoints import Checkpoint
 
 __all__ = [
@@ -67,8 +69,9 @@ def open_checkpoint(
     path: str | Path,
     architecture: str,
     pooling: str | Pooling | None = None,
-    head: Literal["auto", "keep", "none"] = "auto",
-    between: Literal["relu", "gelu", "none"] | None = None,
+    head: str = "auto",
+    between: str | None = None,
+    choices: "Choices | Mapping[str, Any] | str | Path | None" = None,
 ) -> "Checkpoint":
     """Your own checkpoint as ``.network``, with a ``.report`` of what was loaded and what was left out.
 
@@ -76,4 +79,4 @@ def open_checkpoint(
     """
     from model_zoo import checkpoints  # noqa: PLC0415
 
-    return checkpoints.open_checkpoint(path, architecture, pooling, head, between)
+    return checkpoints.open_checkpoint(path, architecture, pooling, head, between, choices)

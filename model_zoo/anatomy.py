@@ -1,9 +1,22 @@
 """How a network is put together: where its features end, what may pool them, what may come behind."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from torch import nn
+
+
+class Stack(NamedTuple):
+    """A library's own layers from the features to the classes, where they are more than one linear layer.
+
+    ``shapes`` are their weights' by path, in order; ``steps`` what stands in front of each, or of the "pooling", and
+    ``front`` the paths in front of the pooling, in the words of a checkpoint's choices.
+    """
+
+    shapes: Mapping[str, tuple[int, ...]]
+    steps: Mapping[str, str]
+    front: tuple[str, ...] = ()
 
 
 class Created(NamedTuple):
@@ -18,6 +31,7 @@ class Created(NamedTuple):
     classifier: tuple[str, ...]
     facts: dict[str, Any]
     discarded: tuple[str, ...] = ()
+    stack: Stack | None = None
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from model_zoo import timm_networks, torchvision_networks
-from model_zoo.anatomy import Anatomy
-from model_zoo.trunks import TokenTrunk
+from model_zoo.anatomy import Anatomy, Stack
+from model_zoo.trunks import FrontTrunk, TokenTrunk
 from simvis_core.errors import SimvisError
 from simvis_core.images import Preprocess
 from simvis_core.network import Activations, EmbeddingNetwork
@@ -28,7 +28,7 @@ class Architecture:
     """A library's network before its features are found. ``source`` has the library's key names and no classifier.
 
     ``classifier`` are the paths of the classifier in the library's full network, ``classes`` how many it tells apart,
-    ``discarded`` the paths of more layers that belong to classification alone;
+    ``discarded`` the paths of more layers that belong to classification alone (``stack``: or end in an embedding);
     ``facts`` is what the library says of the network (mean, std, input_size, interpolation, license, ...).
     """
 
@@ -38,6 +38,7 @@ class Architecture:
     classes: int
     facts: dict[str, Any]
     discarded: tuple[str, ...] = ()
+    stack: Stack | None = None
 
 
 def names() -> list[str]:
@@ -65,7 +66,8 @@ def build(name: str, pretrained: bool = False) -> Architecture:
             raise
         raise _no_weights(name, error) from error
     classes = int(created.facts.get("num_classes") or 0)
-    return Architecture(name, created.network.eval(), created.classifier, classes, created.facts, created.discarded)
+    network = created.network.eval()
+    return Architecture(name, network, created.classifier, classes, created.facts, created.discarded, created.stack)
 
 
 def pooled_otherwise(architecture: Architecture) -> Iterator[tuple[Architecture, str]]:
@@ -104,23 +106,31 @@ def arrange(
     pooling: str | Pooling | None = None,
     head: nn.Module | None = None,
     name: str | None = None,
+    front: nn.Module | None = None,
+    side: int | None = None,
 ) -> EmbeddingNetwork:
     """The network as features, pooling and head, under its own pooling unless another is named.
 
     What the conventions suggest is kept only where it gives the same embedding as the library's own network on a
     probe; a network for which nothing does pools by itself and is a black box. ``head`` is one more, behind the
-    network's own pooled vector. A network that takes views of one size only gets a fixed size.
+    network's own pooled vector, ``front`` one more on the maps in front of it. ``side`` is that of the views in pixels,
+    where it is not the library's. A network that takes views of one size only gets a fixed size.
 
-    Raises SimvisError for a head that does not fit.
+    Raises SimvisError for a head that does not fit, and for a front where the network pools by itself or has layers of
+    its own behind the pooling.
     """
     base = _preprocess(architecture)
+    base = base if side is None else replace(base, short_side=side)
     probe = torch.randn(1, 3, base.short_side, base.short_side, generator=torch.Generator().manual_seed(0))
     anatomy = LIBRARIES[architecture.name.partition("/")[0]].anatomy(architecture.source, probe)
     found, activations = _proved(anatomy, base, probe)
+    backbone = found.backbone
+    if front is not None:
+        backbone, activations = _fronted(architecture, found, front), Activations(front(activations.features.clone()))
     trained = found.pooling if pooling is None or head is None else Pooling.parse(pooling)
     own = _in_line(found.head, head) if _as_wide(trained, found.pooling) else head
     network = EmbeddingNetwork(
-        found.backbone,
+        backbone,
         found.pooling if pooling is None else pooling,
         own,
         _sized(found, base, activations.features.shape[-1]),
@@ -131,6 +141,16 @@ def arrange(
     if head is not None:
         network.unsplit(activations.one(), (1, 1))  # raises for a head that does not fit
     return network
+
+
+def _fronted(architecture: Architecture, found: EmbeddingNetwork, front: nn.Module) -> FrontTrunk:
+    if found.head is not None or found.pooling.inner:
+        raise SimvisError(
+            f"layers in front of the pooling for {architecture.name}, which has layers of its own for or behind it",
+            "a network whose features are pooled at once",
+            "build the network in Python with EmbeddingNetwork(...)",
+        )
+    return FrontTrunk(found.backbone, front)
 
 
 def untrained(name: str, pooling: str | Pooling | None = None) -> EmbeddingNetwork:

@@ -1,218 +1,176 @@
-"""The layers behind the pooling, read off the shapes of a checkpoint's tensors."""
+"""The layers beside a trunk put in their places, in front of and behind the pooling, with what stands between them."""
 
-import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from torch import Tensor, nn
 
+from model_zoo.checkpoint_choices import END, POOLING, STEPS, Choices
+from model_zoo.checkpoint_deciding import Deciding, Known, front_layers, unknown_layers
+from model_zoo.checkpoint_doubts import Doubt
 from model_zoo.checkpoint_files import CheckpointFile
-from model_zoo.checkpoint_norms import norm_words, other_norm, taken_words
-from simvis_core.errors import SimvisError
-
-Between = Literal["relu", "gelu", "none"]
-Groups = Mapping[str, Mapping[str, Tensor]]
-_IN_PYTHON = "build the head in Python with EmbeddingNetwork(...)"
-_MOST_UNITS = 6  # of which all orders are tried: 720
+from model_zoo.checkpoint_layers import Groups, Layer, layer_words, read_layer, steps
+from model_zoo.checkpoint_losses import with_matrices, without_classifier, without_losses, without_predictor
+from model_zoo.checkpoint_norms import taken_words
+from model_zoo.checkpoint_order import Start, Walk, walk
 
 
-@dataclass(frozen=True)
-class Layer:
-    """One layer of a head; ``takes`` and ``gives`` are None for one that leaves the width as it is."""
-
-    path: str
-    module: nn.Module
-    takes: int | None
-    gives: int | None
-    words: str
-
-
-@dataclass(frozen=True)
+@dataclass
 class Head:
-    """A head, the width of the vectors that it takes, and what it is made of, in words."""
+    """What stands in front of and behind the pooling, in words too, and how wide the vectors behind it are taken.
 
-    module: nn.Sequential
+    ``cells`` is the number of cells laid flat, 0 where they are pooled. ``left_out`` has reasons by module path.
+    """
+
+    front: list[nn.Module]
+    behind: list[nn.Module]
     takes: int | None
     words: str
+    cells: int
+    left_out: dict[str, str]
+    doubts: list[Doubt]
+    paths: list[str]
 
 
 def read_head(
-    groups: Groups, file: CheckpointFile, widths: Mapping[int, str], giver: str, between: Between | None
+    groups: Groups, matrices: Mapping[str, Tensor], file: CheckpointFile, start: Start, choices: Choices, known: Known
 ) -> Head:
     """The chain of Linear, BatchNorm, LayerNorm and PReLU that ``groups`` (tensors by their module's path) hold.
 
-    ``widths`` are the vectors' widths that ``giver`` has, in words. The order is that of the file; one that sorts its
-    tensors must leave a single order in which the widths fit. ``between`` stands where the file leaves a gap.
+    The order is that of the file; one that sorts its tensors must leave a single order in which the widths fit.
+    ``matrices`` belong to no layer: a loss's class weights, or a projection. What is open is said by ``choices``, or
+    comes back as a doubt.
 
-    Raises SimvisError for tensors that are no known layer, widths that do not fit, an order that cannot be told, and a
-    gap without ``between``.
+    Raises SimvisError for tensors that are no known layer, and widths or an order that do not fit.
     """
-    layers = [_layer(path, tensors) for path, tensors in groups.items()]
-    unknown = [path for path, layer in zip(groups, layers, strict=True) if layer is None]
+    deciding = Deciding(choices, known)
+    layers = _layers(groups, deciding)
+    _check_known(layers, groups, matrices, file, start, deciding)
+    chain = without_losses([layer for layer in layers.values() if layer is not None], file, start, deciding)
+    chain = without_predictor(chain, deciding)
+    chain = without_classifier(chain, deciding)
+    chain = with_matrices(chain, matrices, start, deciding)
+    found = walk(chain, start)
+    front = front_layers(chain, found, deciding)
+    _repeat_said(chain, deciding)
+    return _assembled(chain, front, found, deciding)
+
+
+def _layers(groups: Groups, deciding: Deciding) -> dict[str, Layer | None]:
+    """The layers by their path, None for those of no known kind; without those said to be out."""
+    layers = {path: read_layer(path, tensors) for path, tensors in groups.items()}
+    for path in [path for path in layers if deciding.choices.place(path) == "out"]:
+        deciding.place(path, f"{path} ({layer_words(path, groups[path])})", ("behind", "out"), None)
+        deciding.left_out[path] = "as asked"
+        del layers[path]
+    return layers
+
+
+def _check_known(
+    layers: Mapping[str, Layer | None],
+    groups: Groups,
+    matrices: Mapping[str, Tensor],
+    file: CheckpointFile,
+    start: Start,
+    deciding: Deciding,
+) -> None:
+    """Raises SimvisError for tensors of no known layer, and matrices that fit on nothing."""
+    widths = {*start.widths, *(layer.gives for layer in layers.values() if layer is not None)}
+    stray = [path for path, one in matrices.items() if not widths & set(one.shape) and not deciding.choices.place(path)]
+    owners = {path.rpartition(".")[0] or path: {path.rpartition(".")[2]: matrices[path]} for path in stray}
+    unknown = [*owners, *(path for path, layer in layers.items() if layer is None)]
     if unknown:
-        raise _unknown(file, groups, unknown)
-    known = [layer for layer in layers if layer is not None]
-    chain = _in_order(known, file, widths, giver)
-    modules, words = _filled(chain, between)
-    sources = ", ".join(layer.path for layer in chain)
-    takes = next((layer.takes for layer in chain if layer.takes is not None), None)
-    guessed = taken_words(layer.path for layer in chain if isinstance(layer.module, nn.LayerNorm))
-    return Head(nn.Sequential(*modules), takes, f"{', '.join(words)} (from {sources}){guessed}")
+        raise unknown_layers(file, {**groups, **owners}, unknown)
 
 
-def layer_words(path: str, tensors: Mapping[str, Tensor]) -> str:
-    """What the tensors of one module are, or their shapes where they are no known layer."""
-    layer = _layer(path, tensors)
-    return layer.words if layer else ", ".join(f"{name} {size(tensor)}" for name, tensor in tensors.items())
+def _repeat_said(chain: list[Layer], deciding: Deciding) -> None:
+    """An answer stays a doubt of the report, so that it can be seen and changed."""
+    keys = {doubt.key for doubt in deciding.doubts}
+    for layer in chain:
+        if deciding.choices.place(layer.path) and f"layers.{layer.path}" not in keys:
+            deciding.place(layer.path, f"where {layer} stands", ("behind", "front", "out"), None)
 
 
-def size(tensor: Tensor) -> str:
-    """A tensor's shape for a person: ``128 x 512``."""
-    return " x ".join(map(str, tensor.shape)) or "one number"
+# What stands between
 
 
-def _layer(path: str, tensors: Mapping[str, Tensor]) -> Layer | None:
-    """The first kind whose tensors have exactly these names and shapes."""
-    for make in _KINDS:
-        layer = make(path, tensors)
-        if layer is not None and _holds(layer.module, tensors):
-            return layer
-    return None
+def _assembled(chain: list[Layer], front: int, found: Walk, deciding: Deciding) -> Head:
+    maps, words_front = _filled(chain[:front], [], deciding, on_maps=True)
+    if front:
+        _add(maps, words_front, _before_pooling(chain[:front], found, deciding))
+    behind, words = _filled(chain[front:], chain[:front], deciding, on_maps=False)
+    if chain:
+        _add(behind, words, _at_end(deciding))
+    takes = next((layer.takes for layer in chain[front:] if layer.takes is not None), None)
+    told = ", ".join(words) or "none"
+    if words_front:
+        told += f", in front of the pooling {', '.join(words_front)}"
+    sources = f" (from {', '.join(layer.path for layer in chain)})" if chain else ""
+    sources += taken_words(layer.path for layer in chain if isinstance(layer.module, nn.LayerNorm))
+    paths = [layer.path for layer in chain]
+    return Head(maps, behind, takes, told + sources, found.cells, deciding.left_out, deciding.doubts, paths)
 
 
-def _holds(module: nn.Module, tensors: Mapping[str, Tensor]) -> bool:
-    """Fills the module where every tensor fits; the count of batches may be missing."""
-    state = module.state_dict()
-    given = {name: _flat(tensor) for name, tensor in tensors.items()}
-    whole = {"num_batches_tracked": state.get("num_batches_tracked"), **given}
-    complete = {name: tensor for name, tensor in whole.items() if tensor is not None}
-    if {name: t.shape for name, t in complete.items()} != {name: t.shape for name, t in state.items()}:
-        return False
-    if not all(tensor.is_floating_point() for name, tensor in given.items() if name != "num_batches_tracked"):
-        return False
-    module.load_state_dict(complete)
-    return True
-
-
-def _flat(tensor: Tensor) -> Tensor:
-    """A convolution of 1 x 1 on pooled vectors is a linear layer."""
-    return tensor.flatten(1) if tensor.ndim > 2 else tensor
-
-
-def _linear(path: str, tensors: Mapping[str, Tensor]) -> Layer | None:
-    weight = tensors.get("weight")
-    if weight is None or weight.ndim < 2 or any(side != 1 for side in weight.shape[2:]):
-        return None
-    outputs, inputs = weight.shape[:2]
-    module = nn.Linear(inputs, outputs, bias="bias" in tensors)
-    return Layer(path, module, inputs, outputs, f"Linear {inputs} -> {outputs}")
-
-
-def _batch_norm(path: str, tensors: Mapping[str, Tensor]) -> Layer | None:
-    mean = tensors.get("running_mean")
-    if mean is None or mean.ndim != 1:
-        return None
-    width = len(mean)
-    return Layer(path, nn.BatchNorm1d(width, affine="weight" in tensors), width, width, f"BatchNorm {width}")
-
-
-def _layer_norm(path: str, tensors: Mapping[str, Tensor]) -> Layer | None:
-    weight = tensors.get("weight")
-    if weight is None or weight.ndim != 1 or "bias" not in tensors or other_norm(path):
-        return None
-    width = len(weight)
-    return Layer(path, nn.LayerNorm(width), width, width, f"LayerNorm {width}")
-
-
-def _prelu(path: str, _: Mapping[str, Tensor]) -> Layer | None:
-    return Layer(path, nn.PReLU(), None, None, "PReLU")
-
-
-def _unknown(file: CheckpointFile, groups: Groups, unknown: list[str]) -> SimvisError:
-    first = ", ".join(f"{path} ({layer_words(path, groups[path])})" for path in unknown[:3])
-    more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
-    norm = next((path for path in unknown if norm_words(path, groups[path])), None)
-    if norm is not None:
-        return SimvisError(
-            f"{file.words} with {norm} ({layer_words(norm, groups[norm])}) behind the trunk:"
-            f" {norm_words(norm, groups[norm])}",
-            "a layer that its tensors tell: Linear, BatchNorm with its statistics, LayerNorm with weight and bias",
-            f"{_IN_PYTHON}, or give head='none' to leave out all that stands behind the trunk",
-        )
-    return SimvisError(
-        f"{file.words} with tensors beside the trunk that are no known layer: {first}{more}",
-        "Linear, BatchNorm, LayerNorm and PReLU layers behind the pooling",
-        f"give head='none' to leave them out, or {_IN_PYTHON}",
-    )
-
-
-def _in_order(layers: list[Layer], file: CheckpointFile, widths: Mapping[int, str], giver: str) -> list[Layer]:
-    orders = [layers] if file.ordered else list(_orders(layers))
-    faults = [_fault(order, widths, giver) for order in orders]
-    sound = [order for order, fault in zip(orders, faults, strict=True) if fault is None]
-    if len(sound) == 1:
-        return sound[0]
-    if sound:
-        names = ", ".join(f"{layer.path} ({layer.words})" for layer in layers)
-        raise SimvisError(
-            f"{file.words}, which sorts its tensors by name, with the layers {names}, which fit in more than one order",
-            "a head whose order the file tells",
-            f"save `model.state_dict()` as .pt, or {_IN_PYTHON}",
-        )
-    raise SimvisError(
-        f"{file.words} with a head that does not fit: {faults[0]}",
-        "layers that follow on each other from the pooling on",
-        f"choose the architecture and pooling it was trained with, give head='none', or {_IN_PYTHON}",
-    )
-
-
-def _orders(layers: list[Layer]) -> Iterator[list[Layer]]:
-    """Every order of the layers in which those of one numbered row stay as they are numbered."""
-    numbered = sorted(layers, key=lambda layer: [_natural(part) for part in layer.path.split(".")])
-    units = [list(unit) for _, unit in itertools.groupby(numbered, key=_row)]
-    if len(units) > _MOST_UNITS:
-        yield numbered
-        return
-    for order in itertools.permutations(units):
-        yield [layer for unit in order for layer in unit]
-
-
-def _natural(part: str) -> tuple[int, str]:
-    return (int(part), "") if part.isdigit() else (-1, part)
-
-
-def _row(layer: Layer) -> str:
-    parent, _, name = layer.path.rpartition(".")
-    return f"{parent}.*" if name.isdigit() else layer.path
-
-
-def _fault(layers: list[Layer], widths: Mapping[int, str], giver: str) -> str | None:
-    """Why the widths do not follow on each other; None where they do."""
-    before: Layer | None = None
-    for layer in layers:
-        if layer.takes is None:
-            continue
-        if before is None and layer.takes not in widths:
-            choices = " or ".join(f"{width} ({words})" for width, words in widths.items())
-            return f"{layer.path} ({layer.words}) takes {layer.takes} features, and {giver} gives {choices}"
-        if before is not None and before.gives != layer.takes:
-            return f"{layer.path} ({layer.words}) cannot follow {before.path} ({before.words})"
-        before = layer
-    return None
-
-
-def _filled(chain: list[Layer], between: Between | None) -> tuple[list[nn.Module], list[str]]:
+def _filled(
+    chain: list[Layer], before: list[Layer], deciding: Deciding, on_maps: bool
+) -> tuple[list[nn.Module], list[str]]:
     """The modules with what stands in the gaps, and their names."""
-    modules, words = [chain[0].module], [chain[0].words]
-    for place, layer in enumerate(chain[1:], 1):
-        if _gap(chain[:place], layer):
-            name, make = _BETWEEN[_told(chain[place - 1], layer, between)]
-            modules += [make()] if make else []
-            words += [name] if make else []
-        modules.append(layer.module)
+    modules: list[nn.Module] = []
+    words: list[str] = []
+    biased = _last_biased(chain)
+    for place, layer in enumerate(chain):
+        _add(modules, words, _step(layer, [*before, *chain[:place]] if place else [], biased, deciding))
+        modules.append(layer.maps if on_maps and layer.maps is not None else layer.module)
         words.append(layer.words)
     return modules, words
+
+
+def _add(modules: list[nn.Module], words: list[str], taken: str | None) -> None:
+    for name, module in steps(taken or "none"):
+        modules.append(module)
+        words.append(name)
+
+
+def _step(layer: Layer, before: list[Layer], biased: Layer | None, deciding: Deciding) -> str | None:
+    known = deciding.known.steps.get(layer.path)
+    if known is not None and layer.path not in deciding.choices.steps:
+        return known
+    if before and _gap(before, layer):
+        words = f"a head with a gap between {before[-1]} and {layer}: what has no weights leaves no trace in a file"
+        return deciding.step(layer.path, words, tuple(STEPS), deciding.choices.between, gap=True)
+    if layer is biased or layer.path in deciding.choices.steps:
+        words = f"a step to unit length in front of {layer}, which no file shows"
+        return deciding.step(layer.path, words, ("none", "unit"), "none")
+    return None
+
+
+def _last_biased(chain: list[Layer]) -> Layer | None:
+    """The last linear layer with an offset of its own or in a norm behind it: there a step to unit length matters."""
+    linears = [place for place, layer in enumerate(chain) if isinstance(layer.module, nn.Linear)]
+    if not linears:
+        return None
+    behind = [layer.module for layer in chain[linears[-1] :]]
+    offsets = any(isinstance(module, (nn.BatchNorm1d, nn.LayerNorm)) for module in behind)
+    linear = chain[linears[-1]].module
+    return chain[linears[-1]] if offsets or (isinstance(linear, nn.Linear) and linear.bias is not None) else None
+
+
+def _before_pooling(front: list[Layer], found: Walk, deciding: Deciding) -> str | None:
+    if POOLING in deciding.known.steps and POOLING not in deciding.choices.steps:
+        return deciding.known.steps[POOLING]
+    convolves = any(layer.convolution for layer in front)
+    likeliest = deciding.choices.between if convolves else "none"
+    words = f"what stands between {front[-1]} and the pooling"
+    return deciding.step(POOLING, words, ("none", "relu", "gelu", "silu"), likeliest, gap=convolves)
+
+
+def _at_end(deciding: Deciding) -> str | None:
+    if deciding.known.cut:
+        words = f"whether the {deciding.known.cut} that the library has behind the last layer was kept"
+        return deciding.step(END, words, ("none", deciding.known.cut), None)
+    if END in deciding.choices.steps:
+        return deciding.step(END, "what stands behind the last layer", ("none", "relu"), "none")
+    return None
 
 
 def _gap(before: list[Layer], layer: Layer) -> bool:
@@ -227,24 +185,3 @@ def _gap(before: list[Layer], layer: Layer) -> bool:
         return int(name) - int(last_name) > 1
     linears = [one for one in (*before, layer) if isinstance(one.module, nn.Linear)]
     return isinstance(layer.module, nn.Linear) and len(linears) > 1 and not isinstance(before[-1].module, nn.PReLU)
-
-
-def _told(before: Layer, layer: Layer, between: Between | None) -> Between:
-    if between is None:
-        raise SimvisError(
-            f"a head with a gap between {before.path} ({before.words}) and {layer.path} ({layer.words}): what has no"
-            " weights, such as ReLU or dropout, leaves no trace in a file",
-            "to know what stands there",
-            f"give between='relu', 'gelu' or 'none' (for dropout), or {_IN_PYTHON}",
-        )
-    if between not in _BETWEEN:
-        raise SimvisError(f"between='{between}'", f"one of {', '.join(_BETWEEN)}", "choose one of these")
-    return between
-
-
-_KINDS: tuple[Callable[[str, Mapping[str, Tensor]], Layer | None], ...] = (_batch_norm, _linear, _layer_norm, _prelu)
-_BETWEEN: dict[Between, tuple[str, Callable[[], nn.Module] | None]] = {
-    "relu": ("ReLU", nn.ReLU),
-    "gelu": ("GELU", nn.GELU),
-    "none": ("", None),
-}

@@ -1,57 +1,116 @@
 """The tensors of a checkpoint beside its trunk: which may be the head's, and why the others are left out."""
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from model_zoo.architectures import Architecture
+from model_zoo.checkpoint_choices import PLACES, Choices
+from model_zoo.checkpoint_doubts import Doubt, asked
 from model_zoo.checkpoint_files import CheckpointFile
-from model_zoo.checkpoint_heads import layer_words, size
-from model_zoo.checkpoint_trunks import COUNTS, Fit
+from model_zoo.checkpoint_layers import layer_words, read_layer, size
+from model_zoo.checkpoint_refusals import COUNTS
+from model_zoo.checkpoint_trunks import Fit
+from model_zoo.checkpoint_where import CLASSIFIER, Place, called_classifier
 from simvis_core.errors import SimvisError
-
-HeadChoice = Literal["auto", "keep", "none"]
 
 
 @dataclass
 class Leftovers:
-    """The tensors beside the trunk: the head's by module path, GeM's exponent, and the others with a reason."""
+    """The tensors beside the trunk: layers by module path, matrices of no layer, GeM's exponents, and those left out.
 
-    groups: dict[str, dict[str, Tensor]]
-    exponent: tuple[str, float] | None
-    left_out: list[str]
+    ``seen`` are all names that a person may speak of, ``doubts`` what was settled here.
+    """
+
+    groups: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+    matrices: dict[str, Tensor] = field(default_factory=dict)
+    exponent: tuple[str, Tensor] | None = None
+    left_out: list[str] = field(default_factory=list)
+    seen: list[str] = field(default_factory=list)
+    doubts: list[Doubt] = field(default_factory=list)
 
 
-def sort_leftovers(built: Architecture, file: CheckpointFile, fit: Fit, choice: HeadChoice) -> Leftovers:
+def sort_leftovers(built: Architecture, file: CheckpointFile, fit: Fit, choices: Choices) -> Leftovers:
     """Raises SimvisError for tensors inside the trunk that the architecture does not have."""
-    place = _Place(built, fit)
-    rest = Leftovers({}, None, list(file.unread))
-    inside = []
-    for key, tensor in file.tensors.items():
-        reason = "" if key in fit.used else _reason(key, tensor, fit) or place.reason(key)
+    place = Place(built, fit)
+    rest = Leftovers(left_out=list(file.unread))
+    inside: list[str] = []
+    for key in [key for key in file.tensors if key not in fit.used]:
+        tensor, name = file.tensors[key], fit.shown(key)
+        reason = _why_out(key, tensor, place, choices)
+        rest.seen.append(name)
         if reason:
-            rest.left_out.append(f"{fit.shown(key)} ({size(tensor)}), {reason}")
-        elif key not in fit.used and place.inside(key):
-            inside.append(fit.shown(key))
-        elif key not in fit.used:
-            _put(rest, fit.shown(key), tensor)
+            rest.left_out.append(f"{name} ({size(tensor)}), {reason}")
+        elif place.inside(key):
+            inside.append(name)
+        else:
+            _put(rest, name, tensor)
     if inside:
         raise _deeper(built, file, inside)
+    _check_classifiers(file, fit, place, choices)
+    _part_matrices(rest)
     _drop_copies(rest)
-    _drop_classifier(rest, built, place, choice)
+    _drop_classifier(rest, built, place, choices)
+    if choices.head == "none":
+        _drop_all(rest)
     return rest
+
+
+def _why_out(key: str, tensor: Tensor, place: Place, choices: Choices) -> str:
+    """Why a tensor is not used: its own state counts first, then what was said of it, then its name."""
+    said = choices.place(place.fit.shown(key))
+    reason = _reason(key, tensor, place.fit)
+    if reason or said is None:
+        return reason or place.reason(key)
+    return "as asked" if said == "out" and place.inside(key) else ""
 
 
 def _put(rest: Leftovers, name: str, tensor: Tensor) -> None:
     owner, _, last = name.rpartition(".")
-    if last == "p" and tensor.numel() == 1:
-        rest.exponent = (name, tensor.item())
+    if last == "p" and tensor.numel() == max(tensor.shape, default=1):
+        rest.exponent = (name, tensor.detach())
     else:
         rest.groups.setdefault(owner, {})[last] = tensor
+
+
+def _part_matrices(rest: Leftovers) -> None:
+    """Matrices beside no layer's other tensors, under a name that no layer of PyTorch's gives one."""
+    for path, tensors in list(rest.groups.items()):
+        unknown = {} if read_layer(path, tensors) else dict(tensors)
+        for name, tensor in unknown.items():
+            if _no_layers(name, tensor, len(unknown)):
+                rest.matrices[f"{path}.{name}".lstrip(".")] = tensors.pop(name)
+        if not tensors:
+            del rest.groups[path]
+
+
+def _no_layers(name: str, tensor: Tensor, beside: int) -> bool:
+    """Whether a tensor is a matrix, or several in one, as a loss keeps them and no layer does."""
+    if tensor.ndim not in (2, 3) or min(tensor.shape) < 2:
+        return False
+    return name not in ("weight", "bias") or (name == "weight" and (tensor.ndim == 3) == (beside == 1))
+
+
+def _check_classifiers(file: CheckpointFile, fit: Fit, place: Place, choices: Choices) -> None:
+    """A module called a classifier that has several linear layers may hold the embedding, as in re-identification."""
+    found: dict[str, list[str]] = {}
+    for key in [key for key, tensor in file.tensors.items() if tensor.ndim > 1 and key not in fit.used]:
+        name = fit.shown(key)
+        if not fit.copied(key) and choices.place(name) is None and place.reason(key) == CLASSIFIER:
+            found.setdefault(called_classifier(name), []).append(name)
+    doubts = [
+        Doubt(
+            f"layers.{owner}",
+            f"{owner}, called a classifier, with several linear layers ({', '.join(names[:3])})",
+            {"out": "no part of the embedding", "behind": "layers of the embedding, but for those said to be out"},
+        )
+        for owner, names in found.items()
+        if len(names) > 1
+    ]
+    if doubts:
+        raise asked(doubts, file.words, choices)
 
 
 def _reason(key: str, tensor: Tensor, fit: Fit) -> str:
@@ -68,47 +127,13 @@ def _reason(key: str, tensor: Tensor, fit: Fit) -> str:
     return "a single number" if single else ""
 
 
-class _Place:
-    """Where in the file's names the trunk ends: what is inside it, and what goes by a name that is no embedding's."""
-
-    def __init__(self, built: Architecture, fit: Fit) -> None:
-        self.fit = fit
-        self.tops = {key.partition(".")[0] for key in built.source.state_dict()}
-        self.buffers = {name for name, _ in built.source.named_buffers()}
-        self.classifiers = tuple(self._outermost(path) for path in built.classifier)
-        self.discarded = built.discarded
-
-    def _outermost(self, path: str) -> str:
-        top = path.partition(".")[0]
-        return path if top in self.tops else top
-
-    def reason(self, key: str) -> str:
-        """Why a tensor of this name is not part of the embedding; "" where it may be."""
-        name = self.fit.inner(key)
-        if name in self.buffers:
-            return "which the network computes itself"
-        if name is not None and any(name.startswith(f"{path}.") for path in self.discarded):
-            return "a layer of classification alone"
-        if name is not None and self._at_classifier(name):
-            return ""
-        parts = (key if name is None else name).casefold().split(".")
-        return next((words for pattern, words in _NAMES if any(pattern.fullmatch(part) for part in parts)), "")
-
-    def inside(self, key: str) -> bool:
-        """Whether a tensor lies in a part that the trunk has."""
-        name = self.fit.inner(key)
-        return name is not None and name.partition(".")[0] in self.tops and not self._at_classifier(name)
-
-    def _at_classifier(self, name: str) -> bool:
-        return any(name.startswith(f"{path}.") for path in self.classifiers)
-
-
 def _deeper(built: Architecture, file: CheckpointFile, inside: list[str]) -> SimvisError:
     more = f" and {len(inside) - 3} more" if len(inside) > 3 else ""
     return SimvisError(
         f"{file.words} with tensors inside the trunk that {built.name} does not have ({', '.join(inside[:3])}{more})",
         f"a checkpoint of {built.name}",
-        "choose the architecture it was trained with, perhaps a larger one of the family",
+        "choose the architecture it was trained with, perhaps a larger one of the family; where it was this one, say"
+        f" layers.{inside[0]}=out",
     )
 
 
@@ -127,17 +152,52 @@ def _equal(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
     return all(torch.equal(tensor, other[name]) for name, tensor in one.items())
 
 
-def _drop_classifier(rest: Leftovers, built: Architecture, place: _Place, choice: HeadChoice) -> None:
-    """A single matrix of as many outputs as classes is the library's classifier, with the norms beside it."""
-    for path in place.classifiers if choice != "keep" else ():
-        there = [group for group in rest.groups if f"{place.fit.inner_shown(group)}.".startswith(f"{path}.")]
-        outputs = [number for number in (_outputs(rest.groups[group]) for group in there) if number is not None]
-        older = "the classifier of an older layout (head='keep' takes it)" if place.fit.older else ""
-        reason = "the classifier" if outputs == [built.classes] else older
-        for group in there if reason else ():
-            _drop(rest, group, reason)
-    for path, tensors in list(rest.groups.items()) if choice == "none" else ():
+def _drop_classifier(rest: Leftovers, built: Architecture, place: Place, choices: Choices) -> None:
+    """A single matrix of as many outputs as classes is the library's classifier, with the norms beside it.
+
+    A stack of layers whose last one has as many is one too.
+    """
+    if choices.head == "keep":
+        return
+    if built.stack is not None:
+        last = list(built.stack.shapes)[-1]
+        there = _under(rest, place, place.called)
+        ends = [_outputs(rest.groups[group]) for group in there if place.fit.inner_shown(group) == last]
+        _drop_where(rest, ends == [built.classes], there, "a layer of classification alone")
+        return
+    for path in place.classifiers:
+        there = _under(rest, place, (path,))
+        outputs = [_outputs(rest.groups[group]) for group in there]
+        single = [number for number in outputs if number is not None] == [built.classes]
+        _drop_where(rest, single, there, "the classifier")
+        if place.fit.older and there and not single:
+            _drop_older(rest, f"{place.fit.prefix}{path}", there, choices)
+
+
+def _drop_older(rest: Leftovers, path: str, there: list[str], choices: Choices) -> None:
+    """Under published names, which timm's filter reads, stands a published classifier, whatever its classes."""
+    said = choices.place(there[0])
+    words = f"{path}, the classifier's place in a file under the names that timm publishes"
+    options = {name: PLACES[name] for name in ("out", "behind")}
+    rest.doubts.append(Doubt(f"layers.{path}", words, options, said or "out", said is not None))
+    _drop_where(rest, said is None, there, "the classifier of an older layout")
+
+
+def _drop_where(rest: Leftovers, condition: bool, groups: list[str], reason: str) -> None:
+    for group in groups if condition else ():
+        _drop(rest, group, reason)
+
+
+def _drop_all(rest: Leftovers) -> None:
+    for path, tensors in list(rest.groups.items()):
         _drop(rest, path, f"part of a head ({layer_words(path, tensors)}), as asked")
+    rest.left_out += [f"{path} ({size(matrix)}), as asked" for path, matrix in rest.matrices.items()]
+    rest.matrices.clear()
+
+
+def _under(rest: Leftovers, place: Place, paths: tuple[str, ...]) -> list[str]:
+    inner = {group: f"{place.fit.inner_shown(group)}." for group in rest.groups}
+    return [group for group, name in inner.items() if any(name.startswith(f"{path}.") for path in paths)]
 
 
 def _outputs(tensors: Mapping[str, Tensor]) -> int | None:
@@ -150,18 +210,4 @@ def _drop(rest: Leftovers, path: str, reason: str) -> None:
         rest.left_out.append(f"{path}.{name} ({size(tensor)}), {reason}")
 
 
-def _names(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern)
-
-
 _LAYERS = ("weight", "bias", "p", "running_mean", "running_var")  # what may be one number and count: PReLU's, GeM's
-# Parts of names, in lower case, of what lies beside an embedding network in a checkpoint.
-_NAMES = (
-    (_names(r"optim\w*|\w*sched\w*|scaler|callbacks|loops|queue\w*|\w*history"), "of the training"),
-    (_names(r"(\w+_)?(criterion|criteria|losse?s?)(_\w+)?|(\w+_)?miner\w*"), "of the loss"),
-    (_names(r"(\w+_)?(prox(y|ies)|(arc|cos|sphere)_?face|margin|centers|prototypes|metric_fc)(_\w+)?"), "of the loss"),
-    (_names(r"mask_?(token|embed\w*)s?|(\w+_)?decoder(_\w+)?"), "of the pre-training"),
-    (_names(r"transformers_pooler"), "transformers' pooler, which ends in tanh: the class token itself is compared"),
-    (_names(r"classifiers?|(\w+_)?logits|cls_head"), "a classifier"),
-    (_names(r"aux\w*"), "an auxiliary classifier"),
-)

@@ -15,7 +15,7 @@ from timm.models.vgg import VGG
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 
-from model_zoo.anatomy import Anatomy, Created
+from model_zoo.anatomy import Anatomy, Created, Stack
 from model_zoo.known_layers import chain, known
 from model_zoo.trunks import ClassTokenTrunk, MapTrunk, OwnTrunk, TokenTrunk
 from simvis_core.attention import Heads, LastBlock, Looking
@@ -52,8 +52,16 @@ def create(name: str, pretrained: bool, **chosen: Any) -> Created:
     classifier = (found,) if isinstance(found, str) else tuple(found)
     if not isinstance(network, VGG):
         return Created(network, classifier, facts)
+    logits = network.pre_logits
     network.pre_logits = nn.Identity()  # its layers behind the features are the classifier's own
-    return Created(network, classifier, facts, ("pre_logits",))
+    return Created(network, classifier, facts, ("pre_logits",), _stack(logits, classifier[0]))
+
+
+def _stack(logits: Any, classifier: str) -> Stack:
+    """VGG's layers behind the features, in their order; the first is a convolution of all cells at once."""
+    shapes = {f"pre_logits.{name}": tuple(getattr(logits, name).weight.shape) for name in ("fc1", "fc2")}
+    shapes[classifier] = (0, logits.fc2.weight.shape[0])
+    return Stack(shapes, {"pre_logits.fc1": "none", "pre_logits.fc2": "relu", classifier: "relu"})
 
 
 def described(name: str) -> dict[str, Any]:

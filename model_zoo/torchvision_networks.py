@@ -14,7 +14,7 @@ from torch.nn import functional
 from torchvision.models import VGG, AlexNet, SqueezeNet
 from torchvision.models.vision_transformer import EncoderBlock, VisionTransformer
 
-from model_zoo.anatomy import Anatomy, Created
+from model_zoo.anatomy import Anatomy, Created, Stack
 from model_zoo.known_layers import chain, known
 from model_zoo.trunks import TorchvisionViT, TracedTrunk
 from simvis_core.attention import Heads, LastBlock, Looking
@@ -45,10 +45,11 @@ def create(name: str, pretrained: bool) -> Created:
     untrained = {"init_weights": False} if name in ("googlenet", "inception_v3") and not pretrained else {}
     network = torchvision.models.get_model(name, weights=weights if pretrained else None, **untrained)
     classifier, discarded = _classifier(network)
+    stack = _stack(network) if isinstance(network, (SqueezeNet, VGG, AlexNet)) else None
     for path in classifier + discarded:
         parent, _, child = path.rpartition(".")
         setattr(network.get_submodule(parent), child, nn.Identity())
-    return Created(network, classifier, _facts(network, weights), discarded)
+    return Created(network, classifier, _facts(network, weights), discarded, stack)
 
 
 def variants(network: nn.Module) -> tuple[dict[str, Any], ...]:
@@ -72,6 +73,22 @@ def _classifier(network: nn.Module) -> tuple[tuple[str, ...], tuple[str, ...]]:
     linear = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)]
     auxiliary = tuple(name for name, _ in network.named_children() if name in ("aux1", "aux2", "AuxLogits"))
     return (next(name for name in reversed(linear) if name.split(".")[0] not in auxiliary),), auxiliary
+
+
+def _stack(network: nn.Module) -> Stack:
+    """The layers of ``classifier``: those of SqueezeNet stand in front of its pooling."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    steps: dict[str, str] = {}
+    step, pooled = "none", False
+    for name, layer in network.get_submodule("classifier").named_children():
+        if isinstance(layer, (nn.Linear, nn.Conv2d)):
+            shapes[f"classifier.{name}"] = tuple(layer.weight.shape)
+            steps[f"classifier.{name}"], step = step, "none"
+        elif isinstance(layer, nn.AdaptiveAvgPool2d):
+            steps["pooling"], pooled = step, True
+        elif isinstance(layer, nn.ReLU):
+            step = "relu"
+    return Stack(shapes, steps, tuple(shapes) if pooled else ())
 
 
 def _facts(network: nn.Module | None, weights: Any) -> dict[str, Any]:

@@ -32,6 +32,17 @@ class MapTrunk(nn.Module):
         return output.permute(0, 3, 1, 2) if self.channels_last else output
 
 
+class FrontTrunk(nn.Module):
+    """A trunk with a person's own layers on its maps, in front of the pooling."""
+
+    def __init__(self, trunk: nn.Module, front: nn.Module) -> None:
+        super().__init__()
+        self.trunk, self.front = trunk, front
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.front(self.trunk(pixels))
+
+
 class TracedTrunk(nn.Module):
     """A network cut by tracing. Called through `forward`, since a traced module's own call prints what it raises."""
 

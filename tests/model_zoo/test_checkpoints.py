@@ -402,7 +402,8 @@ def test_a_heads_shapes_tell_what_it_is(tmp_path, trunk, words, ending):
 def test_a_convolution_of_one_cell_is_a_linear_layer(tmp_path, trunk):
     torch.manual_seed(8)
     conv = nn.Conv2d(512, 8, 1)
-    opened = open_checkpoint(saved(tmp_path / "x.pth", Wrapped(net=trunk, conv=conv).state_dict()), ARCHITECTURE)
+    path = saved(tmp_path / "x.pth", Wrapped(net=trunk, conv=conv).state_dict())
+    opened = open_checkpoint(path, ARCHITECTURE, choices={"layers": {"conv": "behind"}})
     assert same(opened.network, trunk, nn.Unflatten(1, (512, 1, 1)), conv, nn.Flatten())
 
 
