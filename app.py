@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 # which on shared cores costs many times the work itself.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Gradio sums up all events of the past after each: a hundredth of a second of a page that nobody opens.
+os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000000")
+os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1")
 
 from simvis_core import SimvisError
 
@@ -38,7 +41,10 @@ def main(arguments: list[str] | None = None) -> int:
 def serve(options: argparse.Namespace) -> None:
     """Starts the web app and waits. Raises SimvisError for an address that cannot be served on."""
     from ui import CSS, HEAD, THEME, WORDS, build_app, first_settings, warm_up
+    from ui.memory import bound_arenas
 
+    if not bound_arenas():
+        print("simvis: the C library is not glibc; whether freed memory is used again is left to it", file=sys.stderr)
     session, backbone = _session(options)
     warm_up(session, backbone)
     galleries = _galleries(options, session)
@@ -55,8 +61,11 @@ def serve(options: argparse.Namespace) -> None:
 
 
 def _launch(app: Any, options: argparse.Namespace, **look: Any) -> None:
+    from ui.lanes import EVENTS
+    from ui.visits import remembered
+
     try:
-        app.queue(max_size=64, default_concurrency_limit=4).launch(
+        app.queue(max_size=128, default_concurrency_limit=4).launch(
             server_name=options.host,
             server_port=options.port,
             share=options.share,
@@ -65,6 +74,8 @@ def _launch(app: Any, options: argparse.Namespace, **look: Any) -> None:
             run_history=False,
             enable_monitoring=False,
             state_session_capacity=200,
+            max_threads=EVENTS,  # in Gradio's table of events; how many threads they have, their lanes say
+            app_kwargs={"lifespan": remembered},
             prevent_thread_lock=True,
             footer_links=["api", "gradio", "settings"],
             **look,

@@ -1,7 +1,8 @@
 """Fifty visitors at once: whether each gets the right answer, how long they wait, and what memory the server needs.
 
-A visitor asks for the explanation of a pair, mostly of new pictures, or for a point of a pair that all know. Each
-answer is compared with what one visitor alone gets, which is worked out before, in this process.
+A visitor compares a pair on the page, or asks for its explanation as a program does, mostly of new pictures, or asks
+for a point of a pair that all know. Each answer is compared with what one visitor alone gets, which is worked out
+before, in this process.
 """
 
 import asyncio
@@ -11,8 +12,9 @@ import random
 import statistics
 import tempfile
 import time
+import uuid
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,8 +30,8 @@ from ui.session import Session, Settings
 
 MEBIBYTE = 2**20
 CLOSE = 1e-4  # of a score: a mix-up is off by far more, another batch or machine by far less
-PAIR, POINT = "a pair", "a point of a known pair"
-POINTS = 0.4  # of the requests
+PAGE, PAIR, POINT = "a pair on the page", "a pair by the API", "a point of a known pair"
+KINDS = {PAGE: 0.3, PAIR: 0.3, POINT: 0.4}  # shares of the requests
 SETTLED = 0.25  # of the requests, after which memory must stay
 WINDOW = 25  # requests on either side, over which memory is a median
 CELL = 32  # pixels of a view
@@ -145,11 +147,28 @@ def _own_folders(folder: Path) -> Iterator[None]:
             os.environ |= {name: value} if value is not None else {}
 
 
-class Visitor:
-    """One of the crowd: asks as a program does, and compares."""
+@dataclass(frozen=True)
+class Comparing:
+    """The page's own comparison: its number there, and what its fields hold as the page opens."""
 
-    def __init__(self, http: httpx.AsyncClient, uploaded: dict[Path, str]) -> None:
-        self.http, self.uploaded = http, uploaded
+    number: int
+    values: tuple[Any, ...]
+
+    @classmethod
+    async def of(cls, http: httpx.AsyncClient) -> "Comparing":
+        """As the page describes it."""
+        page = (await http.get("/config")).raise_for_status().json()
+        opened = {part["id"]: part["props"].get("value") for part in page["components"]}
+        event = next(event for event in page["dependencies"] if event["api_name"] == "compare")
+        return cls(event["id"], tuple(opened[part] for part in event["inputs"]))
+
+
+class Visitor:
+    """One of the crowd: asks as a program or as a browser does, and compares."""
+
+    def __init__(self, http: httpx.AsyncClient, uploaded: dict[Path, str], comparing: Comparing) -> None:
+        self.http, self.uploaded, self.comparing = http, uploaded, comparing
+        self.session = uuid.uuid4().hex
 
     async def ask(self, name: str, *data: Any) -> Any:
         """An answer, the last that comes. Raises RuntimeError for an error."""
@@ -180,6 +199,23 @@ class Visitor:
         answer = await self.ask("explain_pair", *pictures, "efficientnet_lite0", "avg", 224, "whole", "")
         return float(answer["score"])
 
+    async def compare(self, files: tuple[Path, Path]) -> float:
+        """The score of the pair that the page shows. Raises RuntimeError for an error."""
+        pictures = [await self.picture(file) for file in files]
+        body = {"data": [*pictures, *self.comparing.values[2:]], "fn_index": self.comparing.number}
+        joined = await self.http.post("/gradio_api/queue/join", json=body | {"session_hash": self.session})
+        joined.raise_for_status()
+        message: dict[str, Any] = {}
+        async with self.http.stream("GET", "/gradio_api/queue/data", params={"session_hash": self.session}) as lines:
+            async for line in lines.aiter_lines():
+                if line.startswith("data: ") and message.get("msg") != "process_completed":
+                    message = json.loads(line.removeprefix("data: "))
+        if not message.get("success"):
+            raise RuntimeError(f"compare: {message}")
+        return float(
+            next(part["score"] for part in message["output"]["data"] if isinstance(part, dict) and "score" in part)
+        )
+
     async def point(self, column: int) -> float:
         """What a cell of the known pair's first row carries."""
         pictures = [await self.picture(file) for file in first_pair()]
@@ -191,9 +227,10 @@ async def _crowd(address: str, pid: int, load: Load, pairs: Sequence[tuple[Path,
     seen, left = Seen(), iter(_requests(load, len(right.shares)))
     async with httpx.AsyncClient(base_url=address, timeout=600, limits=httpx.Limits(max_connections=None)) as http:
         uploaded: dict[Path, str] = {}
-        await _indexed(Visitor(http, uploaded))
+        comparing = await Comparing.of(http)
+        await _indexed(Visitor(http, uploaded, comparing))
         started = time.perf_counter()
-        visitors = (Visitor(http, uploaded) for _ in range(load.visitors))
+        visitors = (Visitor(http, uploaded, comparing) for _ in range(load.visitors))
         await asyncio.gather(*(_stay(visitor, left, pairs, right, seen, pid) for visitor in visitors))
         seen.took = time.perf_counter() - started
     return seen
@@ -202,12 +239,9 @@ async def _crowd(address: str, pid: int, load: Load, pairs: Sequence[tuple[Path,
 def _requests(load: Load, columns: int) -> list[tuple[str, int]]:
     """Every pair once as soon as may be, then pairs by chance; points in between."""
     chance, fresh = random.Random(1), iter(range(load.pairs))
-    return [
-        (POINT, chance.randrange(columns))
-        if chance.random() < POINTS
-        else (PAIR, next(fresh, chance.randrange(load.pairs)))
-        for _ in range(load.requests)
-    ]
+    kinds = chance.choices(list(KINDS), list(KINDS.values()), k=load.requests)
+    pair = lambda: next(fresh, chance.randrange(load.pairs))
+    return [(kind, chance.randrange(columns) if kind == POINT else pair()) for kind in kinds]
 
 
 async def _indexed(visitor: Visitor) -> None:
@@ -235,15 +269,21 @@ async def _stay(
     for kind, at in left:
         started = time.perf_counter()
         try:
-            got = await (visitor.pair(pairs[at]) if kind == PAIR else visitor.point(at))
+            got = await (visitor.point(at) if kind == POINT else ASK[kind](visitor, pairs[at]))
         except (RuntimeError, httpx.HTTPError) as error:
             seen.errors.append(f"{kind} {at}: {error!r}")
         else:
-            wanted = (right.scores if kind == PAIR else right.shares)[at]
+            wanted = (right.shares if kind == POINT else right.scores)[at]
             if abs(got - wanted) > CLOSE:
                 seen.mixed.append(f"{kind} {at}: {got}, not {wanted}")
         seen.seconds[kind].append(time.perf_counter() - started)
         seen.resident.append(resident(pid))
+
+
+ASK: dict[str, Callable[[Visitor, tuple[Path, Path]], Awaitable[float]]] = {
+    PAGE: Visitor.compare,
+    PAIR: Visitor.pair,
+}
 
 
 def resident(pid: int) -> float:

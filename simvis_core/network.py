@@ -39,6 +39,10 @@ class Activations(NamedTuple):
         """The same of one picture of the batch, without the batch axis."""
         return Activations(*(None if tensor is None else tensor[index] for tensor in self))  # type: ignore[arg-type]
 
+    def compact(self) -> "Activations":
+        """The same, none of it a part of a larger tensor that it would keep alive."""
+        return Activations(*(None if tensor is None else _whole(tensor) for tensor in self))  # type: ignore[arg-type]
+
     @property
     def nbytes(self) -> int:
         """What keeping them costs."""
@@ -370,6 +374,10 @@ def _single(tensor: Tensor) -> Tensor:
 def _out_of_memory(error: Exception) -> bool:
     """Whether the failure is one of the machine, not of the picture's shape."""
     return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
+
+
+def _whole(tensor: Tensor) -> Tensor:
+    return tensor if tensor.untyped_storage().nbytes() == tensor.nbytes else tensor.clone()
 
 
 def _shape(features: object) -> str:

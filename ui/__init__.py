@@ -33,9 +33,9 @@ def build_app(session: Session, link_folder: Path, galleries: Galleries) -> gr.B
         )
         gr.HTML(INTRO, elem_id="intro")
         # Before the tabs: gradio numbers a name that one of their functions has already.
-        add_api(session, house.references)
+        add_api(session, house.references, app.lanes)
         add_gallery_api(galleries)
-        add_trust_api(session)
+        add_trust_api(session, app.lanes)
         with gr.Tabs(overflow_behavior="wrap", elem_id="rooms") as house.tabs:  # a menu would hide rooms on a phone
             for name, build in TABS.items():
                 with gr.Tab(name, id=name) as tab:

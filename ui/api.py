@@ -1,6 +1,8 @@
 """API twins of the page's clicks: the same numbers as JSON."""
 
-from dataclasses import asdict
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from dataclasses import asdict, replace
 from typing import Any
 
 import gradio as gr
@@ -11,16 +13,19 @@ from simvis_core.perturbation import MASKED
 from simvis_core.standing import Reference, standing
 from ui import words
 from ui.components import PictureDrop
+from ui.gallery_api import told
+from ui.lanes import QUICK, Lanes, Turns, paced
 from ui.references import References
 from ui.session import Session, Settings
 
 
-def add_api(session: Session, references: References | None = None) -> None:
+def add_api(session: Session, references: References | None = None, lanes: Lanes | None = None) -> None:
     """Adds /explain_pair and /explain_point to the app that is being built."""
+    explaining = Explaining(session, lanes or Lanes())
 
-    def explain_pair(
+    async def explain_pair(
         image_a: str, image_b: str, backbone: str, pooling: str, view_size: float, framing: str, method: str = ""
-    ) -> dict[str, Any]:
+    ) -> AsyncIterator[dict[str, Any]]:
         """Why two pictures are similar: score, maps, ledger and verdict.
 
         image_a, image_b: picture files. backbone: a name that `app.py models` lists, timm/NAME or torchvision/NAME.
@@ -29,12 +34,15 @@ def add_api(session: Session, references: References | None = None) -> None:
         forward pass for each; empty, only those of a black box are. Maps are rows of cells, signed, in units of the
         score; where additive is true, map_a plus bias_part.a sums to the score. standing: the shares of pairs of
         unrelated reference pictures, and of pairs of one class, that this network scores lower; null while that is
-        being measured (ask again), and where it cannot be.
+        being measured (ask again), and where it cannot be. While masks draw, answers of {"done", "of"} come first;
+        whoever stops listening stops them.
         """
-        pair = _explain(session, image_a, image_b, backbone, pooling, view_size, framing, method)
-        return pair_json(pair, _reference(references, pair, backbone, view_size, framing))
+        with told():
+            settings = _settings(image_a, image_b, backbone, pooling, view_size, framing, method)
+            async for pair in explaining.steps(image_a, image_b, settings):
+                yield pair_json(pair, _reference(references, pair, settings)) if _is_pair(pair) else pair
 
-    def explain_point(
+    async def explain_point(
         image_a: str,
         image_b: str,
         backbone: str,
@@ -45,17 +53,17 @@ def add_api(session: Session, references: References | None = None) -> None:
         view_size: float,
         framing: str,
         method: str = "",
-    ) -> dict[str, Any]:
+    ) -> AsyncIterator[dict[str, Any]]:
         """Where a point of one picture counts in the other, and what it carries of the score.
 
         side: a or b. x, y: pixels of that picture's view, whole numbers at pixel centres. A click on a cell of the page
-        is the point at the cell's centre.
+        is the point at the cell's centre. While masks draw, answers of {"done", "of"} come first.
         """
-        pair = _explain(session, image_a, image_b, backbone, pooling, view_size, framing, method)
-        try:
-            return point_json(pair, side, _number("x", x), _number("y", y))
-        except SimvisError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+        with told():
+            at = _number("x", x), _number("y", y)
+            settings = _settings(image_a, image_b, backbone, pooling, view_size, framing, method)
+            async for pair in explaining.steps(image_a, image_b, settings):
+                yield point_json(pair, side, *at) if _is_pair(pair) else pair
 
     with gr.Row(visible=False):
         pictures = [PictureDrop(type="filepath", label=name) for name in ("image_a", "image_b")]
@@ -65,10 +73,43 @@ def add_api(session: Session, references: References | None = None) -> None:
         method = gr.Textbox("", label="method")
         answer = gr.JSON()
         ask = gr.Button()
-    # A black box takes as many passes as there are masks: not more than one such answer is made at a time.
-    asked = {"concurrency_limit": 1, "concurrency_id": "api"}
+    # What is known is told at once; the rest takes turns inside.
+    asked = {"concurrency_limit": None, "concurrency_id": QUICK}
     ask.click(explain_pair, [*pictures, *choices, *view, method], answer, api_name="explain_pair", **asked)
     ask.click(explain_point, [*pictures, *choices, *point, *view, method], answer, api_name="explain_point", **asked)
+
+
+class Explaining:
+    """Explanations for programs: known ones at once, others one after the other, and those by masks among themselves.
+
+    A black box takes as many passes as there are masks: nobody who asks for a split network waits for them.
+    """
+
+    def __init__(self, session: Session, lanes: Lanes) -> None:
+        self.session, self.lanes = session, lanes
+        self._passes, self._masks = Turns(), Turns()
+
+    async def steps(self, image_a: str, image_b: str, settings: Settings) -> AsyncIterator[Any]:
+        """How far the masks are, ``{"done", "of"}``, then the explanation.
+
+        Raises SimvisError as `Session.explain` does, and where too many wait.
+        """
+        pair = await self.lanes.quick(lambda: self.session.known(image_a, image_b, settings))
+        if pair is None:
+            async with self._passes.turn():
+                pair = await self.lanes.slow(lambda: self.session.explain(image_a, image_b, settings))
+        if not self.session.needs_masks(pair, settings):
+            yield pair
+            return
+        async with self._masks.turn(), aclosing(self._drawn(image_a, image_b, settings)) as steps:
+            async for step in steps:
+                yield step
+
+    async def _drawn(self, image_a: str, image_b: str, settings: Settings) -> AsyncGenerator[Any]:
+        drawing = self.lanes.stepped(self.session.drawing(image_a, image_b, settings))
+        async with aclosing(paced(drawing)) as steps:
+            async for step, pair in steps:
+                yield pair if step is None else {"done": step[0], "of": step[1]}
 
 
 def pair_json(pair: PairExplanation, reference: Reference | None = None) -> dict[str, Any]:
@@ -97,13 +138,15 @@ def standing_json(score: float, reference: Reference) -> dict[str, Any]:
     return asdict(standing(score, reference)) | facts | {"sentence": words.stands(score, reference)}
 
 
-def _reference(
-    references: References | None, pair: PairExplanation, backbone: str, view_size: float, framing: Any
-) -> Reference | None:
+def _is_pair(found: Any) -> bool:
+    return isinstance(found, PairExplanation)
+
+
+def _reference(references: References | None, pair: PairExplanation, settings: Settings) -> Reference | None:
     """What is known of the network's scores; else it is asked for."""
     if references is None:
         return None
-    settings = Settings(backbone, str(pair.network.pooling), int(view_size), framing)
+    settings = replace(settings, pooling=str(pair.network.pooling))
     references.ask(settings)
     return references.held(settings)
 
@@ -120,29 +163,18 @@ def point_json(pair: PairExplanation, side: Any, x: float, y: float) -> dict[str
     }
 
 
-def _explain(
-    session: Session,
-    image_a: str,
-    image_b: str,
-    backbone: str,
-    pooling: str,
-    view_size: float,
-    framing: Any,
-    method: str,
-) -> PairExplanation:
+def _settings(
+    image_a: str, image_b: str, backbone: str, pooling: str, view_size: float, framing: Any, method: str
+) -> Settings:
+    """What the fields ask for. Raises SimvisError for what no answer can be given to."""
     if not image_a or not image_b:
-        raise gr.Error(str(SimvisError("one picture", "two", "send image_a and image_b")), print_exception=False)
-    try:
-        size = _number("view_size", view_size)
-        if not size.is_integer():
-            raise SimvisError(f"view_size {size:g}", "a whole number", "send 224")
-        if method and method not in MASKED:
-            raise SimvisError(f"method '{method}'", f"one of {', '.join(MASKED)}, or nothing", "send one of these")
-        return session.explain_fully(
-            image_a, image_b, Settings(backbone, pooling, int(size), framing, method or None, True)
-        )
-    except SimvisError as error:
-        raise gr.Error(str(error), print_exception=False) from error
+        raise SimvisError("one picture", "two", "send image_a and image_b")
+    size = _number("view_size", view_size)
+    if not size.is_integer():
+        raise SimvisError(f"view_size {size:g}", "a whole number", "send 224")
+    if method and method not in MASKED:
+        raise SimvisError(f"method '{method}'", f"one of {', '.join(MASKED)}, or nothing", "send one of these")
+    return Settings(backbone, pooling, int(size), framing, method or None, True)
 
 
 def _number(name: str, value: float | None) -> float:

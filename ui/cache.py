@@ -21,12 +21,14 @@ class _Turn:
 class BoundedCache(Generic[Value]):
     """Values by key, the least recently used dropped when their sizes together pass ``limit`` bytes.
 
-    A value that alone is larger than the limit is handed out and not kept.
+    A value that alone is larger than the limit is handed out and not kept. ``dropped`` is told the bytes of what was.
     """
 
-    def __init__(self, limit: int, size: Callable[[Value], int]) -> None:
+    def __init__(
+        self, limit: int, size: Callable[[Value], int], dropped: Callable[[int], None] = lambda _: None
+    ) -> None:
         self.limit, self.bytes = limit, 0
-        self._size = size
+        self._size, self._dropped = size, dropped
         self._values: OrderedDict[Hashable, tuple[Value, int]] = OrderedDict()
         self._turns: dict[Hashable, _Turn] = {}
         self._lock = threading.Lock()
@@ -83,6 +85,14 @@ class BoundedCache(Generic[Value]):
             if size <= self.limit:
                 self._values[key] = (value, size)
                 self.bytes += size
-            while self.bytes > self.limit:
-                self.bytes -= self._values.popitem(last=False)[1][1]
+            dropped = list(self._overflow())
+        if dropped:
+            self._dropped(sum(dropped))
         return value
+
+    def _overflow(self) -> Iterator[int]:
+        """Drops the oldest until the rest fits; their bytes."""
+        while self.bytes > self.limit:
+            size = self._values.popitem(last=False)[1][1]
+            self.bytes -= size
+            yield size

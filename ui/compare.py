@@ -11,6 +11,7 @@ from ui.components import ChangingChoice, HeldSlider, MapRows, MethodChoice, Pai
 from ui.drops import PictureDrops, wire_drops
 from ui.glossary import terms
 from ui.handlers import Handlers, about, backbones, first
+from ui.lanes import QUICK
 from ui.links import LinkedPictures
 from ui.references import References
 from ui.session import Session
@@ -347,7 +348,8 @@ def _wire(widgets: Widgets, handlers: Handlers) -> dict[str, Any]:
     widgets.drawing[1].click(handlers.stop, widgets.asked, [*widgets.drawing, method], **_PRIVATE)
     blocks.unload(handlers.leave)
     # A pin needs no answer: the browser has drawn it. Telling Python keeps it for links, exports and the next pooling.
-    widgets.viewer.pin(lambda _: None, widgets.viewer, None, **_PRIVATE, trigger_mode="always_last")
+    kept = {"concurrency_limit": None, "concurrency_id": QUICK, "trigger_mode": "always_last"}
+    widgets.viewer.pin(lambda _: None, widgets.viewer, None, **_PRIVATE, **kept)
     return compare
 
 

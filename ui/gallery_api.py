@@ -43,7 +43,7 @@ def add_gallery_api(galleries: Galleries) -> None:
         "not like this"; none for the whole picture. labels: a list to filter by, or none. k: how many hits, at most
         200, from rank skip on. exact: compare every picture also where a gallery is so large that a graph is searched.
         """
-        with _told():
+        with told():
             answer = _search(galleries, image, gallery, network, pooling, regions, labels, k, skip, exact)
             return search_json(answer, paths=False)
 
@@ -51,7 +51,7 @@ def add_gallery_api(galleries: Galleries) -> None:
         image: str | None = None, gallery: str = SAMPLES, network: str = "", pooling: str = "", label: str = ""
     ) -> dict[str, Any]:
         """The classes of a gallery; with label that class's members; with image the classes nearest to it."""
-        with _told():
+        with told():
             space = _space(galleries, gallery, network, pooling)
             if image:
                 return belongs_json(galleries, space, image)
@@ -61,7 +61,7 @@ def add_gallery_api(galleries: Galleries) -> None:
         gallery: str = SAMPLES, network: str = "", pooling: str = "", pairs: float = PAIRS, seed: float = 0
     ) -> dict[str, Any]:
         """Mean contribution curves of random pairs of one class and of two."""
-        with _told():
+        with told():
             space = _space(galleries, gallery, network, pooling)
             return curves_json(galleries.curves(space, _whole("pairs", pairs, 10_000), _whole("seed", seed, 2**31)))
 
@@ -188,7 +188,7 @@ def _whole(name: str, value: float | None, most: int) -> int:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def told() -> Iterator[None]:
     """A user's mistake as Gradio's error."""
     try:
         yield

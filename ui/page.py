@@ -9,10 +9,33 @@ from pydantic import ValidationError
 
 from simvis_core import SimvisError
 from ui.fields import check_fields
+from ui.lanes import Lanes
 
 
 class Page(gr.Blocks):  # type: ignore[misc]
-    """The app. Values of an API function are checked before files are looked at and anything is computed."""
+    """The app. Values of an API function are checked before files are looked at and anything is computed.
+
+    Each event's functions run in threads of its lane.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self.lanes = Lanes()
+        super().__init__(**options)
+
+    @property
+    def limiter(self) -> Any:
+        """The threads of the event at hand."""
+        return self.lanes.at_hand
+
+    @limiter.setter
+    def limiter(self, _: Any) -> None:
+        """Gradio sets one for all events."""
+
+    async def process_api(self, block_fn: BlockFunction | int, *values: Any, **options: Any) -> Any:
+        """What an event's function answers."""
+        function = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
+        self.lanes.enter(function.concurrency_id)
+        return await super().process_api(function, *values, **options)
 
     def validate_inputs(self, block_fn: BlockFunction, inputs: list[Any]) -> None:
         """Raises gr.Error for values that the function does not take."""

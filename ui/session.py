@@ -4,6 +4,8 @@ import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,6 +35,7 @@ from simvis_core.question import Question
 from simvis_core.resizing import Resizing, check_resizing
 from simvis_core.trust import Asked, Measured, Measuring, measuring, question_of
 from ui.cache import BoundedCache
+from ui.memory import Trimmer
 from ui.own_models import OwnModels
 from ui.zero_gpu import LentGpu, lent
 
@@ -73,8 +76,8 @@ class Seen:
     @property
     def bytes(self) -> int:
         """What keeping it costs."""
-        image = self.view.image
-        return int(image.width * image.height * 3 + self.view.pixels.nbytes + self.activations.nbytes)
+        image = self.view.image  # Pillow keeps RGB in four bytes
+        return int(image.width * image.height * 4 + self.view.pixels.nbytes + self.activations.nbytes)
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,8 @@ class Session:
 
     Pooling, point, k and colours never run a backbone. ``forward_passes`` counts those that ran. Passes take turns:
     two at once on the same cores are slower than one after the other, many times so where threads wait by spinning.
-    A drawing by masks takes its turn batch by batch, so that nobody waits for all of it.
+    A drawing by masks takes its turn batch by batch, so that nobody waits for all of it. They all run in one thread:
+    libraries keep scratch memory and helper threads for each thread that ever ran a network.
     """
 
     def __init__(
@@ -111,8 +115,10 @@ class Session:
         self._asked: OrderedDict[str, tuple[Any, ...] | None] = OrderedDict()
         self._lent_gpu = LentGpu() if lent() else None
         self._turn = threading.Lock()
+        self._passes = ThreadPoolExecutor(1, "passes")
+        trimmer = Trimmer()
         self._networks: BoundedCache[EmbeddingNetwork] = BoundedCache(NETWORKS_LIMIT, weight_bytes)
-        self._seen: BoundedCache[Seen] = BoundedCache(features_limit, lambda seen: seen.bytes)
+        self._seen: BoundedCache[Seen] = BoundedCache(features_limit, lambda seen: seen.bytes, trimmer.dropped)
         self._split: BoundedCache[Decomposition] = BoundedCache(features_limit // 8, _split_bytes)
         self._drawn: BoundedCache[Any] = BoundedCache(features_limit // 8, lambda drawn: drawn.cells.nbytes)
         self._measured: BoundedCache[Measured] = BoundedCache(features_limit // 8, _measured_bytes)
@@ -151,12 +157,22 @@ class Session:
 
         Raises SimvisError, naming the picture, for one that cannot be read.
         """
-        pair, seen = self._unmasked(file_a, file_b, settings)
-        method = _method(pair, settings)
-        known = [self._drawn.held((one.key, str(pair.network.pooling), method)) for one in seen]
-        if method == pair.method or None in known:
-            return pair
-        return finished(explain_by(pair, method, *known))
+        return self._with_drawn(*self._unmasked(file_a, file_b, settings), settings)
+
+    def known(self, file_a: str | Path, file_b: str | Path, settings: Settings) -> PairExplanation | None:
+        """The explanation with all its maps, where neither a pass nor a mask is needed for it; else None.
+
+        Raises SimvisError for a file that cannot be opened, and for a pooling that is none.
+        """
+        held = self._networks.held(settings.backbone)
+        if held is None:
+            return None
+        network = _under(held, settings)
+        a, b = (self._seen.held(_seen_key(network, file, settings)) for file in (file_a, file_b))
+        if a is None or b is None:
+            return None
+        pair = self._with_drawn(_explained(network, a, b), (a, b), settings)
+        return None if self.needs_masks(pair, settings) else pair
 
     def needs_masks(self, pair: PairExplanation, settings: Settings) -> bool:
         """Whether an explanation that `explain` gave has maps that masks are still to draw."""
@@ -224,19 +240,26 @@ class Session:
         """The network on an engine through which gradients flow; it shares the weights. Raises as `network` does."""
         network = self.network(settings.backbone)
         if network.engine not in GRADIENT_ENGINES:
-            with self._turn:
-                network = self._eager.get(network.fingerprint, lambda: with_engine(network, "eager"))
+            plain = network
+            network = self._eager.get(plain.fingerprint, lambda: self._pass(lambda: with_engine(plain, "eager")))
         return network.with_pooling(Pooling.parse(settings.pooling))
 
     def in_turn(self, steps: Generator[Step, None, Result]) -> Generator[Step, None, Result]:
         """The same steps, each in its turn among the forward passes, so that nobody waits for all of them."""
         while True:
-            with self._turn:
-                try:
-                    step = next(steps)
-                except StopIteration as end:
-                    return end.value
+            left, step = self._pass(lambda: _step(steps))
+            if not left:
+                return step
             yield step
+
+    def _pass(self, work: Callable[[], Result]) -> Result:
+        """What ``work`` gives, in its turn and in the thread of all passes."""
+        with self._turn:
+            try:
+                given = self._passes.submit(copy_context().run, work)
+            except RuntimeError:  # Python ends, and nobody waits for the answer of this thread
+                raise SystemExit from None
+            return given.result()
 
     def picture(self, file: str | Path, settings: Settings, name: str = "") -> Pictured:
         """One picture as the network sees it; a black box that cannot be split has all of its embedding left over.
@@ -267,23 +290,31 @@ class Session:
     def _unmasked(self, file_a: Any, file_b: Any, settings: Settings) -> tuple[PairExplanation, tuple[Seen, Seen]]:
         network = self.seeing(settings)
         a, b = (self._see(network, file, settings, name) for file, name in ((file_a, "A"), (file_b, "B")))
-        return explain_features(network, a.view, b.view, a.activations, b.activations, unsplit=True), (a, b)
+        return _explained(network, a, b), (a, b)
+
+    def _with_drawn(self, pair: PairExplanation, seen: tuple[Seen, Seen], settings: Settings) -> PairExplanation:
+        """The same with its maps by masks, if they are needed and were drawn before."""
+        method = _method(pair, settings)
+        known = [self._drawn.held((one.key, str(pair.network.pooling), method)) for one in seen]
+        if method == pair.method or None in known:
+            return pair
+        return finished(explain_by(pair, method, *known))
 
     def seeing(self, settings: Settings) -> EmbeddingNetwork:
         """The network under the pooling and the resizing that were chosen. Raises SimvisError as `network` does."""
-        network = self.network(settings.backbone).with_pooling(Pooling.parse(settings.pooling))
-        return network if settings.resizing is None else network.with_resizing(settings.resizing)
+        return _under(self.network(settings.backbone), settings)
 
     def _see(self, network: EmbeddingNetwork, file: str | Path, settings: Settings, name: str) -> Seen:
-        resizing, view = network.preprocess.resizing, (settings.short_side, settings.framing)
-        key = (network.fingerprint, network.engine, *view, resizing, content_hash(file))
+        key = _seen_key(network, file, settings)
         return self._seen.get(key, lambda: self._run(network, opened(file, name), settings, key))
 
     def _run(self, network: EmbeddingNetwork, image: Image.Image, settings: Settings, key: tuple[Any, ...]) -> Seen:
         view = network.view(image, settings.short_side, settings.framing)
-        with self._turn:
-            self.forward_passes += 1
-            return Seen(key, view, network.activations(view.pixels[None]).one())
+        return Seen(key, view, self._pass(lambda: self._activations(network, view)))
+
+    def _activations(self, network: EmbeddingNetwork, view: View) -> Any:
+        self.forward_passes += 1
+        return network.activations(view.pixels[None]).one().compact()
 
     def _load(self, name: str) -> EmbeddingNetwork:
         if self.own.knows(name):
@@ -294,6 +325,7 @@ class Session:
 
     def _placed(self, name: str, network: EmbeddingNetwork) -> EmbeddingNetwork:
         _check_bytes(name, weight_bytes(network))
+        _ = network.fingerprint  # kept from now on, also by the copies for other poolings
         if self._lent_gpu is not None:
             return self._lent_gpu.placed(network)
         return with_engine(on_device(network, self.device), self.engine)
@@ -313,6 +345,28 @@ def _split(network: EmbeddingNetwork, seen: Seen) -> Decomposition:
 
 def _split_bytes(split: Decomposition) -> int:
     return int(split.cells.nbytes + 2 * split.bias.nbytes)  # the embedding that it will be asked for is as long
+
+
+def _under(network: EmbeddingNetwork, settings: Settings) -> EmbeddingNetwork:
+    network = network.with_pooling(Pooling.parse(settings.pooling))
+    return network if settings.resizing is None else network.with_resizing(settings.resizing)
+
+
+def _seen_key(network: EmbeddingNetwork, file: str | Path, settings: Settings) -> tuple[Any, ...]:
+    view = (settings.short_side, settings.framing, network.preprocess.resizing)
+    return network.fingerprint, network.engine, *view, content_hash(file)
+
+
+def _explained(network: EmbeddingNetwork, a: Seen, b: Seen) -> PairExplanation:
+    return explain_features(network, a.view, b.view, a.activations, b.activations, unsplit=True)
+
+
+def _step(steps: Generator[Step, None, Result]) -> tuple[bool, Any]:
+    """Whether there was a step left, and it, or what the steps came to."""
+    try:
+        return True, next(steps)
+    except StopIteration as end:
+        return False, end.value
 
 
 def _measured_key(pair: PairExplanation, seen: tuple[Seen, Seen], side: Side, asked: Asked) -> tuple[Any, ...]:

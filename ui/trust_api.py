@@ -1,5 +1,7 @@
 """API twin of the Trust tab: how faithful explainers' maps of a pair are, as JSON."""
 
+from collections.abc import AsyncIterator, Generator
+from contextlib import aclosing
 from typing import Any
 
 import gradio as gr
@@ -7,19 +9,21 @@ import gradio as gr
 from simvis_core import SimvisError
 from simvis_core.explainers import EXPLAINERS
 from simvis_core.images import Framing
-from simvis_core.perturbation import finished
 from simvis_core.sanity import agreement
-from simvis_core.trust import Measured, asked_of, baselines, compared
+from simvis_core.trust import Measured, Measuring, asked_of, baselines, compared
 from ui.components import PictureDrop
+from ui.gallery_api import told
+from ui.lanes import Lanes, paced
 from ui.session import Session, Settings
 
-MOST_EXPLAINERS = 6  # of one answer: it is made in one go
+MOST_EXPLAINERS = 6  # of one answer
 
 
-def add_trust_api(session: Session) -> None:
+def add_trust_api(session: Session, lanes: Lanes | None = None) -> None:
     """Adds /trust to the app that is being built."""
+    lanes = lanes or Lanes()
 
-    def trust(
+    async def trust(
         image_a: str,
         image_b: str,
         backbone: str,
@@ -31,24 +35,26 @@ def add_trust_api(session: Session) -> None:
         fill: str,
         setting: str,
         seed: float = 0,
-    ) -> dict[str, Any]:
+    ) -> AsyncIterator[dict[str, Any]]:
         """Maps of one picture of a pair by several explainers, and how closely the score follows each.
 
         explainers: names, separated by commas (at most 6). side: a or b. fill: blur, mean or grey. setting: fixed, or
         pair to mask both pictures where an explainer can. Each map comes with its insertion and deletion curve, their
         areas raw and rescaled (null where the picture scores like its fill), and how it compares with random maps and
-        the centre, which are measured beside it (null where the score hardly moves, whatever is hidden).
+        the centre, which are measured beside it (null where the score hardly moves, whatever is hidden). Until then
+        come answers of {"done", "of", "explainer", "doing"}; whoever stops listening stops the work.
         """
-        try:
+        with told():
             if not image_a or not image_b:
                 raise SimvisError("one picture", "two", "send image_a and image_b")
             names = [name.strip() for name in explainers.split(",") if name.strip()]
             if not 1 <= len(names) <= MOST_EXPLAINERS:
                 raise SimvisError(f"{len(names)} explainers", f"1 to {MOST_EXPLAINERS}", "name some, with commas")
             settings = Settings(backbone, pooling, whole(view_size, "view_size"), framing)
-            return trust_json(session, (image_a, image_b), settings, side, names, (fill, setting, seed))
-        except SimvisError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            work = trust_steps(session, (image_a, image_b), settings, side, names, (fill, setting, seed))
+            async with aclosing(paced(lanes.stepped(work))) as steps:
+                async for step, answer in steps:
+                    yield answer if step is None else step
 
     with gr.Row(visible=False):
         pictures = [PictureDrop(type="filepath", label=name) for name in ("image_a", "image_b")]
@@ -74,29 +80,54 @@ def whole(number: float | None, name: str) -> int:
     return int(number)
 
 
-def trust_json(
+def trust_steps(
     session: Session,
     files: tuple[str, str],
     settings: Settings,
     side: Any,
     names: list[str],
     how: tuple[str, str, float | None],
-) -> dict[str, Any]:
-    """Everything of a row of measurements that fits JSON. Raises SimvisError as `Session.measuring` does."""
+) -> Generator[dict[str, Any], None, dict[str, Any]]:
+    """Everything of a row of measurements that fits JSON, and how far it is on the way there.
+
+    Raises SimvisError as `Session.measuring` does.
+    """
     fill, setting, seed = how
     asked = [asked_of(name, setting, seed, fill) for name in dict.fromkeys(names)]
-    measured = {one.explainer: finished(session.measuring(*files, settings, side, one)) for one in asked}
-    centre, *randoms = (finished(session.measuring(*files, settings, side, one)) for one in baselines(asked[0]))
-    found = compared(measured, randoms, centre)
+    beside = baselines(asked[0])
+    found: list[Measured] = []
+    for one in (*asked, *beside):
+        measured = yield from _told_of(
+            session.measuring(*files, settings, side, one),
+            {"done": len(found), "of": len(asked) + len(beside), "explainer": one.explainer},
+        )
+        found.append(measured)
+    maps = dict(zip((one.explainer for one in asked), found, strict=False))
+    centre, *randoms = found[len(asked) :]
+    return _answer(session.question(*files, settings, side).score, maps, centre, randoms)
+
+
+def _told_of(steps: Measuring, where: dict[str, Any]) -> Generator[dict[str, Any], None, Measured]:
+    """The same steps, each told as JSON."""
+    while True:
+        try:
+            part = next(steps)
+        except StopIteration as end:
+            return end.value
+        yield where | {"doing": part.doing}
+
+
+def _answer(score: float, maps: dict[str, Measured], centre: Measured, randoms: list[Measured]) -> dict[str, Any]:
+    found = compared(maps, randoms, centre)
     return {
-        "score": session.question(*files, settings, side).score,
+        "score": score,
         "maps": {
             name: measured_json(one) | ({"compared": found[name]} if name in found else {})
-            for name, one in measured.items()
+            for name, one in maps.items()
         },
         "centre": measured_json(centre),
         "random": {"gaps": [one.gap for one in randoms]},
-        "agreement": agreement({name: one.drawn.map for name, one in measured.items()}),
+        "agreement": agreement({name: one.drawn.map for name, one in maps.items()}),
     }
 
 

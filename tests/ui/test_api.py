@@ -1,11 +1,15 @@
 """The page's twins as functions: JSON that adds up."""
 
+import asyncio
+import functools
 import json
 
 import gradio as gr
 import pytest
 
-from ui import api
+from simvis_core import SimvisError
+from simvis_core.images import FRAMINGS
+from ui import api, lanes
 from ui.session import Session
 
 
@@ -34,10 +38,21 @@ def test_points_at_cell_centres_share_out_the_score(pair):
 
 
 def registered(session):
-    """The API's functions by name, as the app registers them."""
+    """The API's functions by name, as the app registers them; each gives the list of its answers."""
     with gr.Blocks(analytics_enabled=False) as app:
         api.add_api(session)
-    return {function.api_name: function.fn for function in app.fns.values()}
+    return {function.api_name: answers(function.fn) for function in app.fns.values()}
+
+
+def answers(function):
+    async def collected(values):
+        return [answer async for answer in function(*values)]
+
+    @functools.wraps(function)
+    def asked(*values):
+        return asyncio.run(collected(values))
+
+    return asked
 
 
 @pytest.fixture
@@ -53,9 +68,69 @@ def test_only_the_two_twins_are_registered(endpoints):
 def test_the_endpoints_explain_files(endpoints, files, pair):
     names = [str(file) for file in files]
     answer = endpoints["explain_pair"](*names, "tiny", "avg", 16.0, "whole")
-    assert answer == api.pair_json(pair)
+    assert answer == [api.pair_json(pair)]
     point = endpoints["explain_point"](*names, "tiny", "avg", "b", 3.5, 11.5, 16.0, "whole")
-    assert point == api.point_json(pair, "b", 3.5, 11.5)
+    assert point == [api.point_json(pair, "b", 3.5, 11.5)]
+
+
+def test_masks_tell_how_far_they_are_and_are_drawn_once(endpoints, files, monkeypatch):
+    monkeypatch.setattr(lanes, "PACE", 0)
+    asked = (*map(str, files), "tiny", "avg", 16.0, "whole", "sliding window")
+    *steps, answer = endpoints["explain_pair"](*asked)
+    assert steps[0] == {"done": 0, "of": steps[-1]["of"]}
+    assert steps[-1]["done"] == steps[-1]["of"] > 1
+    assert answer["method"] == "sliding window"
+    assert endpoints["explain_pair"](*asked) == [answer]
+
+
+def test_whoever_stops_listening_stops_the_masks_and_leaves_the_turn_to_others(session, files, small, backbone_calls):
+    explaining = api.Explaining(session, lanes.Lanes())
+    settings = small(method="sliding window", insist=True)
+
+    async def left():
+        steps = explaining.steps(*map(str, files), settings)
+        assert (await anext(steps))["done"] == 0
+        await steps.aclose()
+        ran = len(backbone_calls)
+        assert (await anext(explaining.steps(*map(str, files), settings)))["done"] == 0
+        return ran
+
+    assert asyncio.run(left()) == len(backbone_calls) == 2  # the pictures themselves, and no mask
+
+
+def test_a_known_point_is_told_while_an_unknown_pair_waits_for_its_pass(session, files, pair, small):
+    explaining = api.Explaining(session, lanes.Lanes())
+
+    async def answer(settings):
+        return [found async for found in explaining.steps(*map(str, files), settings)]
+
+    async def both():
+        waiting = [asyncio.create_task(answer(small(framing=framing))) for framing in ("square", "crop")]
+        await asyncio.sleep(0.1)
+        known = await asyncio.wait_for(answer(small()), 20)
+        assert not any(task.done() for task in waiting)
+        session._turn.release()
+        await asyncio.gather(*waiting)
+        return known[0].score
+
+    session._turn.acquire()
+    assert asyncio.run(both()) == pair.score
+
+
+def test_more_than_may_wait_are_told_so(session, files, small, monkeypatch):
+    monkeypatch.setattr(lanes, "MOST_WAITING", 1)
+    explaining = api.Explaining(session, lanes.Lanes())
+
+    async def third():
+        first, second = (asyncio.create_task(anext(explaining.steps(*files, small(framing=f)))) for f in FRAMINGS[:2])
+        await asyncio.sleep(0.1)
+        with pytest.raises(SimvisError, match="ask again in a minute"):
+            await anext(explaining.steps(*files, small(framing=FRAMINGS[2])))
+        session._turn.release()
+        await asyncio.gather(first, second)
+
+    session._turn.acquire()
+    asyncio.run(third())
 
 
 BAD = [

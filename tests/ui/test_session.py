@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import itertools
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -105,7 +106,7 @@ def test_visitors_at_the_same_moment_share_the_passes(session, files, small):
 
 def test_the_cache_stays_within_its_limit_and_what_fell_out_is_run_again(monkeypatch, tiny_network, small, tmp_path):
     monkeypatch.setattr(model_zoo, "load", lambda name: tiny_network)
-    one = 20 * 20 * 3 + 3 * 16 * 16 * 4 + 6 * 2 * 2 * 4  # picture, view, features
+    one = 20 * 20 * 4 + 3 * 16 * 16 * 4 + 6 * 2 * 2 * 4  # picture, view, features
     session = Session(features_limit=3 * one)
     pictures = []
     for number in range(4):
@@ -284,6 +285,31 @@ def test_steps_in_turn_leave_the_turn_to_others_between_them(session, files, sma
         next(turns)
     assert end.value.value == "end"
     assert not session._turn.locked()
+
+
+def test_every_pass_runs_in_one_thread_whoever_asks(session, files, small, tiny_backbone):
+    ran = set()
+    hook = tiny_backbone.register_forward_hook(lambda *_: ran.add(threading.current_thread().name))
+    asked = [small(framing=framing, method="sliding window", insist=True) for framing in ("whole", "square", "crop")]
+    with ThreadPoolExecutor(3) as threads:
+        list(threads.map(lambda settings: session.explain_fully(*files, settings), asked))
+    hook.remove()
+    assert len(ran) == 1
+    assert "passes" in ran.pop()
+
+
+def test_what_is_known_needs_no_pass_and_what_is_not_is_none(session, files, small, backbone_calls):
+    masked = small(method="sliding window", insist=True)
+    assert session.known(*files, small()) is None
+    pair = session.explain(*files, small())
+    calls = len(backbone_calls)
+    assert session.known(*files, small()).score == pair.score
+    assert session.known(*files, small(pooling="max")).score == session.explain(*files, small(pooling="max")).score
+    assert session.known(*files, masked) is None
+    assert session.known(*files, small(framing="square")) is None
+    assert len(backbone_calls) == calls
+    drawn = session.explain_fully(*files, masked)
+    assert torch.equal(session.known(*files, masked).map_a, drawn.map_a)
 
 
 def test_a_step_that_fails_gives_the_turn_back(session):

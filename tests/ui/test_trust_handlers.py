@@ -24,7 +24,7 @@ from ui.handlers import Handlers
 from ui.links import LinkedPictures
 from ui.map_cards import UNIT, Cards, MapCard, MapCards
 from ui.session import Session
-from ui.trust_api import trust_json
+from ui.trust_api import trust_steps
 from ui.trust_handlers import GLANCE, TrustHandlers
 
 LINE, PROGRESS, STOP, CARDS, SUMMARY, PLOT, TABLE, AGREEMENT, ORDER, PICTURE, QUESTION = range(11)
@@ -257,7 +257,7 @@ def test_a_session_gives_gradients_beside_another_engine(files, small, monkeypat
 
 
 def test_the_api_gives_the_pages_numbers(session, files, small):
-    told = trust_json(session, files, small(), "a", ["decomposition", "grad_cam"], ("mean", "fixed", 3))
+    told = finished(trust_steps(session, files, small(), "a", ["decomposition", "grad_cam"], ("mean", "fixed", 3)))
     one = finished(session.measuring(*files, small(), "a", Asked("grad_cam", seed=3, fill="mean")))
     answer = told["maps"]["grad_cam"]
     assert answer["deletion"]["auc"] == one.deletion.auc
@@ -272,7 +272,7 @@ def test_the_api_gives_the_pages_numbers(session, files, small):
         (("blur", "fixed", 1e300), "seed"),
     ):
         with pytest.raises(SimvisError, match=sentence):
-            trust_json(session, files, small(), "a", ["decomposition"], wrong)
+            finished(trust_steps(session, files, small(), "a", ["decomposition"], wrong))
 
 
 def test_an_export_holds_what_is_measured_of_the_pair_as_it_is_now(tab, asked, session, small, files):
