@@ -1,15 +1,16 @@
 """The web page: a frame for tabs, and the tabs."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from ui import classes, compare, samples, search, trust
+from ui import address_bar, classes, compare, samples, search, trust
 from ui.api import add_api
 from ui.drops import PictureDrops
-from ui.galleries import Galleries
+from ui.galleries import SAMPLES, Galleries
 from ui.gallery_api import add_gallery_api
 from ui.house import House
 from ui.links import LinkedPictures
@@ -36,10 +37,15 @@ def build_app(session: Session, link_folder: Path, galleries: Galleries) -> gr.B
         add_api(session, house.references, app.lanes)
         add_gallery_api(galleries)
         add_trust_api(session, app.lanes)
+        hidden = partial(gr.Textbox, visible="hidden")
+        house.places = {"tab": hidden(next(iter(TABS))), "gallery": hidden(SAMPLES), "space": hidden("")}
+        house.again = {name: hidden() for name in TABS}
         with gr.Tabs(overflow_behavior="wrap", elem_id="rooms") as house.tabs:  # a menu would hide rooms on a phone
             for name, build in TABS.items():
                 with gr.Tab(name, id=name) as tab:
                     build(house, tab)
+                tab.select(None, None, house.places["tab"], js=f"() => '{name}'")
+        address_bar.wire(house)
         with gr.Accordion("Credits of all sample pictures", open=False) as credits_list:
             shown = gr.HTML()
         credits_list.expand(samples.credits_html, None, shown, api_visibility="private")
@@ -61,6 +67,7 @@ def first_settings(session: Session, backbone: str) -> Settings:
 
 def _compare(house: House, _: gr.Tab) -> None:
     house.compare = compare.build(house.session, house.pictures, house.drops, house.references)
+    house.places |= house.compare.places
 
 
 TABS: dict[str, Callable[[House, gr.Tab], Any]] = {

@@ -1,11 +1,10 @@
 """What the page offers to choose from; the first value, or the named default, is how it opens."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import model_zoo
-from simvis_core import POOLINGS, SimvisError
+from simvis_core import POOLINGS
 from simvis_core.colours import STOPS
 from simvis_core.decomposition import Method
 from simvis_core.explainers import EXPLAINERS
@@ -94,39 +93,6 @@ def _refuse(text: str) -> Any:
     raise ValueError(text)
 
 
-def read(asked: Mapping[str, str], offered: Mapping[str, Choice] | None = None) -> list[Any]:
-    """The choices that a link's query names, in the order of CHOICES; one that is left out has its default.
-
-    ``offered`` is another tab's table. Raises SimvisError for a value that the page does not offer.
-    """
-    table = CHOICES if offered is None else offered
-    return [_read_one(name, choice, asked) for name, choice in table.items()]
-
-
-def read_what_fits(asked: Mapping[str, str], offered: Mapping[str, Choice]) -> tuple[list[Any], list[SimvisError]]:
-    """The same, with the default for each value that the page does not offer, and what is wrong with those."""
-    values, wrong = [], []
-    for name, choice in offered.items():
-        try:
-            values.append(_read_one(name, choice, asked))
-        except SimvisError as error:
-            values.append(choice.default)
-            wrong.append(error)
-    return values, wrong
-
-
-def _read_one(name: str, choice: Choice, asked: Mapping[str, str]) -> Any:
-    if name not in asked:
-        return choice.default
-    text = asked[name]
-    try:
-        return choice.read(text)
-    except ValueError as error:
-        raise SimvisError(
-            f"a link whose {name} is '{text}'", "one that this page offers", "choose it by hand"
-        ) from error
-
-
 BACKBONE = Named(model_zoo.names()[0])
 POOLING = OneOf((*POOLINGS, *INNER))
 EXPONENT = Between(3.0, 1.0, 20.0)
@@ -145,6 +111,9 @@ CHOICES: dict[str, Choice] = {
     "colours": COLOURS,
     "opacity": OPACITY,
 }
+
+ORDERS = {"most typical first": False, "least typical first": True}  # of a class's members, and whether it is reversed
+ORDER = OneOf(tuple(ORDERS))
 
 SIDE = OneOf(SIDES)
 DRAWN_BY = Several(

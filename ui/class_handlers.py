@@ -14,6 +14,7 @@ from simvis_core.figures import common_scale, mean_curve_figure, score_figure
 from simvis_core.index import Row, Space
 from simvis_core.search import Found
 from ui import words
+from ui.choices import ORDERS
 from ui.files import picture_file
 from ui.galleries import Galleries, settings_of
 from ui.handlers import Handlers
@@ -25,7 +26,6 @@ PAGE = 12  # members that are shown at a time
 MATRIX = 60  # members in a matrix
 CLASSES = 100  # in the matrix of class means
 NEAREST = 5  # classes of a picture that are named
-ORDERS = {"most typical first": False, "least typical first": True}
 UNIT = "share of the mean score, per cell"
 
 

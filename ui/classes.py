@@ -8,7 +8,8 @@ import gradio as gr
 from simvis_core import SimvisError
 from simvis_core.curves import PAIRS
 from ui import gallery_choice, words
-from ui.class_handlers import ORDERS, ClassHandlers
+from ui.choices import ORDERS
+from ui.class_handlers import ClassHandlers
 from ui.components import PictureDrop, PoolingChoice
 from ui.drops import PictureDrops, wire_drops
 from ui.galleries import Galleries
@@ -42,6 +43,7 @@ def build(house: House, tab: gr.Tab) -> None:
         matrix = gr.Plot(elem_id="member_matrix", show_label=False)
         means = gr.Plot(elem_id="class_matrix", show_label=False)
     place = [choice.gallery, choice.space]
+    house.places |= {"label": label, "order": order}
     shown = [notice, status, grid, matrix, means]
     show: dict[str, Any] = {
         "fn": handlers.show,
@@ -70,13 +72,14 @@ def build(house: House, tab: gr.Tab) -> None:
 
     def follow(event: Any) -> None:
         """After a gallery or what it was indexed with has changed: its classes, then the chosen one."""
-        listed = event.then(handlers.labels, [*place, label], label, **_PRIVATE)
+        listed = choice.told(event).then(handlers.labels, [*place, label], label, **_PRIVATE)
         offered = listed.then(partial(_offered, house.galleries), choice.gallery, spaces, **_PRIVATE)
         offered.then(**show)
 
     ignored = gr.State(None)  # the labels to filter by, which this tab does not have
     updates = [notice, choice.gallery, choice.space, ignored]
-    follow(tab.select(search.open_tab, [*place, ignored], updates, **_PRIVATE))
+    turned = [tab.select, house.again["Classes"].change]
+    follow(gr.on(turned, search.open_tab, [*choice.shared, ignored], updates, **_PRIVATE))
     gr.on([tab.select, choice.gallery.change], **choice.troubles)
     follow(choice.gallery.input(search.choose_gallery, place, [notice, choice.space, ignored], **_PRIVATE))
     follow(choice.space.input(lambda: None, None, None, **_PRIVATE))

@@ -58,7 +58,6 @@ class Widgets:
     share: ShareRow
     said: gr.State  # a notice about dropped files that were not taken
     ask: dict[str, Any] = field(default_factory=dict)  # the event that compares what the widgets hold
-    opened: Any = None  # the event that has followed the page's link
 
     @property
     def opens(self) -> list[Any]:
@@ -69,6 +68,12 @@ class Widgets:
     def asked(self) -> list[Any]:
         """What a pair's explanation depends on."""
         return [self.image_a, self.image_b, *self.settings]
+
+    @property
+    def places(self) -> dict[str, Any]:
+        """What holds each field of the page's address."""
+        names = ("a", "b", *choices.CHOICES, "pin")
+        return dict(zip(names, [*self.asked, *self.look, self.link_pin], strict=True))
 
     @property
     def linked(self) -> list[Any]:
@@ -337,14 +342,6 @@ def _wire(widgets: Widgets, handlers: Handlers) -> dict[str, Any]:
     wire_share(widgets.share, widgets.linked, handlers.link, [handlers.export])
     gr.on([control.change for control in widgets.look], None, widgets.look, None, js=LOOK_JS)
     blocks = gr.context.Context.root_block
-    opened = blocks.load(
-        handlers.open_page,
-        None,
-        [*widgets.asked, *widgets.look, widgets.link_pin, *widgets.network],
-        **_PRIVATE,
-    )
-    opened.then(**compare)  # also after a failure: the page never stays empty
-    widgets.opened = opened
     widgets.drawing[1].click(handlers.stop, widgets.asked, [*widgets.drawing, method], **_PRIVATE)
     blocks.unload(handlers.leave)
     # A pin needs no answer: the browser has drawn it. Telling Python keeps it for links, exports and the next pooling.

@@ -34,7 +34,12 @@ class GalleryChoice:
     gallery: PoolingChoice
     space: PoolingChoice
     troubles: dict[str, Any]
+    shared: list[Any]  # the gallery and the space that all tabs have in common
     indexed: list[Callable[..., Any]] = field(default_factory=list)
+
+    def told(self, event: Any) -> Any:
+        """The event followed by telling the other tabs what is chosen here."""
+        return event.then(None, [self.gallery, self.space], self.shared, js="(gallery, space) => [gallery, space]")
 
 
 def build(house: House, name: str) -> GalleryChoice:
@@ -44,7 +49,8 @@ def build(house: House, name: str) -> GalleryChoice:
         space = PoolingChoice([], label="Indexed with", elem_id=f"{name}_space", min_width=220, scale=2)
     told = gr.HTML(elem_id=f"{name}_troubles", elem_classes="troubles")
     troubles = {"fn": partial(_troubles, house.galleries), "inputs": gallery, "outputs": told, **_PRIVATE}
-    return GalleryChoice(gallery, space, troubles, [_indexing(house, gallery, space, name)])
+    shared = [house.places["gallery"], house.places["space"]]
+    return GalleryChoice(gallery, space, troubles, shared, [_indexing(house, gallery, space, name)])
 
 
 def _troubles(galleries: Galleries, gallery: str) -> str:

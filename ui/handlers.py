@@ -14,7 +14,8 @@ from simvis_core.explain import Explaining
 from simvis_core.export import zipped
 from simvis_core.pairs import Side
 from simvis_core.perturbation import MASKED
-from ui import choices, links, panels, samples, words
+from ui import choices, panels, samples, words
+from ui.address import Address
 from ui.components import checked_pin
 from ui.files import kept, served
 from ui.links import LinkedPictures
@@ -161,11 +162,11 @@ class Handlers:
         hashes = [content_hash(image) for image in (image_a, image_b)]
         key = ":".join([*hashes, str(pair.a.grid), str(pair.b.grid), framing])
         same = viewer["key"].split("#")[0] == key
-        if link_pin:
+        if link_pin is not None:
             key += f"#{uuid.uuid4().hex}"  # told anew, though the pair may be on screen
         elif same:
             key = viewer["key"]
-        pin = link_pin or (viewer["pin"] if same else None)
+        pin = (link_pin or None) if link_pin is not None else viewer["pin"] if same else None
         return [
             words.score_line(pair, self._stands(pair, asked)),
             words.ledger_line(pair),
@@ -251,44 +252,12 @@ class Handlers:
         pair = samples.pairs()[int(event.index)]
         return [served(samples.PICTURES / pair[side]) for side in "ab"]
 
-    def open_page(self, request: gr.Request) -> list[Any]:
-        """What a link names, or nothing changed where the page is opened without one.
-
-        A link that cannot be followed leaves the page as it opens, with a sentence that says why.
-        """
-        asked = dict(request.query_params)
-        if "a" not in asked or "b" not in asked:
-            return [gr.skip()] * 14
-        try:
-            images = [served(self.pictures.find(asked[side])) for side in "ab"]
-            settings = choices.read(asked)
-        except SimvisError as error:
-            gr.Warning(words.toast(error), duration=None)
-            return [gr.skip()] * 14
-        asked_for, pooling, exponent, short_side, framing, method, *look = settings
-        # A network that cannot be had leaves the page's own, and a sentence that stays beside it.
-        backbone, offered, shown, *network = self.choose_network(asked_for, pooling, first(self.session))
-        if "choices" in offered and pooling in offered["choices"]:
-            offered["value"] = pooling
-        return [
-            *images,
-            backbone,
-            offered,
-            {**shown, "value": exponent} if "visible" in shown else exponent,
-            short_side,
-            framing,
-            gr.update(choices=list(choices.METHODS), value=None if method == "auto" else method),
-            *look,
-            links.pin_of(asked.get("pin", "")),
-            *network,
-        ]
-
     def link(self, *values: Any) -> str:
         """The query of a link to what is shown; both pictures are kept for it. Raises as `link_to` does."""
         return self.link_to(list(values))
 
-    def link_to(self, values: list[Any], tab: str = "", more: dict[str, Any] | None = None) -> str:
-        """The query of a link to what is shown, or to another tab with what ``more`` is chosen there.
+    def link_to(self, values: list[Any], **more: Any) -> str:
+        """The query of a link to what is shown; ``more`` are other fields of its address.
 
         Raises gr.Error where a picture is missing, cannot be read or cannot be kept.
         """
@@ -299,7 +268,7 @@ class Handlers:
         except SimvisError as error:
             raise gr.Error(words.toast(error), print_exception=False) from error
         settings = dict(zip(choices.CHOICES, [*asked[2:-1], asked[-1] or "auto", colours, opacity], strict=True))
-        return links.query(a, b, settings | (more or {}), viewer["pin"], tab)
+        return Address(a=a, b=b, **settings, pin=viewer["pin"], **more).query()
 
     def export(self, *values: Any) -> str:
         """The path of a zip with overlays, maps and manifest of what is shown."""

@@ -1,6 +1,6 @@
 """What the page's tabs share."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ui.drops import PictureDrops
@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 @dataclass
 class House:
-    """The server's state, the tabs themselves, and the Compare tab's widgets, where other tabs open their pairs."""
+    """The server's state, the tabs themselves, and the Compare tab's widgets, where other tabs open their pairs.
+
+    ``places`` are what holds each field of the page's address, by its name; a change of ``again[tab]`` fills that tab
+    anew. ``picker`` is where Search's marks are.
+    """
 
     session: Session
     pictures: LinkedPictures
@@ -24,3 +28,6 @@ class House:
     references: References
     tabs: Any = None
     compare: "Widgets | None" = None
+    places: dict[str, Any] = field(default_factory=dict)
+    again: dict[str, Any] = field(default_factory=dict)
+    picker: Any = None

@@ -39,6 +39,8 @@ class Widgets:
     classes: list[HitGrid]  # by what is marked, by the whole picture
     why: list[Any]  # sentence, grid
     examples: gr.Gallery
+    pair: list[gr.Button]  # that take a picture of the Compare tab
+    pending: gr.State  # marks to be drawn by the next search; None for those on screen
 
     @property
     def asked(self) -> list[Any]:
@@ -49,6 +51,8 @@ class Widgets:
 def build(house: House, tab: gr.Tab) -> Widgets:
     """Lays the tab out and wires it up inside the app that is being built."""
     widgets = _layout(house)
+    house.places |= {"q": widgets.query, "labels": widgets.labels, "marks": widgets.pending, "exact": widgets.exact}
+    house.picker = widgets.picker
     _wire(widgets, house, tab)
     return widgets
 
@@ -81,6 +85,11 @@ def _layout(house: House) -> Widgets:
                     object_fit="cover",
                     buttons=[],
                 )
+            with gr.Row():
+                pair = [
+                    gr.Button(f"Search with {side}", size="sm", min_width=120, elem_id=f"search_with_{side.lower()}")
+                    for side in "AB"
+                ]
             picker = RegionPicker(elem_id="picker")
             choice = gallery_choice.build(house, "search")
             labels = gr.Dropdown(
@@ -106,7 +115,8 @@ def _layout(house: House) -> Widgets:
             gr.HTML("<h2>By the whole picture</h2>")
             by_whole = HitGrid(elem_id="nearest_whole", elem_classes="members", blank=NO_CLASSES)
     return Widgets(
-        query, choice, labels, exact, notice, status, picker, grid, [by_region, by_whole], [said, difference], examples
+        *(query, choice, labels, exact, notice, status, picker, grid, [by_region, by_whole], [said, difference]),
+        *(examples, pair, gr.State(None)),
     )
 
 
@@ -115,9 +125,12 @@ def _wire(widgets: Widgets, house: House, tab: gr.Tab) -> None:
     handlers = SearchHandlers(house.galleries, Handlers(house.session, house.pictures))
     choice, said = widgets.choice, gr.State("")
     search: dict[str, Any] = {
-        "fn": handlers.search,
-        "inputs": [*widgets.asked, said],
-        "outputs": [widgets.notice, widgets.status, widgets.picker, widgets.grid, *widgets.why, *widgets.classes],
+        "fn": handlers.fill,
+        "inputs": [*widgets.asked, said, widgets.pending],
+        "outputs": [
+            *(widgets.notice, widgets.status, widgets.picker, widgets.grid, *widgets.why, *widgets.classes),
+            widgets.pending,
+        ],
         "show_progress": "minimal",
         "show_progress_on": widgets.status,
         "trigger_mode": "always_last",
@@ -127,6 +140,7 @@ def _wire(widgets: Widgets, house: House, tab: gr.Tab) -> None:
         "api_visibility": "private",
     }
     gr.on([widgets.query.input, widgets.labels.input, widgets.exact.input, choice.space.input], **search)
+    choice.told(choice.space.input(lambda: None, None, None, **_PRIVATE))
     offer: dict[str, Any] = {
         "fn": handlers.offer_exact,
         "inputs": [choice.gallery, choice.space],
@@ -137,28 +151,23 @@ def _wire(widgets: Widgets, house: House, tab: gr.Tab) -> None:
     wire_drops(house.drops.query, house.drops, [widgets.query], ("",), said, search)
     widgets.query.clear(lambda: None, None, widgets.query, **_PRIVATE).then(**search)
     widgets.examples.select(handlers.show_example, None, widgets.query, **_PRIVATE).then(**search)
+    for button, image in zip(widgets.pair, house.compare.asked[:2], strict=True):
+        button.click(handlers.take, image, widgets.query, **_PRIVATE).success(**search)
     chosen = choice.gallery.input(
         handlers.choose_gallery,
         [choice.gallery, choice.space],
         [widgets.notice, choice.space, widgets.labels],
         **_PRIVATE,
     )
-    chosen.then(**search)
-    opened = tab.select(
-        handlers.open_tab,
-        [choice.gallery, choice.space, widgets.labels],
-        [widgets.notice, choice.gallery, choice.space, widgets.labels],
-        **_PRIVATE,
-    )
-    opened.then(**search)
+    choice.told(chosen).then(**search)
+    updates = [widgets.notice, choice.gallery, choice.space, widgets.labels]
+    turned = [tab.select, house.again["Search"].change]
+    opened = gr.on(turned, handlers.open_tab, [*choice.shared, widgets.labels], updates, **_PRIVATE)
+    choice.told(opened).then(**search)
     gr.on([tab.select, choice.gallery.change], **choice.troubles)
     for indexed in choice.indexed:
-        indexed(
-            handlers.open_tab,
-            [choice.gallery, choice.space, widgets.labels],
-            [widgets.notice, choice.gallery, choice.space, widgets.labels],
-            **_PRIVATE,
-        ).then(**search).then(**offer)
+        listed = indexed(handlers.open_tab, [choice.gallery, choice.space, widgets.labels], updates, **_PRIVATE)
+        choice.told(listed).then(**search).then(**offer)
     widgets.picker.mark(
         handlers.mark,
         widgets.asked,

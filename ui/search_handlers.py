@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+import uuid
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -79,21 +80,41 @@ class SearchHandlers:
         picker: dict[str, Any],
         exact: bool = False,
         said: str = "",
+        pending: list[Any] | None = None,
     ) -> list[Any]:
         """A new picture or gallery: notice, status, the picture to mark on, hits; then empty why and classes.
 
-        ``said`` is a notice about a file that was dropped and not taken.
+        ``said`` is a notice about a file that was dropped and not taken. Marks that are ``pending`` take the place of
+        those on screen.
         """
         if file is None:
             return [said or words.notice("Drop a picture to search for it."), "", None, None, *EMPTY]
         try:
+            picker = self._marked(file, gallery, space, picker, pending)
             asked = self._asked(file, gallery, space, labels, picker, exact)
             answer = self.galleries.search(asked, PAGE)
         except SimvisError as error:
             return [words.notice(str(error)), "", *self._only_picture(file, gallery, space, picker), *EMPTY]
-        picked = (answer.picture.view, picture_key(answer.picture), answer.picture.decomposition.grid)
-        shown = (*picked, picker["regions"] if picker["key"] == picked[1] else [], None, 0.0, "")
-        return [said, _status(answer), shown, self._page(answer), *EMPTY]
+        return [said, _status(answer), _picked(answer.picture, picker), self._page(answer), *EMPTY]
+
+    def fill(self, *values: Any) -> list[Any]:
+        """The same, and that no marks are pending any more."""
+        return [*self.search(*values), None]
+
+    def _marked(
+        self, file: str, gallery: str, space: str, picker: dict[str, Any], pending: list[Any] | None
+    ) -> dict[str, Any]:
+        """The picker with what is to be marked: told anew, though the picture may be on screen."""
+        if pending is None:
+            return picker
+        picture = self.galleries.picture(file, self.galleries.space(gallery, space))
+        return {"key": f"{picture_key(picture)}#{uuid.uuid4().hex}", "regions": pending}
+
+    def take(self, file: str | None) -> str:
+        """A picture of the Compare tab, to search with."""
+        if file is None:
+            raise gr.Error("There is no such picture on the Compare tab: drop one there first.", print_exception=False)
+        return file
 
     def offer_exact(self, gallery: str, space: str | None) -> Any:
         """Whether comparing every picture is another search than the usual one."""
@@ -193,9 +214,7 @@ class SearchHandlers:
             picture = self.galleries.picture(file, self.galleries.space(gallery, space))
         except SimvisError:
             return [None, None]
-        key = picture_key(picture)
-        regions = picker["regions"] if picker["key"] == key else []
-        return [(picture.view, key, picture.decomposition.grid, regions, None, 0.0, ""), None]
+        return [_picked(picture, picker), None]
 
     def _asked(
         self, file: str, gallery: str, space: str, labels: Any, picker: dict[str, Any], exact: bool = False
@@ -205,7 +224,7 @@ class SearchHandlers:
         if not picker["regions"]:
             return asked
         picture = self.galleries.picture(file, self.galleries.space(gallery, space))
-        same = picker["key"] == picture_key(picture)
+        same = _lies_on(picker, picture)
         return replace(asked, regions=tuple(map(region_of, picker["regions"])) if same else ())
 
     def _answer(self, chosen: Sequence[Any], key: str, skip: int) -> Answer | None:
@@ -338,6 +357,17 @@ def search_key(answer: Answer) -> str:
 def picture_key(picture: Pictured) -> str:
     """The same as long as marks on the picture keep their place."""
     return f"{picture.sha256}:{picture.view.box}"
+
+
+def _lies_on(picker: dict[str, Any], picture: Pictured) -> bool:
+    """Whether the picker's marks are this picture's; what follows # only tells one drawing of them from another."""
+    return str(picker["key"]).split("#")[0] == picture_key(picture)
+
+
+def _picked(picture: Pictured, picker: dict[str, Any]) -> Any:
+    """The picture to mark on, with its marks."""
+    key, regions = (picker["key"], picker["regions"]) if _lies_on(picker, picture) else (picture_key(picture), [])
+    return (picture.view, key, picture.decomposition.grid, regions, None, 0.0, "")
 
 
 def public(file: str) -> str:

@@ -13,7 +13,7 @@ from ui.handlers import Handlers
 from ui.house import House
 from ui.map_cards import MapCards
 from ui.sharing import ShareRow, share_row, wire_share
-from ui.trust_handlers import TrustHandlers
+from ui.trust_handlers import NAME, TrustHandlers
 
 INTRO = """<p>A heat map that looks right is no evidence. Here the pair of the Compare tab is explained in several ways,
 and each map is put to the test: its strongest pixels are taken away (deletion) or put back first (insertion), and the
@@ -128,7 +128,8 @@ def _wire(widgets: Widgets, house: House, tab: gr.Tab) -> None:
     handlers = TrustHandlers(Handlers(house.session, house.pictures))
     pair = [*house.compare.asked, widgets.side]
     progress, question = widgets.shown[1], widgets.shown[-1]
-    changed = [tab.select, widgets.side.input, *(one.input for one in widgets.how)]
+    house.places |= dict(zip(choices.TRUST, widgets.chosen_here, strict=True))
+    changed = [tab.select, house.again[NAME].change, widgets.side.input, *(one.input for one in widgets.how)]
     line = gr.on(changed, handlers.show_pair, [*pair, *widgets.how, question], widgets.shown, **_PRIVATE)
     row: dict[str, Any] = {
         "outputs": widgets.shown,
@@ -173,6 +174,4 @@ def _wire(widgets: Widgets, house: House, tab: gr.Tab) -> None:
         widgets.share_out.told,  # what was said of another link or export must not stay
         **_PRIVATE,
     )
-    # After the pictures of a link are there; selecting the tab then tells of them.
-    house.compare.opened.success(handlers.open_tab, None, [house.tabs, *widgets.chosen_here], **_PRIVATE)
     gr.context.Context.root_block.unload(handlers.leave)

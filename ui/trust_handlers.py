@@ -21,12 +21,12 @@ from simvis_core.pairs import SIDES, PairExplanation, Side
 from simvis_core.question import Interim, Question
 from simvis_core.sanity import OFTEN, STAGES, Randomised, agreement_matrix, randomisation_steps, stability_steps
 from simvis_core.trust import Asked, Better, Compared, Measured, Part, asked_of, baselines, compared, drawable
-from ui import choices, links, trust_words, words
+from ui import choices, trust_words, words
 from ui.files import kept, picture_file
 from ui.handlers import Handlers, visitor_of
 from ui.map_cards import Cards, MapCard
 
-NAME = "Trust"  # the tab's, in links too
+NAME = "Trust"  # the tab's, in addresses too
 GLANCE = 11  # steps of a curve in what the tab opens with
 CHEAP = 1  # passes of an explainer that is among it
 PAUSE = 0.3  # seconds between two answers while something is being drawn
@@ -203,20 +203,7 @@ class TrustHandlers:
             chosen["seed"] = asked_of("random", chosen["setting"], chosen["seed"], chosen["fill"]).seed
         except SimvisError as error:
             raise gr.Error(words.toast(error), print_exception=False) from error
-        return self.compare.link_to(list(values[: -len(choices.TRUST)]), NAME, chosen)
-
-    def open_tab(self, request: gr.Request) -> list[Any]:
-        """The tab with a link's choices, or nothing changed where a link names another one.
-
-        A choice that is not offered is told, and the page's own stays.
-        """
-        asked = dict(request.query_params)
-        if asked.get(links.TAB) != NAME:
-            return [gr.skip()] * (1 + len(choices.TRUST))
-        values, wrong = choices.read_what_fits(asked, choices.TRUST)
-        for error in wrong:
-            gr.Warning(words.toast(error), duration=None)
-        return [gr.update(selected=NAME), *values]
+        return self.compare.link_to(list(values[: -len(choices.TRUST)]), tab=NAME, **chosen)
 
     def export(self, *values: Any) -> str:
         """The path of a zip of what is measured of the question on the page: maps, numbers, curves and pictures.

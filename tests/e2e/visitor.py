@@ -112,8 +112,8 @@ class Visitor:
     # What the visitor does
 
     def wait_ready(self):
-        """Until a pair is explained on screen."""
-        self.page.wait_for_selector('#pair_viewer [data-ready="1"]', timeout=PATIENCE)
+        """Until a pair is explained, be it on a tab behind the one on screen."""
+        self.page.wait_for_selector('#pair_viewer [data-ready="1"]', state="attached", timeout=PATIENCE)
 
     def wait_score(self, other_than):
         """Until another score than this text is shown, and drawn."""

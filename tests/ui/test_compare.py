@@ -3,9 +3,7 @@
 import io
 import json
 import zipfile
-from pathlib import Path
 from types import SimpleNamespace
-from urllib.parse import parse_qs
 
 import gradio as gr
 import numpy as np
@@ -17,7 +15,7 @@ import model_zoo
 from simvis_core import SimvisError
 from simvis_core.figures import common_scale, overlay
 from tests.twins import TWINS
-from ui import build_app, choices, links, samples, words
+from ui import address, build_app, words
 from ui.components import PairViewer
 from ui.galleries import Galleries
 from ui.handlers import Handlers
@@ -169,7 +167,7 @@ def test_a_region_goes_into_a_link_and_comes_back_to_the_viewer(handlers, asked,
     cells = pair.a.grid[0] * pair.a.grid[1]
     pin = {"side": "a", "weights": [at / cells - 0.4 for at in range(cells)]}
     query = handlers.link(*asked, "teal-brown", 0.4, {"key": "k", "pin": pin, "mode": "share", "ground": "colours"})
-    linked = links.pin_of(parse_qs(query)["pin"][0])
+    linked = address.read(query)[0].pin
     page = shown(handlers.compare(*asked, VIEWER, 2, linked))
     sent = PairViewer().postprocess(page["viewer"]).pin
     assert sent["side"] == "a"
@@ -215,45 +213,6 @@ def test_a_pair_of_a_network_that_cannot_be_had_any_more_is_not_opened(handlers,
     monkeypatch.setattr(model_zoo, "load", load)
     with pytest.raises(gr.Error, match="'resnet18' cannot be loaded here"):
         handlers.opened(Settings("resnet18"), "mobilenet_v2")
-
-
-def test_a_link_brings_back_what_was_shown(handlers, asked, monkeypatch):
-    asked[2] = "mobilenet_v2"
-    pin = {"side": "b", "row": 1, "col": 0}
-    monkeypatch.setitem(choices.CHOICES, "short_side", choices.OneOf((224, 16)))
-    query = handlers.link(*asked, "teal-brown", 0.4, {"key": "k", "pin": pin, "mode": "share", "ground": "colours"})
-    request = SimpleNamespace(query_params={key: values[0] for key, values in parse_qs(query).items()})
-    answer = handlers.open_page(request)
-    assert [Path(file).read_bytes() for file in answer[:2]] == [Path(file).read_bytes() for file in asked[:2]]
-    assert answer[3]["value"] == asked[3]
-    assert answer[4]["value"] == asked[4]
-    assert answer[4]["visible"] == (asked[3] == "gem")
-    assert [answer[2]["value"], *answer[5:7]] == [asked[2], *asked[5:7]]
-    assert answer[7]["value"] is None
-    assert answer[8:11] == ["teal-brown", 0.4, pin]
-
-
-@pytest.mark.parametrize("asked_for", ["/etc/passwd", "sample/../credits.json", f"{'0' * 64}.png"])
-def test_a_link_that_cannot_be_followed_changes_nothing_and_says_why(handlers, monkeypatch, asked_for):
-    said = []
-    monkeypatch.setattr(gr, "Warning", lambda text, **_: said.append(text))
-    good = f"sample/{samples.pairs()[0]['a']}"
-    answer = handlers.open_page(SimpleNamespace(query_params={"a": good, "b": asked_for}))
-    assert all(part == gr.skip() for part in answer)
-    assert len(said) == 1
-    assert "upload the picture again" in said[0]
-    assert handlers.open_page(SimpleNamespace(query_params={})) == answer
-
-
-def test_a_link_to_a_network_that_cannot_be_had_keeps_its_pictures_and_says_why(tmp_path):
-    other = samples.pairs()[1]
-    query = {side: f"sample/{other[side]}" for side in "ab"} | {"pooling": "max"}
-    handlers = Handlers(Session(any_architecture=False), LinkedPictures(tmp_path / "links"))
-    for name, reason in (("../../x", "choose"), ("timm/resnet18", "its catalogue only"), ("yours/x", "load the file")):
-        answer = handlers.open_page(SimpleNamespace(query_params={**query, "backbone": name}))
-        assert [Path(file).name for file in answer[:2]] == [Path(other[side]).name for side in "ab"]
-        assert answer[2] == answer[-1] == "efficientnet_lite0"
-        assert reason in answer[-3]
 
 
 VISITOR = SimpleNamespace(session_hash="anne")

@@ -167,7 +167,9 @@ def test_files_that_were_left_out_are_named_as_text(panel, own_photos):
 def test_the_panel_shows_folders_only_where_they_are_offered(shelf, library, built):
     def folders(galleries):
         with gr.Blocks(analytics_enabled=False) as app:
-            choice = gallery_choice.build(House(galleries.session, None, galleries, None, None), "some")
+            places = {"gallery": gr.Textbox(), "space": gr.Textbox()}
+            house = House(galleries.session, None, galleries, None, None, places=places)
+            choice = gallery_choice.build(house, "some")
         [folder] = [block for block in app.blocks.values() if getattr(block, "elem_id", None) == "some_folder"]
         assert len(choice.indexed) == 1
         return folder.visible, [value for _, value in folder.choices]

@@ -1,119 +1,17 @@
-"""Links: what goes in comes out, what was tampered with is refused, and the folder stays small and whole."""
+"""Pictures of links: what goes in comes out, what was tampered with is refused, the folder stays small and whole."""
 
 import os
 import re
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
-from simvis_core import POOLINGS, SimvisError
-from simvis_core.colours import STOPS
-from simvis_core.images import FRAMINGS
+from simvis_core import SimvisError
 from tests.damage import DAMAGE
-from ui import choices, links, samples
-from ui.components import checked_pin
+from ui import samples
 from ui.files import served
 from ui.links import LinkedPictures
-
-SETTINGS = st.fixed_dictionaries(
-    {
-        "backbone": st.sampled_from(["efficientnet_lite0", "timm/vit_tiny_patch16_224.augreg", "yours/my net-1a2b3c"]),
-        "pooling": st.sampled_from(list(POOLINGS)),
-        "exponent": st.integers(2, 40).map(lambda steps: steps / 2),
-        "short_side": st.sampled_from([224, 384, 512]),
-        "framing": st.sampled_from(FRAMINGS),
-        "method": st.sampled_from(["auto", "last-block values", "sliding window", "RISE"]),
-        "colours": st.sampled_from(list(STOPS)),
-        "opacity": st.integers(2, 20).map(lambda steps: steps / 20),
-    }
-)
-PINS = st.none() | st.fixed_dictionaries(
-    {"side": st.sampled_from("ab"), "row": st.integers(0, 63), "col": st.integers(0, 63)}
-)
-
-
-def read(query):
-    """A query as a server reads it."""
-    return {key: values[0] for key, values in parse_qs(query, strict_parsing=True).items()}
-
-
-@given(SETTINGS, PINS, st.text(st.characters(codec="utf-8"), min_size=1, max_size=20))
-def test_what_a_link_says_is_read_back(settings, pin, name):
-    asked = read(links.query(f"sample/{name}", "b c.jpg", settings, pin))
-    assert (asked["a"], asked["b"]) == (f"sample/{name}", "b c.jpg")
-    assert choices.read(asked) == [settings[name] for name in choices.CHOICES]
-    assert links.pin_of(asked.get("pin", "")) == pin
-
-
-def test_settings_that_a_link_leaves_out_are_the_pages_own():
-    assert choices.read({}) == ["efficientnet_lite0", "avg", 3.0, 224, "whole", "auto", "blue-red", 0.85]
-
-
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("pooling", "gem:4"),
-        ("exponent", "0.5"),
-        ("exponent", "nan"),
-        ("exponent", "inf"),
-        ("exponent", "x"),
-        ("short_side", "223"),
-        ("short_side", "99999999999"),
-        ("framing", "<script>"),
-        ("method", "decomposition"),
-        ("colours", ""),
-        ("opacity", "-1"),
-        ("opacity", "1e9"),
-    ],
-)
-def test_settings_the_page_does_not_offer_are_refused(name, text):
-    with pytest.raises(SimvisError, match=name):
-        choices.read({name: text})
-
-
-@pytest.mark.parametrize("text", ["", "c.1.1", "a.1", "a.-1.2", "a.1.2.3", "a.1.2\n", "a.99999.1", "a.1e1.2", "a.٣.1"])
-def test_a_pin_that_cannot_be_read_is_none(text):
-    found = links.pin_of(text)
-    assert found is None or (text == "a.٣.1" and found["row"] == 3)
-
-
-WEIGHTS = st.lists(st.floats(-1, 1), min_size=1, max_size=200)
-
-
-@given(st.sampled_from("ab"), WEIGHTS)
-def test_a_region_comes_back_to_one_step_of_127(side, weights):
-    asked = read(links.query("a", "b", {}, {"side": side, "weights": weights}))
-    pin = links.pin_of(asked["pin"])
-    assert pin["side"] == side
-    assert pin["weights"] == pytest.approx(weights, abs=0.5 / 127 + 1e-9)
-    again = read(links.query("a", "b", {}, pin))
-    assert again["pin"] == asked["pin"]
-
-
-def test_steps_of_a_region_are_exact_and_heavier_cells_keep_their_weight():
-    weights = [step / 127 for step in range(-127, 128)]
-    text = links.query("a", "b", {}, {"side": "a", "weights": weights})
-    assert links.pin_of(read(text)["pin"])["weights"] == weights
-    text = links.query("a", "b", {}, {"side": "a", "weights": [3.0, -2.5, 0.0]})
-    assert links.pin_of(read(text)["pin"])["weights"] == pytest.approx([3.0, -2.5, 0.0], abs=3 / 254)
-    assert "%" not in text
-
-
-@pytest.mark.parametrize(
-    "text", ["a.w", "c.w.AAAA", "a.w.A", "a.w.AAAAA", "a.w.AA==", "a.w.A+/A", "a.w.AAAA\n", "a.x.AAAA", "a.w.ÄÄÄÄ"]
-)
-def test_a_region_that_cannot_be_read_is_none(text):
-    assert links.pin_of(text) is None
-
-
-@given(st.text(st.sampled_from("abw.AZ09_-=+/"), max_size=30))
-def test_no_text_of_a_link_breaks_the_page(text):
-    pin = links.pin_of(text)
-    assert pin is None or checked_pin(pin, {"a": (2, 3), "b": (1, 1)}) in (None, pin)
 
 
 @pytest.fixture
@@ -262,13 +160,3 @@ def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(SimvisError, match="cannot be written"):
         LinkedPictures(tmp_path / "file").keep(picture(tmp_path / "x.png"))
-
-
-def test_the_address_is_plain(pictures):
-    """No character of a link needs an escape in a mail or a chat."""
-    name = pictures.keep(samples.PICTURES / samples.credits_list()[0]["file"])
-    settings = dict(zip(choices.CHOICES, choices.read({}), strict=True))
-    text = links.query(name, name, settings, {"side": "a", "row": 1, "col": 2})
-    assert urlsplit(f"http://host/?{text}").query == text
-    assert "%" not in text
-    assert text.endswith("&pin=a.1.2")

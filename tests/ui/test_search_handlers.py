@@ -467,3 +467,12 @@ def test_a_hit_that_is_gone_is_refused(tab, asked, chosen):
 def test_an_example_is_the_chosen_picture(tab):
     for number, file in enumerate(samples.singles()):
         assert Path(tab.show_example(SimpleNamespace(index=number))).read_bytes() == file.read_bytes()
+
+
+def test_a_search_says_what_was_not_taken_and_draws_marks_that_are_pending(tab, asked):
+    notice, status, picked, *_, pending = tab.fill(*asked, NOTHING, False, "kept", MARKS["box"])
+    assert (notice, pending) == ("kept", None)
+    assert "the marked region carries" in status
+    assert picked[3] == MARKS["box"]
+    told_anew = {**NOTHING, "key": picked[1], "regions": picked[3]}
+    assert tab.fill(*asked, told_anew, False, "", None)[2] == picked

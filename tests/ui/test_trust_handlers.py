@@ -4,9 +4,7 @@ import csv
 import io
 import re
 import zipfile
-from pathlib import Path
 from types import SimpleNamespace
-from urllib.parse import parse_qs
 
 import gradio as gr
 import pytest
@@ -19,7 +17,7 @@ from simvis_core.explainers import EXPLAINERS, DrawnMap
 from simvis_core.faithfulness import STEPS, RemovalCurve, removal_curve
 from simvis_core.perturbation import finished
 from simvis_core.trust import RANDOMS, Asked, Measured, question_of
-from ui import choices, trust_words
+from ui import address, trust_words
 from ui.handlers import Handlers
 from ui.links import LinkedPictures
 from ui.map_cards import UNIT, Cards, MapCard, MapCards
@@ -306,17 +304,13 @@ def test_an_export_holds_what_is_measured_of_the_pair_as_it_is_now(tab, asked, s
         tab.export(*asked, *look, "a", [], *HOW, question)
 
 
-def test_a_link_opens_the_tab_with_its_choices_for_somebody_else(tab, asked):
-    chosen = ("b", ["rise", "decomposition"], "grey", "pair", 7)
-    query = tab.link(*asked, "blue-red", 0.85, {"pin": None}, *chosen)
-    asked_for = {name: values[0] for name, values in parse_qs(query).items()}
-    assert tab.compare.pictures.find(asked_for["a"]).endswith(".png")
-    tabs, *found = tab.open_tab(SimpleNamespace(query_params=asked_for))
-    assert tabs["selected"] == "Trust"
-    assert found == list(chosen)
-    # The pair's own part is the Compare tab's, and goes with either.
-    opened = tab.compare.open_page(SimpleNamespace(query_params=asked_for | {"short_side": "224"}))
-    assert Path(opened[0]).name == Path(tab.compare.pictures.find(asked_for["a"])).name
+def test_a_link_names_the_tab_its_choices_and_pictures_that_are_kept(tab, asked):
+    query = tab.link(*asked, "blue-red", 0.85, {"pin": None}, "b", ["rise", "decomposition"], "grey", "pair", 7)
+    found, wrong = address.read(query)
+    assert wrong == []
+    assert tab.compare.pictures.find(found.a).endswith(".png")
+    assert (found.tab, found.side, found.fill, found.setting, found.seed) == ("Trust", "b", "grey", "pair", 7)
+    assert found.explainers == ("rise", "decomposition")
 
 
 def one_of(explainer, deletion, insertion):
@@ -385,38 +379,7 @@ def test_a_seed_that_is_none_is_told_wherever_it_is_used(tab, asked):
         with pytest.raises(gr.Error, match="whole number"):
             tab.link(*asked, "blue-red", 0.85, {"pin": None}, "a", [], "blur", "fixed", wrong)
     query = tab.link(*asked, "blue-red", 0.85, {"pin": None}, "a", [], "blur", "fixed", None)  # an emptied field
-    assert parse_qs(query)["seed"] == ["0"]
-
-
-def test_a_link_to_no_tab_or_with_no_choices_changes_nothing_or_takes_the_pages(tab):
-    nothing = [gr.skip()] * 6
-    assert tab.open_tab(SimpleNamespace(query_params={})) == nothing
-    assert tab.open_tab(SimpleNamespace(query_params={"tab": "<b>"})) == nothing
-    opened = tab.open_tab(SimpleNamespace(query_params={"tab": "Trust"}))
-    assert opened[1:] == [choice.default for choice in choices.TRUST.values()]
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [{"side": "c"}, {"explainers": "rise,x"}, {"explainers": "random"}, {"fill": "Blur"}, {"setting": ""}]
-    + [{"seed": seed} for seed in ("-1", "1.5", "", "x", "9" * 5000, str(2**31))],
-)
-def test_a_link_with_what_is_not_offered_says_so_and_takes_the_rest(tab, wrong):
-    right = {"side": "b", "explainers": "rise,lime", "fill": "mean", "setting": "pair", "seed": "3"}
-    values = ["b", ["rise", "lime"], "mean", "pair", 3]
-    (name,) = wrong
-    with pytest.warns(UserWarning, match=name):
-        tabs, *opened = tab.open_tab(SimpleNamespace(query_params={"tab": "Trust", **right, **wrong}))
-    assert tabs["selected"] == "Trust"
-    values[list(choices.TRUST).index(name)] = choices.TRUST[name].default
-    assert opened == values
-
-
-def test_every_wrong_part_of_a_link_is_told_as_text(tab):
-    with pytest.warns(UserWarning, match="link") as told:
-        tab.open_tab(SimpleNamespace(query_params={"tab": "Trust", "side": "<b>c</b>", "fill": "pink", "seed": "x"}))
-    assert len(told) == 3
-    assert "&lt;b&gt;c" in str(told[0].message)
+    assert address.read(query)[0].seed == 0
 
 
 def test_hostile_names_are_texts(tab, asked, files):
