@@ -1,6 +1,6 @@
 // The address follows the page, and the page an address that the visitor goes back or forward to.
 const OURS = /*OURS*/ [], QUIET = /*QUIET*/ [], PAUSE = 200;
-let turn = 0, timer = 0;
+let turn = 0, timer = 0, leaving = null;
 let touched = false, fresh = false; // whether the visitor has done something since the page was restored, since the last writing
 
 function parts(query, without = []) {
@@ -36,12 +36,18 @@ function write(query) {
 function back() {
   const now = parts(location.search);
   if (now === written) return; // another part of the same page
-  const known = timer ? null : written; // a change that was not written yet is undone with the rest
+  if (!leaving) leaving = { before: timer ? null : written }; // a change that was not written yet is undone with the rest
   clearTimeout(timer);
+  clearTimeout(leaving.timer);
   timer = 0;
   touched = fresh = false;
   written = now;
-  ask("restore", location.search.slice(1), known);
+  turn += 1; // what was asked before is no answer any more
+  leaving.timer = setTimeout(() => { // several steps at once are one
+    const { before } = leaving;
+    leaving = null;
+    ask("restore", location.search.slice(1), before);
+  }, PAUSE / 2);
 }
 
 const touch = () => { touched = fresh = true; };

@@ -57,42 +57,39 @@ def test_each_tab_comes_back_by_back_forward_reload_and_for_somebody_else(visito
     shows(visitor, "Trust", "side", "b")
     whole = parts(visitor)
 
-    page.go_back()  # on Trust
+    page.go_back()
     shows(visitor, "Trust", "side", None)
     expect(page.get_by_label("picture A", exact=True)).to_be_checked()
-    page.go_back()  # to Classes
+    page.go_back()
     shows(visitor, "Classes", "order", "least typical first")
     page.go_back()
     shows(visitor, "Classes", "order", None)
     expect(visitor.at(MEMBERS)).to_have_attribute("data-key", first_members)
-    page.go_back()  # to Search
+    page.go_back()
     shows(visitor, "Search", "q", "sample/taj_mahal/taj_mahal_3.jpg")
     page.go_back()
     shows(visitor, "Search", "q", None)
     expect(visitor.at(HITS)).to_have_attribute("data-key", first_hits)
-    page.go_back()  # to Compare
-    shows(visitor, "Compare", "pooling", "max")
-    page.go_back()
+    page.evaluate("() => { history.go(-2); }")  # several steps at once, as the button's list offers them
     shows(visitor, "Compare", "pooling", None)
     expect(visitor.at("#score .big")).to_have_text(opening)
-    for _ in range(7):
-        page.go_forward()
+    page.evaluate("() => { history.go(7); }")
     shows(visitor, "Trust", "side", "b")
+    expect(page.get_by_label("picture B", exact=True)).to_be_checked()
     assert parts(visitor) == whole
 
     page.reload()
-    visitor.wait_ready()
     friend = visit(f"?{urlsplit(page.url).query}", stranger=True)
     for one in (visitor, friend):
         shows(one, "Trust", "side", "b")
         expect(one.page.get_by_label("picture B", exact=True)).to_be_checked()
-        turn(one, "Classes")
-        expect(one.at(MEMBERS)).to_have_attribute("data-key", members)
-        turn(one, "Search")
-        expect(one.at(HITS)).to_have_attribute("data-key", hits)
-        one.page.get_by_role("tab", name="Compare").click()
-        expect(one.at("#score .big")).to_have_text(score)
-        assert one.at("#pooling input").input_value() == "max"
+    turn(visitor, "Search")
+    expect(visitor.at(HITS)).to_have_attribute("data-key", hits)
+    turn(friend, "Classes")
+    expect(friend.at(MEMBERS)).to_have_attribute("data-key", members)
+    friend.page.get_by_role("tab", name="Compare").click()
+    expect(friend.at("#score .big")).to_have_text(score)
+    assert friend.at("#pooling input").input_value() == "max"
 
 
 def test_ones_own_picture_comes_back_for_oneself_and_for_nobody_else(visitor, visit, tmp_path):
