@@ -43,8 +43,9 @@ def build_app(session: Session, link_folder: Path, galleries: Galleries) -> gr.B
         with gr.Tabs(overflow_behavior="wrap", elem_id="rooms") as house.tabs:  # a menu would hide rooms on a phone
             for name, build in TABS.items():
                 with gr.Tab(name, id=name) as tab:
+                    # First: what a tab fills in itself belongs to the address that names the tab.
+                    tab.select(None, None, house.places["tab"], js=f"() => '{name}'")
                     build(house, tab)
-                tab.select(None, None, house.places["tab"], js=f"() => '{name}'")
         address_bar.wire(house)
         with gr.Accordion("Credits of all sample pictures", open=False) as credits_list:
             shown = gr.HTML()

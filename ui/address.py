@@ -17,7 +17,9 @@ LONGEST = 2**15  # characters of a query that are read
 MARKS = 6000  # characters of marks in an address, which servers and people still take
 STEPS = 127  # of a region's weight from 0 to its heaviest
 FINE = 10_000  # steps of a mark's place over the picture's side
-QUIET = frozenset({"pin", "marks", "exponent", "colours", "opacity", "method", "labels", "exact", "explainers", "seed"})
+QUIET = frozenset(
+    {"pin", "mode", "marks", "exponent", "colours", "opacity", "method", "labels", "exact", "explainers", "seed"}
+)
 _PIN = re.compile(r"([ab])\.(\d{1,4})\.(\d{1,4})", re.ASCII)
 _REGION = re.compile(r"([ab])\.w(\d{0,4})\.((?:[A-Za-z0-9_-]{4})*(?:[A-Za-z0-9_-]{2,3})?)", re.ASCII)
 _MARK = re.compile(r"(-?)([bpr])((?:\d{1,5}\.)*\d{1,5})(?:_([A-Za-z0-9_-]+))?", re.ASCII)
@@ -43,6 +45,7 @@ class Address:
     colours: str | None = None
     opacity: float | None = None
     pin: dict[str, Any] | None = None
+    mode: str | None = None
     q: str | None = None
     gallery: str | None = None
     space: str | None = None
@@ -216,6 +219,7 @@ FIELDS: dict[str, Part] = {
     **{name: _offered(choice) for name, choice in choices.CHOICES.items()},
     "short_side": _offered(choices.Whole(choices.SHORT_SIDE.default, 4096)),  # hits open in the size of their gallery
     "pin": Part(pin_of, _pin_text),
+    "mode": _offered(choices.MODE),
     "q": Part(_held),
     "gallery": Part(_held),
     "space": Part(_held),

@@ -33,6 +33,7 @@ def opening(session: Session) -> Address:
     return Address(
         **defaults
         | {"tab": address.TABS[0], "a": f"sample/{pair['a']}", "b": f"sample/{pair['b']}", "backbone": backbone}
+        | {"mode": choices.MODE.default}
         | {"pooling": str(session.network(backbone).trained_pooling), "explainers": choices.DRAWN_BY.default}
         | {"q": f"sample/{pair['a']}", "gallery": SAMPLES, "labels": (), "marks": (), "exact": False}
         | {"order": choices.ORDER.default}
@@ -192,6 +193,7 @@ def _size(value: int) -> Any:
 SHOWN = {
     "short_side": _size,
     "method": lambda value: gr.update(choices=list(choices.METHODS), value=None if value == "auto" else value),
+    "label": lambda value: gr.update(value=value) if value is None else gr.update(choices=[value], value=value),
     "labels": lambda value: gr.update(choices=list(value), value=list(value)),
     "explainers": list,
 }

@@ -112,6 +112,9 @@ CHOICES: dict[str, Choice] = {
     "opacity": OPACITY,
 }
 
+MODES = ("share", "cosine")  # what a point shows
+MODE = OneOf(MODES)
+
 ORDERS = {"most typical first": False, "least typical first": True}  # of a class's members, and whether it is reversed
 ORDER = OneOf(tuple(ORDERS))
 

@@ -13,11 +13,13 @@ from ui.class_handlers import ClassHandlers
 from ui.components import PictureDrop, PoolingChoice
 from ui.drops import PictureDrops, wire_drops
 from ui.galleries import Galleries
+from ui.gallery_sharing import CLASS, GallerySharing, forget
 from ui.glossary import terms
 from ui.handlers import Handlers
 from ui.hit_grid import HitGrid
 from ui.house import House
 from ui.search_handlers import SearchHandlers
+from ui.sharing import share_row, wire_share
 
 INTRO = """<p>What makes the pictures of a class alike? Each member is shown with the places that carry its mean score
 with the others (class similarity), the most typical first. Folders of a gallery are its classes.</p>"""
@@ -39,6 +41,7 @@ def build(house: House, tab: gr.Tab) -> None:
         with gr.Column(scale=7, min_width=320):
             notice, status = gr.HTML(elem_id="class_notice"), gr.HTML(elem_id="class_status")
             grid = HitGrid(elem_id="members", elem_classes=["members", "scrolls"])
+            share = share_row("Copy link", CLASS, {"export": "Save the class as a zip"}, "classes_")
     with gr.Accordion("Scores between the members, and between classes", open=True), gr.Row():
         matrix = gr.Plot(elem_id="member_matrix", show_label=False)
         means = gr.Plot(elem_id="class_matrix", show_label=False)
@@ -57,6 +60,9 @@ def build(house: House, tab: gr.Tab) -> None:
         "api_visibility": "private",
     }
     gr.on([label.input, order.input], **show)
+    sharing = GallerySharing(house.galleries, house.pictures, search)
+    wire_share(share, [*place, label, order], sharing.class_link, [sharing.class_export])
+    forget(share, [one.change for one in (*place, label, order)])
     grid.more(handlers.more, [*place, label, order, grid], grid, **_PRIVATE)
     grid.settle(handlers.maps, [*place, label, order, grid], grid, **_PRIVATE, trigger_mode="always_last")
     if house.compare is not None:

@@ -33,6 +33,7 @@ WORDS = (
 TOP_K = 10
 LOOK_JS = """(colours, opacity) => { window.simvisLook = {colours, opacity};
   document.dispatchEvent(new CustomEvent("simvis-look")); }"""
+MODE_JS = """(mode) => { document.dispatchEvent(new CustomEvent("simvis-mode", { detail: mode })); }"""
 COPIED = "Link copied. It keeps both pictures on this server for whoever has it."
 
 
@@ -50,6 +51,7 @@ class Widgets:
     topk: list[Any]  # plot, k, rows, feature list, rows of the feature
     pooling: list[Any]  # rows, plot
     link_pin: gr.State
+    mode: gr.Textbox  # what a point shows; the viewer follows it, and it the viewer
     to_draw: gr.Textbox  # changes when a black box's map is to be drawn
     to_stand: gr.Textbox  # changes when it is being measured how high the score is for its network
     network: list[Any]  # notice, card, name of the last network that loaded
@@ -72,8 +74,8 @@ class Widgets:
     @property
     def places(self) -> dict[str, Any]:
         """What holds each field of the page's address."""
-        names = ("a", "b", *choices.CHOICES, "pin")
-        return dict(zip(names, [*self.asked, *self.look, self.link_pin], strict=True))
+        names = ("a", "b", *choices.CHOICES, "pin", "mode")
+        return dict(zip(names, [*self.asked, *self.look, self.link_pin, self.mode], strict=True))
 
     @property
     def linked(self) -> list[Any]:
@@ -155,6 +157,7 @@ def _layout(session: Session) -> Widgets:
         topk,
         pooling,
         gr.State(None),
+        gr.Textbox(choices.MODE.default, visible="hidden", elem_id="mode"),
         gr.Textbox(visible="hidden", elem_id="to_draw"),
         gr.Textbox(visible="hidden", elem_id="to_stand"),
         network,
@@ -341,6 +344,8 @@ def _wire(widgets: Widgets, handlers: Handlers) -> dict[str, Any]:
     _wire_panels(widgets, handlers)
     wire_share(widgets.share, widgets.linked, handlers.link, [handlers.export])
     gr.on([control.change for control in widgets.look], None, widgets.look, None, js=LOOK_JS)
+    widgets.viewer.switched(None, widgets.viewer, widgets.mode, js="(shown) => shown.mode")
+    widgets.mode.change(None, widgets.mode, None, js=MODE_JS)
     blocks = gr.context.Context.root_block
     widgets.drawing[1].click(handlers.stop, widgets.asked, [*widgets.drawing, method], **_PRIVATE)
     blocks.unload(handlers.leave)

@@ -11,7 +11,7 @@ from simvis_core import PairExplanation, SimvisError
 from simvis_core.colours import FADE, GROUNDS, STOPS
 from simvis_core.packing import packed_numbers
 from ui import words
-from ui.choices import METHODS
+from ui.choices import METHODS, MODES
 from ui.files import kept, picture_file
 
 HERE = Path(__file__).parent
@@ -132,8 +132,8 @@ class PairViewer(gr.HTML):  # type: ignore[misc]
         What the browser sends is not trusted: a pin that is no cell of the grid counts as none.
         """
         if payload is None:
-            return {"key": "", "pin": None, "mode": "share", "ground": GROUNDS[0]}
-        mode = payload.mode if payload.mode in ("share", "cosine") else "share"
+            return {"key": "", "pin": None, "mode": MODES[0], "ground": GROUNDS[0]}
+        mode = payload.mode if payload.mode in MODES else MODES[0]
         grids = {"a": payload.grid_a, "b": payload.grid_b}
         ground = payload.ground if payload.ground in GROUNDS else GROUNDS[0]  # blinking ones are in colours
         return {"key": payload.key, "pin": checked_pin(payload.pin, grids), "mode": mode, "ground": ground}

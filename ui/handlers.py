@@ -268,7 +268,7 @@ class Handlers:
         except SimvisError as error:
             raise gr.Error(words.toast(error), print_exception=False) from error
         settings = dict(zip(choices.CHOICES, [*asked[2:-1], asked[-1] or "auto", colours, opacity], strict=True))
-        return Address(a=a, b=b, **settings, pin=viewer["pin"], **more).query()
+        return Address(a=a, b=b, **settings, pin=viewer["pin"], mode=viewer["mode"], **more).query()
 
     def export(self, *values: Any) -> str:
         """The path of a zip with overlays, maps and manifest of what is shown."""

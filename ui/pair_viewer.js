@@ -2,7 +2,7 @@
 const $ = (selector, root = element) => root.querySelector(selector);
 const root = $(".pair"), status = $('[role="status"]'), bar = $(".bar");
 const stage = { a: $('[data-side="a"]'), b: $('[data-side="b"]') }, other = { a: "b", b: "a" };
-let data = null, pinned = null, current = null, frame = 0, generation = 0, mode = "share", shown = "";
+let data = null, pinned = null, current = null, frame = 0, generation = 0, wanted = (props.value && props.value.mode) || "share", mode = wanted, shown = "";
 
 async function load() {
   const value = props.value && props.value.numbers ? props.value : null, mine = ++generation;
@@ -26,11 +26,11 @@ async function load() {
   root.classList.remove("undrawn");
   data = unpack(value, buffer);
   const additive = value.method === "decomposition" || value.method === "last-block values";
-  mode = value.mode === "cosine" && data.cosine ? "cosine" : "share";
-  for (const input of element.querySelectorAll('[name="pair-mode"]')) input.checked = input.value === mode;
+  turnTo(wanted);
   $(".mode").hidden = !data.cosine;
   $(".switch .share").textContent = additive ? "share of the score" : "change of the score";
-  if (pinned !== (value.pin || null) || value.ground !== ground()) props.value = { ...value, pin: pinned, ground: ground() };
+  const here = { pin: pinned, mode: wanted, ground: ground() };
+  if (Object.keys(here).some((name) => here[name] !== (value[name] || null))) props.value = { ...value, ...here };
   draw(pinned); say();
   root.dataset.ready = "1";
 }
@@ -159,12 +159,25 @@ function say(moving) {
   else status.textContent = data ? "No point is pinned. Point at a place in either picture; click, tap or press Enter to pin it." : "";
 }
 
+// What a point shows: as it is wanted, and as far as the pair has it.
+function turnTo(name) {
+  wanted = name;
+  mode = name === "cosine" && data.cosine ? "cosine" : "share";
+  for (const input of element.querySelectorAll('[name="pair-mode"]')) input.checked = input.value === mode;
+}
+
+function switchTo(name) {
+  props.value = { ...props.value, mode: name };
+  if (!data) { wanted = name; return; }
+  turnTo(name); draw(pinned); say();
+}
+
 function pin(point) {
   cancelAnimationFrame(frame); // a preview still waiting to be drawn is older than the pin
   pinned = point;
   draw(point); say();
   if (point) status.scrollIntoView({ block: "nearest" }); // the answer to a tap on a small screen
-  props.value = { ...props.value, pin: point, mode };
+  props.value = { ...props.value, pin: point, mode: wanted };
   trigger("pin", {});
 }
 
@@ -209,7 +222,8 @@ for (const button of element.querySelectorAll("button[data-move]"))
   button.addEventListener("click", () => { if (data && pinned) pin(moved(pinned, MOVES[button.dataset.move])); });
 $("button.clear").addEventListener("click", () => { if (data) pin(null); });
 for (const input of element.querySelectorAll('[name="pair-mode"]'))
-  input.addEventListener("change", () => { mode = input.value; if (data) props.value = { ...props.value, mode }; draw(pinned); say(); });
+  input.addEventListener("change", () => { switchTo(input.value); trigger("switched", {}); });
+document.addEventListener("simvis-mode", ({ detail }) => { if (detail !== wanted) switchTo(detail); });
 document.addEventListener("simvis-look", () => { draw(current); if (data && props.value.ground !== ground()) props.value = { ...props.value, ground: ground() }; });
 watch("value", load);
 load();

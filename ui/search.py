@@ -9,12 +9,14 @@ from ui import gallery_choice, samples
 from ui.components import PictureDrop
 from ui.drops import wire_drops
 from ui.gallery_choice import GalleryChoice
+from ui.gallery_sharing import SEARCH, GallerySharing, forget
 from ui.glossary import terms
 from ui.handlers import Handlers
 from ui.hit_grid import HitGrid
 from ui.house import House
 from ui.region_picker import RegionPicker
 from ui.search_handlers import NO_WHY, SearchHandlers
+from ui.sharing import ShareRow, share_row, wire_share
 
 INTRO = """<p>Drop a picture: the gallery's pictures are ranked by their score with it. Mark a place, and they are
 ranked by the share of the score that this place carries: the lamp, not the room. Point at a hit to see where in both
@@ -40,6 +42,7 @@ class Widgets:
     why: list[Any]  # sentence, grid
     examples: gr.Gallery
     pair: list[gr.Button]  # that take a picture of the Compare tab
+    share: ShareRow
     pending: gr.State  # marks to be drawn by the next search; None for those on screen
 
     @property
@@ -104,6 +107,7 @@ def _layout(house: House) -> Widgets:
             notice = gr.HTML(elem_id="search_notice")
             status = gr.HTML(elem_id="search_status")
             grid = HitGrid(elem_id="hits", elem_classes="scrolls")
+            share = share_row("Copy link", SEARCH, {"export": "Save the best hits as a zip"}, "search_")
     with gr.Accordion("Why this hit and not that one", open=True, elem_id="why"):
         said = gr.HTML(NO_WHY[0], elem_id="why_said")
         difference = HitGrid(elem_id="why_grid", elem_classes="look-only")
@@ -116,7 +120,7 @@ def _layout(house: House) -> Widgets:
             by_whole = HitGrid(elem_id="nearest_whole", elem_classes="members", blank=NO_CLASSES)
     return Widgets(
         *(query, choice, labels, exact, notice, status, picker, grid, [by_region, by_whole], [said, difference]),
-        *(examples, pair, gr.State(None)),
+        *(examples, pair, share, gr.State(None)),
     )
 
 
@@ -178,6 +182,10 @@ def _wire(widgets: Widgets, house: House, tab: gr.Tab) -> None:
         api_visibility="private",
     )
     _wire_hits(widgets, handlers, house)
+    sharing = GallerySharing(house.galleries, house.pictures, handlers)
+    wire_share(widgets.share, widgets.asked, sharing.search_link, [sharing.search_export])
+    shown = [widgets.picker.mark, widgets.status.change]
+    forget(widgets.share, shown)
 
 
 def _wire_hits(widgets: Widgets, handlers: SearchHandlers, house: House) -> None:

@@ -91,7 +91,7 @@ class SearchHandlers:
             return [said or words.notice("Drop a picture to search for it."), "", None, None, *EMPTY]
         try:
             picker = self._marked(file, gallery, space, picker, pending)
-            asked = self._asked(file, gallery, space, labels, picker, exact)
+            asked = self.asked(file, gallery, space, labels, picker, exact)
             answer = self.galleries.search(asked, PAGE)
         except SimvisError as error:
             return [words.notice(str(error)), "", *self._only_picture(file, gallery, space, picker), *EMPTY]
@@ -136,7 +136,7 @@ class SearchHandlers:
         if file is None or not picker["key"]:
             return [gr.skip()] * 5
         try:
-            answer = self.galleries.search(self._asked(file, gallery, space, labels, picker, exact), PAGE)
+            answer = self.galleries.search(self.asked(file, gallery, space, labels, picker, exact), PAGE)
         except SimvisError as error:
             return [words.notice(str(error)), *[gr.skip()] * 4]
         return ["", _status(answer), self._page(answer), *NO_WHY]
@@ -216,10 +216,10 @@ class SearchHandlers:
             return [None, None]
         return [_picked(picture, picker), None]
 
-    def _asked(
+    def asked(
         self, file: str, gallery: str, space: str, labels: Any, picker: dict[str, Any], exact: bool = False
     ) -> Asked:
-        """The search that the widgets ask for. Marks of another picture do not count."""
+        """The search that the widgets ask for. Marks of another picture do not count. Raises as `Galleries.space`."""
         asked = Asked(file, gallery, space or "", labels=tuple(labels) if labels else None, exact=exact)
         if not picker["regions"]:
             return asked
@@ -232,7 +232,7 @@ class SearchHandlers:
         if chosen[0] is None or not key:
             return None
         try:
-            answer = self.galleries.search(self._asked(*chosen), PAGE, skip)
+            answer = self.galleries.search(self.asked(*chosen), PAGE, skip)
         except SimvisError:
             return None  # the search itself says why
         return answer if search_key(answer) == key else None
@@ -242,7 +242,7 @@ class SearchHandlers:
         if chosen[0] is None or not all(ids):
             return None
         try:
-            return self.galleries.hits(self._asked(*chosen), ids)
+            return self.galleries.hits(self.asked(*chosen), ids)
         except SimvisError as error:
             raise gr.Error(words.toast(error), print_exception=False) from error
 

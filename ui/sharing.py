@@ -113,6 +113,9 @@ def wire_share(
 
     A ``gr.Error`` from either is told beside the buttons.
     """
+    told = f"document.querySelector('#{row.told.elem_id} .told')"
+    asks = [button.click for button in (row.link, *row.exports)]
+    gr.on(asks, None, None, None, js=f"() => {{ {told}.textContent = 'One moment ...'; }}")
     options: dict[str, Any] = {"outputs": row.told, "show_progress": "hidden", "api_visibility": "private"}
     row.link.click(_told(lambda *values: Link(link(*values), row.copied)), inputs, **options)
     for button, export in zip(row.exports, exports, strict=True):
