@@ -131,6 +131,18 @@ def test_a_checkpoint_of_the_folder_is_loaded_and_chosen(owner):
     owner.wait_score(before)
     assert owner.at("#backbone input").input_value() == "resnet (timm/resnet18)"
     expect(owner.at("#ledger")).to_contain_text("exact: the cells add up")
+    # Search and Classes offer it for indexing, as the network in use.
+    name = "resnet (timm/resnet18)"
+    owner.page.get_by_role("tab", name="Search").click()
+    owner.open("Index with another network")
+    assert owner.at("#search_backbone input").input_value() == name
+    owner.at("#search_index").click()
+    expect(owner.at("#search_indexing")).to_contain_text("added")
+    expect(owner.at("#search_space input")).to_have_value(re.compile("resnet"))
+    owner.page.get_by_role("tab", name="Classes").click()
+    expect(owner.at("#classes_space input")).to_have_value(re.compile("resnet"))
+    owner.open("Index with another network")
+    assert owner.at("#classes_backbone input").input_value() == name
 
 
 REFUSED = {  # (file, architecture) and what is said of it

@@ -11,6 +11,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from simvis_core.images import weights_at
+from tests.e2e.test_search import HITS, drag, key
 from tests.e2e.visitor import PICTURES, carried
 from ui.session import Settings
 
@@ -35,6 +36,7 @@ def test_a_link_restores_pictures_settings_and_pin_for_somebody_else(visitor, vi
     visitor.open("View and colours")
     visitor.changing_the_score(lambda: visitor.page.get_by_label("square, squeezed").check())
     visitor.choose("#colours", "teal-brown")
+    visitor.page.get_by_label("cosine of the patches").check()
     visitor.click_cell("b", 1, 5, (7, 7))
     visitor.page.mouse.move(1, 1)
     visitor.at("#link_button").click()
@@ -48,6 +50,7 @@ def test_a_link_restores_pictures_settings_and_pin_for_somebody_else(visitor, vi
     expect(friend.at("#score .big")).to_have_text(visitor.text("#score .big"))
     expect(friend.at("#pair_viewer [role=status]")).to_have_text(visitor.status)
     assert friend.status.startswith("Pinned: cell 1,5 of B carries ")
+    assert "by cosine" in friend.status
     assert friend.at("#backbone input").input_value() == "MobileNetV2"
     assert friend.at("#pooling input").input_value() == "gem"
     friend.open("View and colours")
@@ -85,6 +88,45 @@ def test_a_link_with_a_pin_that_is_no_cell_opens_without_one(visit):
     expect(visitor.at("#score .big")).not_to_have_text("0.766")
     visitor.wait_ready()
     assert visitor.status.startswith("No point is pinned")
+
+
+def shared(visitor, tab, server):
+    """The query of the link that the tab's row copies, and the files of its zip."""
+    visitor.at(f"#{tab}_link_button").click()
+    expect(visitor.at(f"#{tab}_share_told [role=status]")).to_contain_text("Link copied")
+    address = visitor.page.evaluate("navigator.clipboard.readText()")
+    with visitor.page.expect_download() as waiting:
+        visitor.at(f"#{tab}_export_button").click()
+    expect(visitor.at(f"#{tab}_share_told [role=status]")).to_contain_text("Saved as simvis-")
+    with zipfile.ZipFile(waiting.value.path()) as archive:
+        return address.removeprefix(f"{server.address}/"), {name: archive.read(name) for name in archive.namelist()}
+
+
+def test_a_search_and_a_class_open_for_somebody_else_and_are_saved(visitor, visit, server):
+    visitor.page.get_by_role("tab", name="Search").click()
+    expect(visitor.at(HITS)).to_have_attribute("data-count", "24")
+    whole = key(visitor)
+    drag(visitor, 0.3, 0.2, 0.7, 0.8)
+    expect(visitor.at(HITS)).not_to_have_attribute("data-key", whole)
+    visitor.page.wait_for_timeout(500)  # a box sends marks while it moves
+    query, files = shared(visitor, "search", server)
+    marked, scores = key(visitor), visitor.at(f"{HITS} .hit .score").all_inner_texts()
+    told = json.loads(files["search.json"])
+    assert [f"{hit['score']:.3f}" for hit in told["hits"]] == [f"{float(score):.3f}" for score in scores]
+    assert files["search.html"].count(b"<figure") == 25  # the query too
+
+    visitor.page.get_by_role("tab", name="Classes").click()
+    visitor.choose("#class_label", "taj_mahal (3)")
+    expect(visitor.at("#class_status")).to_contain_text("taj_mahal")
+    class_query, files = shared(visitor, "classes", server)
+    assert json.loads(files["class.json"])["label"] == "taj_mahal"
+    visitor.page.get_by_label("least typical first").check()
+    expect(visitor.at("#classes_share_told [role=status]")).to_have_text("")
+
+    friend = visit(query, stranger=True)
+    expect(friend.at(HITS)).to_have_attribute("data-key", marked)
+    friend.page.goto(f"{server.address}/{class_query}")
+    expect(friend.at("#class_status")).to_contain_text("taj_mahal")
 
 
 def test_an_export_holds_pictures_numbers_and_the_pins_map(visitor, own, session):

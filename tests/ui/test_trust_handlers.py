@@ -28,6 +28,7 @@ from ui.trust_handlers import GLANCE, TrustHandlers
 LINE, PROGRESS, STOP, CARDS, SUMMARY, PLOT, TABLE, AGREEMENT, ORDER, PICTURE, QUESTION = range(11)
 HOW = ("blur", "fixed", 0)
 VISITOR = SimpleNamespace(session_hash="me")
+UNPINNED = {"pin": None, "mode": "share"}
 
 
 @pytest.fixture
@@ -274,7 +275,7 @@ def test_the_api_gives_the_pages_numbers(session, files, small):
 
 
 def test_an_export_holds_what_is_measured_of_the_pair_as_it_is_now(tab, asked, session, small, files):
-    look = ["blue-red", 0.85, {"pin": None, "mode": "share"}]
+    look = ["blue-red", 0.85, UNPINNED]
     with pytest.raises(gr.Error, match="draw and measure first"):
         tab.export(*asked, *look, "a", ["decomposition"], *HOW, "")
     *_, shown = measured(tab, asked, ["decomposition", "input_x_gradient"])
@@ -305,9 +306,7 @@ def test_an_export_holds_what_is_measured_of_the_pair_as_it_is_now(tab, asked, s
 
 
 def test_a_link_names_the_tab_its_choices_and_pictures_that_are_kept(tab, asked):
-    query = tab.link(
-        *asked, "blue-red", 0.85, {"pin": None, "mode": "share"}, "b", ["rise", "decomposition"], "grey", "pair", 7
-    )
+    query = tab.link(*asked, "blue-red", 0.85, UNPINNED, "b", ["rise", "decomposition"], "grey", "pair", 7)
     found, wrong = address.read(query)
     assert wrong == []
     assert tab.compare.pictures.find(found.a).endswith(".png")
@@ -379,10 +378,8 @@ def test_a_seed_that_is_none_is_told_wherever_it_is_used(tab, asked):
         assert "whole number" in tab.remove(*asked, "a", "blur", "fixed", wrong, "decomposition", "deletion", 20)
         assert "whole number" in next(tab.sanity(None, *asked, "a", wrong, "decomposition"))
         with pytest.raises(gr.Error, match="whole number"):
-            tab.link(*asked, "blue-red", 0.85, {"pin": None, "mode": "share"}, "a", [], "blur", "fixed", wrong)
-    query = tab.link(
-        *asked, "blue-red", 0.85, {"pin": None, "mode": "share"}, "a", [], "blur", "fixed", None
-    )  # an emptied field
+            tab.link(*asked, "blue-red", 0.85, UNPINNED, "a", [], "blur", "fixed", wrong)
+    query = tab.link(*asked, "blue-red", 0.85, UNPINNED, "a", [], "blur", "fixed", None)  # an emptied field
     assert address.read(query)[0].seed == 0
 
 
