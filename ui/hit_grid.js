@@ -98,6 +98,9 @@ function added(hit, value, rank, card = { node: blank.cloneNode(true), marks: nu
   return card;
 }
 
+// Only one image's address is sent: the others stand in its place in it.
+const address = (value, image) => value.sample.url.replace(value.sample_image, () => image);
+
 function text(node, words) { if (node.textContent !== words) node.textContent = words; }
 
 function fill(card, hit, value, rank) {
@@ -110,7 +113,7 @@ function fill(card, hit, value, rank) {
   image.alt = hit.title;
   node.title = hit.title;
   node.setAttribute("aria-label", `${rank}. ${name}, score ${hit.score}. ${hit.note} ${hit.stale}`);
-  const source = hit.image ? hit.image.url : "";
+  const source = hit.image ? address(value, hit.image) : "";
   if (image.getAttribute("src") !== source) { if (source) image.src = source; else image.removeAttribute("src"); }
   $("button.open", node).setAttribute("aria-label", `Open in Compare: hit ${rank}`);
   watcher.unobserve(node);

@@ -10,6 +10,7 @@ from typing import Any
 
 import gradio as gr
 from gradio.data_classes import FileData, GradioModel
+from gradio_client.utils import encode_file_path
 
 from ui.components import HERE, _script
 
@@ -62,14 +63,14 @@ class Page:
 
 
 class HitData(GradioModel):  # type: ignore[misc]
-    """A card as it travels: its file gets an address, its maps are steps of their scale."""
+    """A card as it travels: ``image`` as it stands in an address, its maps as steps of their scale."""
 
     id: str
     title: str
     label: str
     score: str
     note: str
-    image: FileData | None
+    image: str | None
     aspect: float
     query_grid: tuple[int, int]
     query_map: str | None
@@ -80,6 +81,9 @@ class HitData(GradioModel):  # type: ignore[misc]
 
 class GridData(GradioModel):  # type: ignore[misc]
     """A page as it travels there, and ``wanted, chosen, why`` as they come back, without the hits.
+
+    Gradio gives ``sample`` an address, in which ``sample_image`` stands for it; every other image has the same address
+    with its own in that place. Giving each its address takes gradio longer than the search that found them.
 
     The empty grid has a value too: the page would send null back as text.
     """
@@ -94,6 +98,8 @@ class GridData(GradioModel):  # type: ignore[misc]
     always: bool = False
     late: bool = False
     hits: tuple[HitData, ...] = ()
+    sample: FileData | None = None
+    sample_image: str = ""
     wanted: Any = 0
     chosen: Any = ""
     why: Any = ()
@@ -140,7 +146,11 @@ class HitGrid(gr.HTML):  # type: ignore[misc]
         """The page's data for the cards."""
         if value is None:
             return GridData()
+        files = [card.image for card in value.hits if card.image is not None]
+        self.temp_files.update(files)  # as gradio notes its own: whatever is noted is deleted in time
         return GridData(
+            sample=FileData(path=files[0]) if files else None,
+            sample_image=encode_file_path(files[0]) if files else "",
             key=value.key,
             skip=value.skip,
             total=value.total,
@@ -177,7 +187,7 @@ def _hit(card: HitCard, page: Page) -> HitData:
         label=card.label,
         score=card.score,
         note=card.note,
-        image=None if card.image is None else FileData(path=card.image),
+        image=None if card.image is None else encode_file_path(card.image),
         aspect=card.aspect,
         query_grid=card.query_grid,
         query_map=in_steps(card.query_map, page.scale_query),

@@ -2,14 +2,17 @@
 
 import base64
 import math
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
+from gradio.processing_utils import move_files_to_cache
 from hypothesis import given
 from hypothesis import strategies as st
 
 from simvis_core.colours import STOPS
 from tests.ui.test_region_picker import ANYTHING
+from ui.files import kept
 from ui.hit_grid import GridData, HitCard, HitGrid, Page, in_steps, is_id
 
 ID = "01234567-89ab-cdef-0123-456789abcdef"
@@ -46,16 +49,31 @@ def page(*cards, **changes):
 
 
 def test_a_page_arrives_as_it_was_found(tmp_path):
-    file = tmp_path / "thumbnail.jpg"
+    file = tmp_path / "thumb nail+.jpg"
     file.write_bytes(b"x")
     data = HitGrid().postprocess(page(card(image=str(file), stale="old"), card(id=OTHER)))
     assert (data.key, data.skip, data.total, data.more, data.always, data.unit) == ("k", 60, 100, True, False, "u")
     assert (data.scale_query, data.scale_hit) == (0.5, 0.25)
     first, second = data.hits
     assert (first.id, first.title, first.label, first.score, first.stale) == (ID, ODD, ODD, "0.740", "old")
-    assert first.image.path == str(file)
+    assert unquote(first.image) == str(file)
     assert (second.image, second.query_map, second.hit_map) == (None, None, None)
     assert data.model_dump_json()
+
+
+def test_one_image_has_an_address_and_every_other_stands_in_its_place():
+    """As gradio would address each by itself; and each is noted, so that gradio deletes it in time."""
+    grid = HitGrid()
+    files = [kept(name.encode(), name) for name in ("a b.jpg", "c'd(%2F)$&.jpg", "\u00e9?#.jpg")]
+    data = grid.postprocess(page(card(), *(card(image=file) for file in files)))
+    sample = move_files_to_cache(data.model_dump(), grid, postprocess=True)["sample"]
+    for file, hit in zip(files, data.hits[1:], strict=True):
+        alone = {"path": file, "meta": {"_type": "gradio.FileData"}}
+        assert sample["url"].count(data.sample_image) == 1
+        address = sample["url"].replace(data.sample_image, hit.image)
+        assert address == move_files_to_cache(alone, grid, postprocess=True)["url"]
+    assert set(files) <= grid.temp_files
+    assert HitGrid().postprocess(page(card())).sample is None
 
 
 def test_maps_travel_in_steps_of_their_own_scale():
