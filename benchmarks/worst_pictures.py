@@ -138,9 +138,9 @@ def repeated_tag() -> bytes:
 # The others
 
 
-def bmp(runs: bytes) -> bytes:
+def bmp(runs: bytes, size: tuple[int, int] = (WIDTH, HEIGHT)) -> bytes:
     """A run-length coded BMP."""
-    header = struct.pack("<IiiHHIIiiII", 40, WIDTH, HEIGHT, 1, 8, 1, len(runs), 0, 0, 256, 0)
+    header = struct.pack("<IiiHHIIiiII", 40, *size, 1, 8, 1, len(runs), 0, 0, 256, 0)
     return b"BM" + struct.pack("<IHHI", 0, 0, 0, 1078) + header + bytes(1024) + runs + b"\0\1"
 
 

@@ -6,18 +6,19 @@ from dataclasses import asdict
 
 import pytest
 
-from benchmarks import fuzz, fuzz_checkpoints
+from benchmarks import fuzz, fuzz_checkpoints, fuzz_pictures
 from benchmarks.fuzz import FOREIGN, OPENED, REFUSED, Kind, Outcome
 from simvis_core import SimvisError
 
 FEW = 60
 
 
-def test_a_few_damaged_checkpoints_of_every_sort_are_opened_or_refused():
-    found = [*fuzz.tried("checkpoints", 0, FEW, seed=0, room=None)]
+@pytest.mark.parametrize(("kind", "damages"), [("checkpoints", fuzz_checkpoints), ("pictures", fuzz_pictures)])
+def test_a_few_damaged_files_of_every_sort_are_opened_or_refused(kind, damages):
+    found = [*fuzz.tried(kind, 0, FEW, seed=0, room=None)]
     assert [one.number for one in found] == list(range(FEW))
     assert [one for one in found if one.outcome == FOREIGN] == []
-    assert {one.what.partition(":")[0] for one in found} == set(fuzz_checkpoints.DAMAGES)
+    assert {one.what.partition(":")[0] for one in found} == set(damages.DAMAGES)
     assert {one.outcome for one in found} == {OPENED, REFUSED}
     assert all("; wanted " in one.error for one in found if one.outcome == REFUSED)
 
@@ -39,6 +40,14 @@ def test_every_seed_fits_but_the_program_and_each_file_can_be_made_again(tmp_pat
         made.append((path.read_bytes(), what))
     assert made[0] == made[1]
     assert all(made[0][0] != path.read_bytes() for path in seeds)
+
+
+def test_every_sound_picture_is_opened_and_has_blocks_where_its_format_has(tmp_path):
+    for path in fuzz_pictures.seeds(tmp_path):
+        fuzz_pictures.opened(path)
+        start, pieces = fuzz_pictures._pieces(path.read_bytes())
+        assert start + b"".join(pieces) == path.read_bytes()
+        assert bool(pieces) == (path.suffix in (".jpg", ".mpo", ".png", ".webp", ".heic", ".avif"))
 
 
 def kind(opened):
