@@ -16,6 +16,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000000")
 os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1")
 
 from simvis_core import SimvisError
+from simvis_core.colours import GROUNDS
 
 if TYPE_CHECKING:
     from ui.galleries import Galleries
@@ -87,6 +88,7 @@ def _launch(app: Any, options: argparse.Namespace, **look: Any) -> None:
 
 def explain(options: argparse.Namespace) -> None:
     """Explains a pair of files, by the same session as the page's, and writes the export."""
+    places = _places(options)
     session, backbone = _session(options)
     settings = _pair_settings(options, session, backbone)
     pair = session.explain_fully(options.a, options.b, settings, _told)
@@ -97,8 +99,25 @@ def explain(options: argparse.Namespace) -> None:
     stands = _standing(options, session, settings, pair.score)
     if stands:
         print(stands)
-    for path in pair.save(options.out):
+    for path in (path for place in places for path in pair.save(place, ground=options.ground, facts=_facts(options))):
         print(path)
+
+
+def _places(options: argparse.Namespace) -> list[str]:
+    """Where the export goes: a folder, a picture to share, or both."""
+    png = options.png
+    if png is not None and (Path(png).suffix.lower() != ".png" or Path(png).is_dir()):
+        raise SimvisError(f"--png '{png}'", "a file's name that ends in .png", "choose another name")
+    return [place for place in (options.out or (None if png else "out"), png) if place]
+
+
+def _facts(options: argparse.Namespace) -> dict[str, Any]:
+    """The files' names and credits, which the export keeps."""
+    from ui.samples import facts_of
+    from ui.session import content_hash
+
+    files = [options.a, options.b]
+    return facts_of(files, [content_hash(file) for file in files])
 
 
 def _pair_settings(options: argparse.Namespace, session: "Session", backbone: str) -> "Settings":
@@ -237,7 +256,9 @@ def _parser() -> argparse.ArgumentParser:
         help="measure how high the score is for this network where that is not known: some 130 passes",
     )
     _network_options(pair, engine="eager")
-    pair.add_argument("--out", default="out", metavar="DIR", help="folder for overlays, maps and manifest")
+    pair.add_argument("--ground", choices=GROUNDS, default=GROUNDS[0], help="maps in colours, on grey, or as outlines")
+    pair.add_argument("--png", metavar="FILE", help="one picture to share; without --out, nothing else is written")
+    pair.add_argument("--out", metavar="DIR", help="folder for overlays, maps and manifest (default: out)")
     pair.set_defaults(run=explain, models=None, model_uploads=False, catalogue_only=False)
     _gallery_commands(commands)
     _evaluate_command(commands)

@@ -74,6 +74,25 @@ def outline(values: Float[np.ndarray, "h w"], scale: float, name: str) -> UInt8[
     return painted
 
 
+def laid(
+    picture: Image.Image,
+    values: Float[np.ndarray, "h w"],
+    scale: float,
+    name: str = DEFAULT,
+    opacity: float = 0.85,
+    ground: Ground = "colours",
+) -> Image.Image:
+    """The RGB picture, of w x h pixels, under values of its own size; ``ground`` says how they lie on it.
+
+    In colours (`paint`), in colours on a grey picture, or as lines (`outline`, without opacity). Raises SimvisError for
+    another ground, and as `paint` does.
+    """
+    check_ground(ground)
+    rgba = outline(values, scale, name) if ground == "outline" else paint(values, scale, name, opacity)
+    below = greyed(picture) if ground == "grey" else picture
+    return Image.alpha_composite(below.convert("RGBA"), Image.fromarray(rgba)).convert("RGB")
+
+
 def greyed(image: Image.Image) -> Image.Image:
     """The RGB picture without its colours and a little paler, as the page shows it under a map."""
     grey = image.convert("L", (0.2126, 0.7152, 0.0722, 0))

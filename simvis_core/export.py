@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from simvis_core.errors import SimvisError
 
@@ -56,10 +57,12 @@ def zipped(files: Mapping[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def png(image: Image.Image) -> bytes:
-    """The picture as PNG bytes."""
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
+def png(image: Image.Image, texts: Mapping[str, str] | None = None) -> bytes:
+    """The picture as PNG bytes, with texts that a reader of its metadata finds by their names."""
+    buffer, told = io.BytesIO(), PngInfo()
+    for name, text in (texts or {}).items():
+        told.add_itxt(name, text)
+    image.save(buffer, "PNG", pnginfo=told)
     return buffer.getvalue()
 
 

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from simvis_core.colours import DEFAULT, Ground, check_ground, greyed, outline, paint
+from simvis_core.colours import DEFAULT, Ground, laid
 from simvis_core.curves import MeanCurve
 from simvis_core.faithfulness import RemovalCurve
 from simvis_core.images import View
@@ -36,14 +36,9 @@ def overlay(
 ) -> Image.Image:
     """The map over the whole original picture at its own resolution, coloured after enlarging.
 
-    ``ground`` is how it lies there: in colours, in colours on a grey picture, or as lines (`outline`, without opacity).
-    Raises SimvisError for another, and as `paint` does.
+    ``ground`` is how it lies there. Raises SimvisError as `laid` does.
     """
-    check_ground(ground)
-    values = view.on_original(map.cpu().double()).numpy()
-    rgba = outline(values, scale, colours) if ground == "outline" else paint(values, scale, colours, opacity)
-    below = greyed(view.image) if ground == "grey" else view.image
-    return Image.alpha_composite(below.convert("RGBA"), Image.fromarray(rgba)).convert("RGB")
+    return laid(view.image, view.on_original(map.cpu().double()).numpy(), scale, colours, opacity, ground)
 
 
 def contribution_figure(curves: Mapping[str, tuple[Float[Tensor, " D"], float]], marked: int = PAPER_K) -> go.Figure:

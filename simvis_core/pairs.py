@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float
+from PIL import Image
 from torch import Tensor
 
 from simvis_core import colours, export
@@ -27,8 +28,10 @@ from simvis_core.errors import SimvisError
 from simvis_core.figures import common_scale, overlay
 from simvis_core.images import View, cell_at, weights_at, weights_in
 from simvis_core.network import Activations, EmbeddingNetwork
+from simvis_core.pair_figure import Look, Panel, Row, caption, pair_figure, pin_line
 from simvis_core.perturbation import PARAMETERS, map_grid
 from simvis_core.poolings import Pooling
+from simvis_core.written import UNITS, WITH_POINT
 
 Side = Literal["a", "b"]
 SIDES: tuple[Side, Side] = ("a", "b")
@@ -236,8 +239,7 @@ class PairExplanation:
             map = self.cells_map(region[0], weights)
             arrays |= {"region_weights": weights, "region_map": map}
             pictures[f"region_on_{other}.png"] = drawn(self.side(other)[0], map, common_scale(map))
-        told = self._point_facts(point) | self._region_facts(region)
-        manifest = self.manifest() | told | {"scale": scale, **dict(facts or {})}
+        manifest = self._manifest_with(point, region) | {"scale": scale, **dict(facts or {})}
         return {name: export.png(picture) for name, picture in pictures.items()} | {
             "maps.npz": export.npz({name: export.array(tensor) for name, tensor in arrays.items()}),
             "manifest.json": export.manifest_json(manifest),
@@ -253,8 +255,91 @@ class PairExplanation:
         region: tuple[Side, Sequence[float]] | None = None,
         ground: colours.Ground = "colours",
     ) -> list[Path]:
-        """Writes the export into a folder, each file whole or not at all; gives the paths. See `files`."""
-        return export.write_folder(folder, self.files(point, colour_map, opacity, facts, region, ground))
+        """Writes the export into a folder, each file whole or not at all; gives the paths. See `files`.
+
+        A name that ends in .png, and is no folder, gets one picture to share instead: see `figure`. The manifest goes
+        with it as a text of its metadata, called "manifest".
+        """
+        asked = (point, colour_map, opacity, facts, region, ground)
+        path = Path(folder)
+        if path.suffix.lower() != ".png" or path.is_dir():
+            return export.write_folder(folder, self.files(*asked))
+        return export.write_folder(path.parent, {path.name: self.figure_png(*asked)})
+
+    def figure(
+        self,
+        point: tuple[Side, float, float] | None = None,
+        colour_map: str = colours.DEFAULT,
+        opacity: float = 0.85,
+        facts: Mapping[str, Any] | None = None,
+        region: tuple[Side, Sequence[float]] | None = None,
+        ground: colours.Ground = "colours",
+    ) -> Image.Image:
+        """One picture to share: score, both pictures with their maps on one scale, network, pooling, weights, views.
+
+        It is 1080 pixels wide and can be read at the 400 of a messenger. A point is marked; its map, or a region's, on
+        the other picture stands below. Of ``facts``, ``files`` (names for "a" and "b") and ``credit`` are written too.
+
+        Raises SimvisError as `files` does.
+        """
+        told, look = self._manifest_with(point, region) | dict(facts or {}), Look(colour_map, opacity, ground)
+        drawn = self.method != "none"
+        names = {side: caption(side, told.get("files", {}).get(side, "")) for side in SIDES}
+        panels = [Panel(v, m if drawn else None, names[s], self._pin(s, point)) for s, (v, _, m) in self._sides()]
+        rows = [Row("", panels, common_scale(self.map_a, self.map_b), UNITS[self.method])]
+        if point is not None or region is not None:
+            rows.append(self._pinned_row(point, region, pin_line(told)))
+        return pair_figure(told, rows, look, str(told.get("credit", "")))
+
+    def figure_png(
+        self,
+        point: tuple[Side, float, float] | None = None,
+        colour_map: str = colours.DEFAULT,
+        opacity: float = 0.85,
+        facts: Mapping[str, Any] | None = None,
+        region: tuple[Side, Sequence[float]] | None = None,
+        ground: colours.Ground = "colours",
+    ) -> bytes:
+        """The same as a PNG file's content, with the manifest in its metadata."""
+        figure = self.figure(point, colour_map, opacity, facts, region, ground)
+        manifest = export.manifest_json(self._manifest_with(point, region) | dict(facts or {})).decode()
+        return export.png(figure, {"Software": "SimVis", "manifest": manifest})
+
+    def _sides(self) -> list[tuple[Side, tuple[View, Decomposition, Tensor]]]:
+        return [(side, self.side(side)) for side in SIDES]
+
+    def _pin(self, side: Side, point: tuple[Side, float, float] | None) -> tuple[float, float] | None:
+        """Where the point is on this side, as shares of the view's width and height."""
+        if point is None or point[0] != side:
+            return None
+        h, w = self.side(side)[0].size
+        return (point[1] + 0.5) / w, (point[2] + 0.5) / h
+
+    def _pinned_row(
+        self, point: tuple[Side, float, float] | None, region: tuple[Side, Sequence[float]] | None, said: str
+    ) -> Row:
+        """The point's or region's own picture and its map on the other, on the scale that the page gives it.
+
+        That is never less than a quarter of the largest of all pairs of cells: what carries little must not look as if
+        it carried much.
+        """
+        maps: dict[Side, Tensor | None] = {"a": None, "b": None}
+        if point is not None:
+            near, map, what = point[0], self.point_map(*point), "cell"
+        else:
+            assert region is not None
+            weights, near, what = self._cell_weights(*region), region[0], "region"
+            map = self.cells_map(near, weights)
+            maps[near] = weights.to(self.side(near)[2]) * self.side(near)[2]
+        maps[OTHER[near]] = map
+        scale = max(common_scale(map), self.joint_map.abs().max().item() / 4)
+        panels = [Panel(view, maps[s], "", self._pin(s, point)) for s, (view, _, _) in self._sides()]
+        return Row(said, panels, scale, f"{WITH_POINT[self.method]} the {what} of {near.upper()}")
+
+    def _manifest_with(
+        self, point: tuple[Side, float, float] | None, region: tuple[Side, Sequence[float]] | None
+    ) -> dict[str, Any]:
+        return self.manifest() | self._point_facts(point) | self._region_facts(region)
 
     def _cell_weights(self, side: Side, weights: Sequence[float]) -> Float[Tensor, "H W"]:
         grid = self.side(side)[1].grid

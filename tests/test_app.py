@@ -89,6 +89,32 @@ def test_explain_writes_what_the_session_computes(capsys, tmp_path, options):
     ]
 
 
+@pytest.mark.network
+def test_explain_writes_one_picture_to_share(capsys, tmp_path):
+    place = tmp_path / "new" / "pair.png"
+    code, out, err = told(capsys, "explain", A, B, "--view-size", "64", "--ground", "outline", "--png", place)
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-1] == str(place)
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["pair.png"]
+    pair = Session().explain(A, B, Settings("efficientnet_lite0", "avg", 64, "whole"))
+    facts = {"files": {"a": "taj_mahal_1.jpg", "b": "taj_mahal_3.jpg"}}
+    with Image.open(place) as drawn:
+        told_facts = json.loads(drawn.text["manifest"])
+        assert told_facts["files"] == facts["files"]
+        assert "Taj Mahal" in told_facts["credit"]
+        assert "CC" in told_facts["credit"]
+        expected = pair.figure(facts=facts | {"credit": told_facts["credit"]}, ground="outline")
+        assert drawn.tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("place", ["pair.jpg", "folder.png"])
+def test_another_kind_of_picture_to_share_is_refused_before_any_work(capsys, tmp_path, place):
+    (tmp_path / "folder.png").mkdir()
+    code, out, err = told(capsys, "explain", A, B, "--png", tmp_path / place)
+    assert (code, out) == (2, "")
+    assert err.endswith(f"{place}'; wanted a file's name that ends in .png: choose another name.\n")
+
+
 @pytest.fixture
 def bad(tmp_path):
     """Files that are no pictures, by what is wrong with them."""

@@ -141,7 +141,7 @@ def _layout(session: Session) -> Widgets:
             viewer = PairViewer(elem_id="pair_viewer")
             gr.HTML(terms(*WORDS), elem_classes="words")
             credits_line = gr.HTML(elem_id="credits")
-            share = share_row("Copy link", COPIED, {"export": "Save maps as a zip"})
+            share = share_row("Copy link", COPIED, {"figure": "Save as one picture", "export": "Save maps as a zip"})
     with gr.Accordion("Which features carry the score", open=True):
         topk = _topk()
     with gr.Accordion("What another pooling would say", open=True):
@@ -342,7 +342,7 @@ def _wire(widgets: Widgets, handlers: Handlers) -> dict[str, Any]:
     if widgets.own:
         _wire_own(widgets, handlers).then(**compare)
     _wire_panels(widgets, handlers)
-    wire_share(widgets.share, widgets.linked, handlers.link, [handlers.export])
+    wire_share(widgets.share, widgets.linked, handlers.link, [handlers.figure, handlers.export])
     gr.on([control.change for control in widgets.look], None, widgets.look, None, js=LOOK_JS)
     widgets.viewer.switched(None, widgets.viewer, widgets.mode, js="(shown) => shown.mode")
     widgets.mode.change(None, widgets.mode, None, js=MODE_JS)

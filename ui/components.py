@@ -10,7 +10,7 @@ from gradio.data_classes import FileData, GradioModel, ImageData
 from simvis_core import PairExplanation, SimvisError
 from simvis_core.colours import FADE, GROUNDS, STOPS
 from simvis_core.packing import packed_numbers
-from ui import words
+from simvis_core.written import UNITS
 from ui.choices import METHODS, MODES
 from ui.files import kept, picture_file
 
@@ -158,7 +158,7 @@ class PairViewer(gr.HTML):  # type: ignore[misc]
             b=picture_file(pair.view_b),
             numbers=FileData(path=kept(numbers.content, "numbers.bin")),
             method=pair.method,
-            unit=words.UNITS[pair.method],
+            unit=UNITS[pair.method],
             pin=checked_pin(pin, {"a": pair.a.grid, "b": pair.b.grid}),
             mode=mode,
         )
@@ -212,7 +212,7 @@ class MapRows(gr.HTML):  # type: ignore[misc]
             aspect_a=pair.view_a.aspect,
             aspect_b=pair.view_b.aspect,
             scale=scale,
-            unit=words.UNITS[pair.method],
+            unit=UNITS[pair.method],
             rows=rows,
         )
 

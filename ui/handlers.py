@@ -278,6 +278,14 @@ class Handlers:
         files = pair.files(point, colours, opacity, region=region, ground=viewer["ground"])
         return kept(zipped(files), "simvis.zip")
 
+    def figure(self, *values: Any) -> str:
+        """The path of one picture to share: what is shown, with the score and what it was measured with."""
+        *asked, colours, opacity, viewer = values
+        pair = self._asked_pair(asked)
+        point, region = _pinned(pair, viewer["pin"])
+        facts = samples.facts_of(asked[:2], [content_hash(image) for image in asked[:2]])
+        return kept(pair.figure_png(point, colours, opacity, facts, region, viewer["ground"]), "simvis.png")
+
     def _asked_pair(self, asked: list[Any]) -> PairExplanation:
         if asked[0] is None or asked[1] is None:
             raise gr.Error("Drop a picture into both places first.", print_exception=False)

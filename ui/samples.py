@@ -2,11 +2,14 @@
 
 import html
 import json
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from PIL import Image, ImageOps
+
+from simvis_core import lettering
 
 FOLDER = Path(__file__).parent.parent / "sample_data"
 PICTURES = FOLDER / "pictures"
@@ -60,6 +63,19 @@ def credits_of(hashes: list[str]) -> str:
     found = [(side, credit(digest)) for side, digest in zip("AB", hashes, strict=True)]
     lines = (CREDITS.format(side=side, credit=credit_line(entry)) for side, entry in found if entry)
     return "".join([*(f"<p>{html.escape(note)}</p>" for note in [note(*hashes)] if note), *lines])
+
+
+def facts_of(files: Sequence[str], hashes: Sequence[str]) -> dict[str, Any]:
+    """What a picture to share says of its two files: their names, and the credits of sample pictures."""
+    found = [(side, credit(digest)) for side, digest in zip("AB", hashes, strict=True)]
+    told = [f"{side}: {credit_text(entry)}." for side, entry in found if entry]
+    return {"files": {side: Path(file).name for side, file in zip("ab", files, strict=True)}, "credit": " ".join(told)}
+
+
+def credit_text(entry: dict[str, Any]) -> str:
+    """Title, author and licence; with the source where a picture's font cannot write the author."""
+    text = f"{entry['title']}: {entry['author']}, {entry['licence']}"
+    return text if lettering.name(entry["author"]) else f"{text}, {entry['source']}"
 
 
 def credits_html() -> str:

@@ -4,7 +4,7 @@ import html
 from collections.abc import Mapping, Sequence
 
 import model_zoo
-from simvis_core import Decomposition, PairExplanation, half_share
+from simvis_core import Decomposition, PairExplanation, half_share, written
 from simvis_core.classes import ClassMembers
 from simvis_core.curves import LEAST_SCORE, MeanCurve
 from simvis_core.index import Space
@@ -12,6 +12,7 @@ from simvis_core.indexing import Progress
 from simvis_core.pairs import SIDES
 from simvis_core.standing import Reference, standing
 
+number, three, percent, of_score = written.number, written.three, written.percent, written.of_score
 VERDICTS = {
     "exact": "exact: the cells add up to the score",
     "exact at this input": "exact at this input: the head's statistics are frozen at these pictures",
@@ -33,17 +34,6 @@ METHODS = {
     "none": "No map yet.",
 }
 INNER_NAMES = {"token": "its class token", "own": "a pooling of its own"}
-SUMS = {
-    "decomposition": ("in the pictures", "from the bias"),
-    "last-block values": ("in the map", "that it leaves out"),
-}
-UNITS = {
-    "decomposition": "share of the score, per cell",
-    "last-block values": "share of the score, per cell",
-    "sliding window": "fall of the score while hidden",
-    "RISE": "rise of the score while shown",
-    "none": "",
-}
 
 
 # From this share of unrelated pairs on, a score that is higher is called so.
@@ -61,28 +51,6 @@ LISTED_SKIPPED = 20  # files that indexing left out
 def toast(error: Exception) -> str:
     """A mistake for one of Gradio's toasts, which take their text for HTML: a name in it stays text."""
     return html.escape(str(error), quote=False)
-
-
-def number(value: float) -> str:
-    """Three decimals, or two significant digits for what would vanish."""
-    if value == 0 or abs(value) >= 0.0095:
-        return three(value)
-    return f"{value:.2g}"
-
-
-def three(value: float) -> str:
-    """Three decimals; what rounds to zero has no sign."""
-    return f"{round(value, 3) + 0.0:.3f}"
-
-
-def percent(part: float, whole: float) -> str:
-    """``4.2 %`` of the whole; nothing where the whole is 0."""
-    return f"{100 * part / whole:.1f} %" if whole else ""
-
-
-def of_score(part: float, score: float) -> str:
-    """``0.031 of 0.742, 4.2 %``."""
-    return ", ".join(text for text in (f"{number(part)} of {number(score)}", percent(part, score)) if text)
 
 
 def score_line(pair: PairExplanation, stands: str = "") -> str:
@@ -124,13 +92,7 @@ def ledger_line(pair: PairExplanation) -> str:
 
 
 def _sum(pair: PairExplanation) -> str:
-    if pair.method not in SUMS:
-        return ""
-    score = round(pair.score, 3)
-    bias = round(pair.score - pair.ledger["cells_cells"], 3)
-    sign = "-" if bias < 0 else "+"
-    inside, outside = SUMS[pair.method]
-    return f"{three(score - bias)} {inside} {sign} {three(abs(bias))} {outside} = {three(score)}"
+    return written.sum_of(pair.method, pair.score, pair.ledger["cells_cells"])
 
 
 def progress(done: int, count: int, seconds: float) -> str:

@@ -143,6 +143,16 @@ def test_an_export_holds_pictures_numbers_and_the_pins_map(visitor, own, session
         files = {name: archive.read(name) for name in archive.namelist()}
     assert set(files) == {"overlay_a.png", "overlay_b.png", "point_on_b.png", "maps.npz", "manifest.json"}
     manifest = json.loads(files["manifest.json"])
+    visitor.at("#pair_viewer .ground input[value=outline]").check()
+    with visitor.page.expect_download() as waiting:
+        visitor.at("#figure_button").click()
+    assert waiting.value.suggested_filename == "simvis.png"
+    expect(visitor.at("#share_told [role=status]")).to_have_text("Saved as simvis.png")
+    with Image.open(waiting.value.path()) as figure:
+        assert json.loads(figure.text["manifest"])["point"] == manifest["point"]
+        point = (manifest["point"]["side"], manifest["point"]["x"], manifest["point"]["y"])
+        drawn = pair.figure(point, facts=json.loads(figure.text["manifest"]), ground="outline")
+        assert figure.tobytes() == drawn.tobytes()
     for name, file in (("overlay_a.png", own[0]), ("overlay_b.png", own[1]), ("point_on_b.png", own[1])):
         with Image.open(io.BytesIO(files[name])) as overlay, Image.open(file) as picture:
             assert overlay.size == picture.size

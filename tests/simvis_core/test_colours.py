@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from simvis_core import SimvisError
-from simvis_core.colours import DEFAULT, DOWN, STOPS, UP, greyed, lookup_table, outline, paint
+from simvis_core.colours import DEFAULT, DOWN, STOPS, UP, check_ground, greyed, lookup_table, outline, paint
 
 every_map = pytest.mark.parametrize("name", STOPS)
 
@@ -136,3 +136,8 @@ def test_paint_of_the_pictures_own_colour_shows_nothing():
 )
 def test_a_greyed_picture_keeps_its_light_and_loses_its_colour(colour, level):
     assert greyed(Image.new("RGB", (3, 2), colour)).getpixel((2, 1)) == pytest.approx((level,) * 3, abs=1)
+
+
+def test_another_ground_is_refused():
+    with pytest.raises(SimvisError, match=r"ground 'blink'; wanted one of colours, grey, outline: choose one of these"):
+        check_ground("blink")

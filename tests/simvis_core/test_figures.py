@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from simvis_core import Preprocess, SimvisError
+from simvis_core import Preprocess
 from simvis_core.colours import GROUNDS
 from simvis_core.curves import mean_curve
 from simvis_core.figures import (
@@ -78,11 +78,6 @@ def test_a_red_map_shows_on_a_red_picture_that_is_greyed_or_outlined():
     assert moved["colours"] <= 35
     assert moved["grey"] >= 80
     assert moved["outline"] >= 200
-
-
-def test_another_ground_is_refused():
-    with pytest.raises(SimvisError, match=r"ground 'blink'; wanted one of colours, grey, outline: choose one"):
-        overlay(PLAIN.view(PICTURE), torch.zeros(2, 3), 1.0, ground="blink")
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16], ids=str)

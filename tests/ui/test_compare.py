@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import gradio as gr
@@ -132,6 +133,21 @@ def test_an_export_holds_what_is_shown(handlers, asked, pair):
     for side, view in (("a", pair.view_a), ("b", pair.view_b)):
         with Image.open(io.BytesIO(files[f"overlay_{side}.png"])) as image:
             assert image.size == view.image.size
+
+
+def test_a_picture_to_share_is_the_pairs_figure_of_what_is_shown(handlers, asked, pair):
+    pin = {"side": "a", "row": 1, "col": 2}
+    path = handlers.figure(*asked, "purple-green", 0.5, VIEWER | {"pin": pin, "ground": "grey"})
+    assert Path(path).name == "simvis.png"
+    view = pair.view_a
+    x, y = (
+        (at + 0.5) * side / cells - 0.5
+        for at, side, cells in zip((2, 1), view.size[::-1], pair.a.grid[::-1], strict=True)
+    )
+    facts = {"files": {side: Path(file).name for side, file in zip("ab", asked, strict=False)}, "credit": ""}
+    with Image.open(path) as drawn:
+        assert drawn.tobytes() == pair.figure(("a", x, y), "purple-green", 0.5, facts, None, "grey").tobytes()
+        assert json.loads(drawn.text["manifest"])["point"]["cell"] == [1, 2]
 
 
 def test_an_export_draws_maps_as_they_lie_on_the_page(handlers, asked, pair):

@@ -15,6 +15,7 @@ from simvis_core.curves import MeanCurve
 from simvis_core.decomposition import Method
 from simvis_core.index import Row, Space
 from simvis_core.indexing import Progress
+from simvis_core.written import UNITS
 from ui import words
 
 COSINES = st.floats(-1, 1)
@@ -59,7 +60,7 @@ def test_every_method_has_words_a_unit_and_a_sum_only_where_it_adds_up(method):
     line = words.ledger_line(stub(0.5, 0.2, "black box", method))
     assert words.METHODS[method] in line
     assert (" = 0.500" in line) == (method in ("decomposition", "last-block values"))
-    assert bool(words.UNITS[method]) == (method != "none")
+    assert bool(UNITS[method]) == (method != "none")
 
 
 def test_progress_is_a_bar_with_its_numbers_or_nothing():
