@@ -165,16 +165,41 @@ def _session(options: argparse.Namespace) -> "tuple[Session, str]":
         resizing=options.resizing,
     )
     if options.checkpoint is None:
-        if options.architecture or options.between or options.head != "auto":
-            raise SimvisError("--architecture, --head or --between alone", "--checkpoint with it", "name your file")
+        _check_alone(options)
         return session, options.backbone or DEFAULT
     if options.backbone is not None:
         raise SimvisError("both --backbone and --checkpoint", "one network", "leave one of them out")
     if not options.architecture:
         raise SimvisError("--checkpoint alone", "--architecture with it", "name it, for example timm/resnet50")
-    name, report = session.open_model(options.checkpoint, options.architecture, options.head, options.between)
+    return session, _own_model(options, session)
+
+
+def _check_alone(options: argparse.Namespace) -> None:
+    """Raises SimvisError for an option that says something of a checkpoint where there is none."""
+    if options.architecture or options.between or options.head != "auto":
+        raise SimvisError("--architecture, --head or --between alone", "--checkpoint with it", "name your file")
+    if options.choice or options.choices or options.write_choices:
+        raise SimvisError("choices alone", "--checkpoint with them", "name your file")
+
+
+def _own_model(options: argparse.Namespace, session: "Session") -> str:
+    """The name of the checkpoint that the options open; their file of choices is written also where it asks."""
+    from model_zoo.checkpoint_choices import parse_answers, read_choices, with_arguments
+    from model_zoo.checkpoint_doubts import UndecidedError, write_choices
+
+    said = parse_answers(read_choices(options.choices), options.choice)
+    said = with_arguments(said, None, options.head, options.between)
+    try:
+        name, report = session.open_model(options.checkpoint, options.architecture, said)
+    except UndecidedError as error:
+        if options.write_choices is not None:
+            write_choices(options.write_choices, error.choices, error.doubts)
+            print(f"{options.write_choices}: the questions, to be answered and given as --choices", file=sys.stderr)
+        raise
+    if options.write_choices is not None:
+        session.own.write_choices(name, options.write_choices)
     print(report, file=sys.stderr)
-    return session, name
+    return name
 
 
 def _galleries(options: argparse.Namespace, session: "Session") -> "Galleries":
@@ -392,7 +417,20 @@ def _network_options(parser: argparse.ArgumentParser, engine: str) -> None:
         help="layers behind the pooling: as the checkpoint shows, every one, or none",
     )
     parser.add_argument(
-        "--between", choices=("relu", "gelu", "none"), help="what stands between linear layers that a file cannot name"
+        "--between",
+        choices=("relu", "gelu", "silu", "none"),
+        help="what stands between linear layers that a file cannot name",
+    )
+    parser.add_argument(
+        "--choice",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="what the file does not tell, such as layers.arc=out or steps.fc=unit; may be given several times",
+    )
+    parser.add_argument("--choices", type=Path, metavar="FILE", help="such answers in a JSON file")
+    parser.add_argument(
+        "--write-choices", type=Path, metavar="FILE", help="write all answers there as JSON, with what is still asked"
     )
     parser.add_argument("--device", default="auto", help="where networks run, as PyTorch names it: cpu, cuda, mps")
     parser.add_argument(

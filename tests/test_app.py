@@ -322,11 +322,43 @@ def test_a_checkpoint_is_explained_and_the_manifest_says_what_drew_it(capsys, tm
         (["--architecture", "timm/resnet18"], "--checkpoint with it"),
         (["--checkpoint", "{}", "--architecture", "timm/resnet18", "--backbone", "resnet18"], "leave one of them out"),
         (["--backbone", "timm/resnet19"], "choose timm/resnet18"),
+        (["--choice", "layers.arc=out"], "choices alone; wanted --checkpoint with them"),
+        (["--checkpoint", "{}", *OWN, "--choice", "arc"], "--choice arc; wanted NAME=VALUE"),
+        (["--checkpoint", "{}", *OWN, "--choice", "layer.arc=out"], "the choice 'layer'; wanted one of pooling, head"),
+        (["--checkpoint", "{}", *OWN, "--choice", "layers.arc=out"], "layers.arc, which this checkpoint has no place"),
+        (["--checkpoint", "{}", *OWN, "--choices", "nosuchfile.json"], "'nosuchfile.json', which cannot be read"),
     ],
 )
 def test_a_network_that_cannot_be_had_is_one_line(capsys, tmp_path, checkpoint, options, reason):
     filled = [option.format(checkpoint) for option in options]
     assert reason in refused(capsys, tmp_path, A, B, *filled)
+
+
+def test_what_a_file_does_not_tell_is_asked_answered_and_kept(capsys, tmp_path):
+    """The questions are written as a file; answered there, or one by one, they give the same network again."""
+    from tests.model_zoo.own_files import ARCHITECTURE, WIDTH, written
+
+    torch.manual_seed(52)
+    path = written(tmp_path, {"proj": torch.nn.Linear(WIDTH, 8, bias=False), "act": torch.nn.PReLU()})
+    kept, again = tmp_path / "choices.json", tmp_path / "again.json"
+    options = ["explain", A, B, "--checkpoint", path, "--architecture", ARCHITECTURE, "--out", tmp_path / "out"]
+    code, out, err = told(capsys, *options, "--write-choices", kept)
+    assert (code, out) == (2, "")
+    assert "choices.json: the questions, to be answered and given as --choices" in err
+    assert "say layers.proj=out (no part of the embedding) or layers.proj=behind" in err
+    questions = json.loads(kept.read_text())
+    assert [entry["key"] for entry in questions["open"]] == ["layers.proj"]
+    assert not (tmp_path / "out").exists()
+    kept.write_text(json.dumps({**questions, "layers": {"proj": "behind"}}))
+    code, _, err = told(capsys, *options, "--choices", kept, "--write-choices", again)
+    assert (code, "head: Linear 96 -> 8, PReLU" in err) == (0, True)
+    network = json.loads((tmp_path / "out" / "manifest.json").read_text())["network"]
+    assert network["origin"] == f"m for {ARCHITECTURE} with layers.proj=behind"
+    assert json.loads(again.read_text())["layers"] == {"proj": "behind"}
+    code, _, err = told(capsys, *options, "--choice", "layers.proj=out")
+    assert (code, "proj.weight (8 x 96)" in err) == (0, True)
+    other = json.loads((tmp_path / "out" / "manifest.json").read_text())["network"]
+    assert other["fingerprint"] != network["fingerprint"]
 
 
 def test_a_command_that_is_stopped_says_that_nothing_is_lost(capsys, monkeypatch):

@@ -5,7 +5,6 @@ from typing import Any
 
 import gradio as gr
 
-from model_zoo.checkpoint_files import ENDINGS
 from ui import choices, samples
 from ui.components import ChangingChoice, HeldSlider, MapRows, MethodChoice, PairViewer, PictureDrop, PoolingChoice
 from ui.drops import PictureDrops, wire_drops
@@ -13,6 +12,7 @@ from ui.glossary import terms
 from ui.handlers import Handlers, about, backbones, first
 from ui.lanes import QUICK
 from ui.links import LinkedPictures
+from ui.own_panel import own_panel, wire_own
 from ui.references import References
 from ui.session import Session
 from ui.sharing import ShareRow, share_row, wire_share
@@ -55,7 +55,7 @@ class Widgets:
     to_draw: gr.Textbox  # changes when a black box's map is to be drawn
     to_stand: gr.Textbox  # changes when it is being measured how high the score is for its network
     network: list[Any]  # notice, card, name of the last network that loaded
-    own: list[Any]  # report, button, then file, upload, architecture, head; empty where the owner offers none
+    own: list[Any]  # of `own_panel`; empty where the owner offers none
     examples: gr.Gallery
     share: ShareRow
     said: gr.State  # a notice about dropped files that were not taken
@@ -116,7 +116,7 @@ def _layout(session: Session) -> Widgets:
                     for side in "ab"
                 )
             settings, look, network = _settings(session)
-            own = _own(session)
+            own = own_panel(session)
             gr.HTML("<h2>Or begin with a ready-made pair</h2>")
             examples = gr.Gallery(
                 samples.thumbnails(),
@@ -166,41 +166,6 @@ def _layout(session: Session) -> Widgets:
         share,
         gr.State(""),
     )
-
-
-def _own(session: Session) -> list[Any]:
-    """The panel for one's own checkpoint, where the server's owner offers it."""
-    if not session.own.offered:
-        return []
-    with gr.Accordion("Your model", open=False, elem_id="own"):
-        gr.HTML(
-            "<p>A checkpoint of any timm or torchvision architecture: what comes before its pooling must be whole; "
-            "linear and norm layers behind it are recognised.</p>"
-        )
-        file = gr.Dropdown(
-            session.own.files(),
-            value=None,
-            label="Checkpoint in this server's folder",
-            visible=bool(session.own.folder),
-        )
-        upload = gr.File(
-            label="Upload a checkpoint: .safetensors, or .pt/.pth of weights",
-            file_types=list(ENDINGS),
-            type="filepath",
-            height=130,
-            visible=session.own.uploads,
-        )
-        architecture = gr.Textbox(
-            label="Architecture", placeholder="timm/resnet50 or torchvision/resnet50", elem_id="architecture"
-        )
-        head = gr.Radio(
-            [("as the file shows", "auto"), ("every one, the classifier too", "keep"), ("none", "none")],
-            value="auto",
-            label="Layers behind the pooling",
-        )
-        button = gr.Button("Load", size="sm", elem_id="load_own")
-        report = gr.HTML(elem_id="own_report")
-    return [report, button, file, upload, architecture, head]
 
 
 def _settings(session: Session) -> tuple[list[Any], list[Any], list[Any]]:
@@ -340,7 +305,8 @@ def _wire(widgets: Widgets, handlers: Handlers) -> dict[str, Any]:
     example = widgets.examples.select(handlers.show_example, None, [widgets.image_a, widgets.image_b], **_PRIVATE)
     example.then(**compare)
     if widgets.own:
-        _wire_own(widgets, handlers).then(**compare)
+        network = [*widgets.settings[:3], *widgets.network]
+        wire_own(widgets.own, handlers.open_model, handlers.session.own.files, network).then(**compare)
     _wire_panels(widgets, handlers)
     wire_share(widgets.share, widgets.linked, handlers.link, [handlers.figure, handlers.export])
     gr.on([control.change for control in widgets.look], None, widgets.look, None, js=LOOK_JS)
@@ -353,24 +319,6 @@ def _wire(widgets: Widgets, handlers: Handlers) -> dict[str, Any]:
     kept = {"concurrency_limit": None, "concurrency_id": QUICK, "trigger_mode": "always_last"}
     widgets.viewer.pin(lambda _: None, widgets.viewer, None, **_PRIVATE, **kept)
     return compare
-
-
-def _wire_own(widgets: Widgets, handlers: Handlers) -> Any:
-    """Of list and upload the last chosen counts; the list follows the folder with each visit."""
-    report, button, *asked = widgets.own
-    file, upload, architecture, _ = asked
-    backbone, pooling, exponent = widgets.settings[:3]
-    file.input(lambda: None, None, upload, **_PRIVATE)
-    upload.upload(lambda: None, None, file, **_PRIVATE)
-    gr.context.Context.root_block.load(lambda: gr.update(choices=handlers.session.own.files()), None, file, **_PRIVATE)
-    return gr.on(
-        [button.click, architecture.submit],
-        handlers.open_model,
-        [*asked, pooling, widgets.network[2]],
-        [report, backbone, pooling, exponent, *widgets.network],
-        show_progress_on=[report],
-        api_visibility="private",
-    )
 
 
 def _wire_panels(widgets: Widgets, handlers: Handlers) -> None:

@@ -9,12 +9,14 @@ from typing import Any
 import gradio as gr
 
 import model_zoo
+from model_zoo.checkpoint_choices import with_arguments
+from model_zoo.checkpoint_doubts import UndecidedError
 from simvis_core import EmbeddingNetwork, PairExplanation, Pooling, SimvisError
 from simvis_core.explain import Explaining
 from simvis_core.export import zipped
 from simvis_core.pairs import Side
 from simvis_core.perturbation import MASKED
-from ui import choices, panels, samples, words
+from ui import choices, own_questions, panels, samples, words
 from ui.address import Address
 from ui.components import checked_pin
 from ui.files import kept, served
@@ -225,15 +227,33 @@ class Handlers:
         return gr.update(choices=offered, value=settings.short_side)
 
     def open_model(
-        self, file: str | None, upload: Any, architecture: str, head: str, pooling: str, working: str
+        self,
+        pooling: str,
+        working: str,
+        file: str | None,
+        upload: Any,
+        architecture: str,
+        head: str,
+        asked: own_questions.Asked | None = None,
+        _: Any = None,
+        *answers: Any,
     ) -> list[Any]:
-        """Loads a checkpoint, says what was loaded, and chooses it; keeps the working network where it cannot."""
+        """Loads a checkpoint, says what was loaded, and chooses it; keeps the working network where it cannot.
+
+        What its file does not tell is asked for below, and shown with what was taken once it is loaded.
+        """
+        of = [file or upload, (architecture or "").strip(), head]
+        unchanged = [gr.skip()] * 6
         try:
+            said = with_arguments(own_questions.said(asked, of, answers), None, head, None)
             source, own = self._checkpoint(file, upload), upload is None
-            name, report = self.session.open_model(source, (architecture or "").strip(), head, public=own)
+            name, report = self.session.open_model(source, of[1], said, public=own)
+        except UndecidedError as error:
+            return [words.notice(str(error)), *unchanged, *own_questions.shown(error.doubts, of)]
         except SimvisError as error:
-            return [words.notice(str(error)), *[gr.skip()] * 6]
-        return [words.report(report), *self.choose_network(name, pooling, working)]
+            return [words.notice(str(error)), *unchanged, *[gr.skip()] * (2 + own_questions.MOST)]
+        shown = own_questions.shown(self.session.own.doubts(name), of)
+        return [words.report(report), *self.choose_network(name, pooling, working), *shown]
 
     def _checkpoint(self, file: str | None, upload: str | None) -> Path:
         """The chosen file; the page has no place to upload one where the owner allows none, but a request may."""

@@ -4,9 +4,10 @@ import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import model_zoo
+from model_zoo.checkpoint_choices import Choices
+from model_zoo.checkpoint_doubts import Doubt, write_choices
 from model_zoo.checkpoint_files import ENDINGS
 from simvis_core import EmbeddingNetwork, SimvisError
 
@@ -16,14 +17,14 @@ REMEMBERED = 256
 
 @dataclass(frozen=True)
 class Recipe:
-    """What was asked for when a checkpoint was opened, and what came of it."""
+    """What was asked for when a checkpoint was opened, and what came of it: all choices, taken or said."""
 
     file: Path
     architecture: str
-    head: Any
-    between: Any
+    choices: Choices
     report: str
     public: bool  # offered to every visitor, and never forgotten
+    doubts: tuple[Doubt, ...] = ()
 
 
 class OwnModels:
@@ -60,16 +61,24 @@ class OwnModels:
         return Path(path)
 
     def open(
-        self, file: str | Path, architecture: str, head: Any, between: Any, public: bool
+        self, file: str | Path, architecture: str, choices: Choices, public: bool
     ) -> tuple[str, EmbeddingNetwork, str]:
         """Name, network and report of a checkpoint, remembered for later. Raises SimvisError as `open_checkpoint`."""
-        recipe = Recipe(Path(file), architecture, head, between, "", public)
-        name, network, report = _opened(recipe)
-        self._recipes[name] = replace(recipe, report=report)
+        name, network, recipe = _opened(Recipe(Path(file), architecture, choices, "", public))
+        self._recipes[name] = recipe
         strangers = [known for known, recipe in self._recipes.items() if not recipe.public]
         for forgotten in strangers[: max(0, len(strangers) - REMEMBERED)]:
             del self._recipes[forgotten]
-        return name, network, report
+        return name, network, recipe.report
+
+    def doubts(self, name: str) -> tuple[Doubt, ...]:
+        """What the file left open, with what was taken or said. Raises SimvisError as `reopen` does."""
+        return self._recipe(name).doubts
+
+    def write_choices(self, name: str, path: Path) -> None:
+        """Writes the choices that give this network again as JSON. Raises SimvisError where that cannot be."""
+        recipe = self._recipe(name)
+        write_choices(path, recipe.choices, recipe.doubts)
 
     def knows(self, name: str) -> bool:
         """Whether a network's name is one's own."""
@@ -106,11 +115,11 @@ class OwnModels:
         return self._recipes[name]
 
 
-def _opened(recipe: Recipe) -> tuple[str, EmbeddingNetwork, str]:
+def _opened(recipe: Recipe) -> tuple[str, EmbeddingNetwork, Recipe]:
     """A name that weights, head, pooling and architecture decide, and that nobody guesses."""
-    checkpoint = model_zoo.open_checkpoint(recipe.file, recipe.architecture, head=recipe.head, between=recipe.between)
-    network = checkpoint.network
+    checkpoint = model_zoo.open_checkpoint(recipe.file, recipe.architecture, choices=recipe.choices)
+    network, told = checkpoint.network, checkpoint.report
     digest = hashlib.sha256(f"{network.fingerprint} {network.trained_pooling}".encode()).hexdigest()
-    report = f"{recipe.file.name}: {checkpoint.report.sentence()}"
     network.name = f"{PREFIX}{network.name}-{digest[:16]}"
-    return network.name, network, report
+    report = f"{recipe.file.name}: {told.sentence()}"
+    return network.name, network, replace(recipe, report=report, choices=told.choices, doubts=told.doubts)

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from PIL import Image
 
 import model_zoo
+from model_zoo.checkpoint_choices import Choices
 from model_zoo.devices import architecture_bytes, on_device, weight_bytes
 from model_zoo.engines import with_engine
 from simvis_core import (
@@ -139,16 +140,16 @@ class Session:
         return self._networks.get(name, lambda: self._placed(name, self._load(name).with_resizing(self.resizing)))
 
     def open_model(
-        self, file: str | Path, architecture: str, head: Any = "auto", between: Any = None, public: bool = True
+        self, file: str | Path, architecture: str, choices: Choices | None = None, public: bool = True
     ) -> tuple[str, str]:
         """Loads one's own checkpoint; the name it has from now on, and what was loaded in a sentence.
 
-        A ``public`` one is offered to every visitor.
+        ``choices`` are what a person said where the file does not tell. A ``public`` one is offered to every visitor.
 
         Raises SimvisError as `model_zoo.open_checkpoint` does, and for an architecture too large to be kept.
         """
         self._check_room(architecture)
-        name, network, report = self.own.open(file, architecture, head, between, public)
+        name, network, report = self.own.open(file, architecture, choices or Choices(), public)
         self._networks.get(name, lambda: self._placed(name, network))
         return name, report
 

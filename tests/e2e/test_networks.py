@@ -11,9 +11,11 @@ import timm
 import torch
 from playwright.sync_api import expect
 from safetensors.torch import save_file
+from torch import nn
 
 from tests.e2e.conftest import Server
 from tests.e2e.visitor import Visitor, profile
+from tests.model_zoo.own_files import WIDTH, written
 
 pytestmark = [pytest.mark.browser, pytest.mark.network]
 
@@ -27,6 +29,7 @@ def folder(tmp_path_factory):
     vit = timm.create_model("vit_tiny_patch16_224")
     save_file(vit.state_dict(), folder / "vit.safetensors")
     torch.save({"state_dict": timm.create_model("resnet18").state_dict()}, folder / "resnet.pth")
+    written(folder, {"proj": nn.Linear(WIDTH, 8, bias=False)}, name="asks.pth")
     whole = (folder / "resnet.pth").read_bytes()
     (folder / "cut.pth").write_bytes(whole[: len(whole) // 2])
     return folder
@@ -143,6 +146,22 @@ def test_a_checkpoint_of_the_folder_is_loaded_and_chosen(owner):
     expect(owner.at("#classes_space input")).to_have_value(re.compile("resnet"))
     owner.open("Index with another network")
     assert owner.at("#classes_backbone input").input_value() == name
+
+
+def test_what_a_file_does_not_tell_is_asked_for_and_answered_on_the_page(owner):
+    network, score = owner.at("#backbone input").input_value(), owner.text("#score .big")
+    load(owner, "asks.pth", "timm/test_resnet")
+    question = owner.at("#own_question_0")
+    expect(question).to_contain_text("a layer of the embedding, or the class weights of a loss")
+    expect(owner.at("#own_report [role=alert]")).to_contain_text("to know what the file cannot tell")
+    assert (owner.at("#backbone input").input_value(), owner.text("#score .big")) == (network, score)
+    owner.choose("#own_question_0", "a layer behind the pooling")
+    owner.at("#load_own").click()
+    expect(owner.at("#own_report")).to_contain_text("head: Linear 96 -> 8 (from proj)")
+    owner.wait_score(score)
+    assert owner.at("#backbone input").input_value() == "asks (timm/test_resnet)"
+    expect(question.locator("input")).to_have_value("a layer behind the pooling")  # to be changed
+    expect(owner.at("#own_question_1")).to_be_hidden()
 
 
 REFUSED = {  # (file, architecture) and what is said of it

@@ -306,9 +306,9 @@ def test_stop_ends_a_drawing_and_goes_back_to_the_map_that_is_shown(black_box, a
 
 def test_an_upload_is_refused_where_the_owner_allows_none(handlers, tmp_path):
     (tmp_path / "x.pth").write_bytes(b"x")
-    answer = handlers.open_model(None, str(tmp_path / "x.pth"), "timm/resnet18", "auto", "avg", "tiny")
+    answer = handlers.open_model("avg", "tiny", None, str(tmp_path / "x.pth"), "timm/resnet18", "auto")
     assert "Got an uploaded checkpoint" in answer[0]
-    assert "choose one first" in handlers.open_model(None, None, "timm/resnet18", "auto", "avg", "tiny")[0]
+    assert "choose one first" in handlers.open_model("avg", "tiny", None, None, "timm/resnet18", "auto")[0]
 
 
 def test_a_network_that_cannot_be_had_keeps_a_working_one(handlers, monkeypatch):
