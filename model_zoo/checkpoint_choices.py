@@ -1,6 +1,7 @@
 """What a person says of a checkpoint where its file cannot: by arguments, or as one small JSON file."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -27,6 +28,22 @@ STEPS = {
     "unit": "a step to unit length",
     "relu+unit": "ReLU, then a step to unit length",
 }
+# How pictures come into the network, where more than the library's own way may be meant.
+INPUTS = {
+    "library": "colours by the library's mean and spread alone",
+    "changed": "colours by ImageNet's mean and spread, then changed inside to one half and one half",
+    "file": "colours as they are, then by the file's own mean and spread",
+    "unit": "colours as they are, 0..1",
+    "bytes": "colours as they are, 0..255",
+}
+# What a layer of one weight of one axis, and perhaps a bias, is.
+KINDS = {
+    "layer": "LayerNorm",
+    "group:N": "GroupNorm of N groups",
+    "rms": "RMSNorm",
+    "prelu": "PReLU of a slope for each channel",
+    "scale": "a factor for each channel, and an offset",
+}
 POOLING, END = "pooling", "end"  # the steps in front of the pooling, and behind the last layer
 
 
@@ -38,7 +55,8 @@ class Choices:
     ``steps`` does not name. ``view`` is the side in pixels of the views a head on flat maps was trained with.
     ``layers`` says where a layer stands (see PLACES), by its name or by the beginning of several; ``steps`` what stands
     in front of a layer (see STEPS), in front of the "pooling", or behind the last layer, at the "end". ``order`` names
-    the head's layers in their order, for a file that sorts them.
+    the head's layers in their order, for a file that sorts them; ``kinds`` what a layer is whose tensors do not tell
+    (see KINDS), ``input`` how pictures come in (see INPUTS).
     """
 
     pooling: str | None = None
@@ -48,6 +66,8 @@ class Choices:
     layers: Mapping[str, str] = field(default_factory=dict)
     steps: Mapping[str, str] = field(default_factory=dict)
     order: Sequence[str] = ()
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    input: str | None = None
 
     def place(self, path: str) -> str | None:
         """What is said of a layer: by its own name, or by the longest beginning of it."""
@@ -55,9 +75,11 @@ class Choices:
         return self.layers[max(named, key=len)] if named else None
 
     def words(self) -> str:
-        """Layers, steps, order and view in one line, as they are said; "" for none of them."""
+        """Layers, steps, kinds, order, view and input in one line, as they are said; "" for none of them."""
         said = {f"layers.{path}": place for path, place in self.layers.items()}
         said |= {f"steps.{path}": step for path, step in self.steps.items()}
+        said |= {f"kinds.{path}": kind for path, kind in self.kinds.items()}
+        said |= {} if self.input is None else {"input": self.input}
         said |= {"order": ",".join(self.order)} if self.order else {}
         said |= {} if self.view is None else {"view": str(self.view)}
         return ", ".join(f"{key}={answer}" for key, answer in said.items())
@@ -68,7 +90,7 @@ class Choices:
         Raises SimvisError for a key or an answer that there is not.
         """
         name, _, path = key.partition(".")
-        if name in ("layers", "steps") and path:
+        if name in ("layers", "steps", "kinds") and path:
             value: Any = {**getattr(self, name), path: answer}
         else:
             value = answer.split(",") if name == "order" else int(answer) if answer.isdigit() else answer
@@ -153,7 +175,7 @@ def _check_plain(choices: Choices) -> None:
         raise SimvisError(f"view='{view}'", f"a side from 1 to {_MOST_PIXELS} pixels", "write it like 112")
     if not isinstance(choices.order, (list, tuple)) or not all(isinstance(name, str) for name in choices.order):
         raise SimvisError(f"order='{choices.order}'", "a list of layers", *_FORM[1:])
-    for name in ("layers", "steps"):
+    for name in ("layers", "steps", "kinds"):
         if not isinstance(getattr(choices, name), Mapping):
             raise SimvisError(f"{name}='{getattr(choices, name)}'", "a dict by names of layers", *_FORM[1:])
     if choices.pooling is not None:
@@ -164,11 +186,17 @@ def _answers(choices: Choices) -> list[tuple[str, object, tuple[str, ...]]]:
     answers: list[tuple[str, object, tuple[str, ...]]] = [("head", choices.head, HEADS)]
     if choices.between is not None:
         answers.append(("between", choices.between, BETWEEN))
+    if choices.input is not None:
+        answers.append(("input", choices.input, tuple(INPUTS)))
+    answers += [
+        (f"kinds.{name}", _KIND.sub("group:N", str(kind)), tuple(KINDS)) for name, kind in choices.kinds.items()
+    ]
     answers += [(f"layers.{name}", value, tuple(PLACES)) for name, value in choices.layers.items()]
     return answers + [(f"steps.{name}", value, tuple(STEPS)) for name, value in choices.steps.items()]
 
 
 BETWEEN = ("relu", "gelu", "silu", "none")
+_KIND = re.compile(r"group:[1-9]\d{0,5}")
 _MOST_BYTES, _MOST_PIXELS = 2**20, 4096
 _FORM = (
     'a dict such as {"layers": {"arc": "out"}, "steps": {"fc": "unit"}}',

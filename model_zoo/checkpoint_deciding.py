@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from model_zoo.checkpoint_choices import PLACES, STEPS, Choices
+from model_zoo.checkpoint_choices import KINDS, PLACES, STEPS, Choices
 from model_zoo.checkpoint_doubts import Doubt
 from model_zoo.checkpoint_files import CheckpointFile
 from model_zoo.checkpoint_layers import Groups, Layer, layer_words
-from model_zoo.checkpoint_norms import norm_words
 from model_zoo.checkpoint_order import Walk
 from simvis_core.errors import SimvisError
 
@@ -70,23 +69,24 @@ class Deciding:
         self.doubts.append(Doubt(f"steps.{at}", words, shown, taken, said is not None or (gap and taken is not None)))
         return taken
 
+    def kind(self, path: str, words: str, options: Sequence[str], likeliest: str | None) -> str | None:
+        """What a layer is."""
+        said = self.choices.kinds.get(path)
+        taken = said or likeliest
+        shown = {name: KINDS[name] for name in options} | ({said: said} if said and said not in options else {})
+        self.doubts.append(Doubt(f"kinds.{path}", words, shown, taken, said is not None))
+        return taken
+
 
 def unknown_layers(file: CheckpointFile, groups: Groups, unknown: list[str]) -> SimvisError:
     """The refusal of tensors that are no known layer."""
-    first = ", ".join(f"{path} ({layer_words(path, groups[path])})" for path in unknown[:3])
+    first = ", ".join(f"{path} ({layer_words(path, groups[path])})".strip() for path in unknown[:3])
     more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
-    norm = next((path for path in unknown if norm_words(path, groups[path])), None)
-    if norm is not None:
-        return SimvisError(
-            f"{file.words} with {norm} ({layer_words(norm, groups[norm])}) behind the trunk:"
-            f" {norm_words(norm, groups[norm])}",
-            "a layer that its tensors tell: Linear, BatchNorm with its statistics, LayerNorm with weight and bias",
-            f"{IN_PYTHON}, or give head='none' to leave out all that stands behind the trunk",
-        )
+    name = unknown[0] or next(iter(groups[""]))  # a tensor of no module goes by its own name
     return SimvisError(
         f"{file.words} with tensors beside the trunk that are no known layer: {first}{more}",
         "Linear, BatchNorm, LayerNorm and PReLU layers behind the pooling",
-        f"say layers.{unknown[0]}=out to leave one out, give head='none' to leave them all out, or {IN_PYTHON}",
+        f"say layers.{name}=out to leave one out, give head='none' to leave them all out, or {IN_PYTHON}",
     )
 
 

@@ -90,12 +90,15 @@ def check_used(choices: Choices, doubts: Sequence[Doubt], layers: Sequence[str],
     met = [doubt.key for doubt in doubts]
     asked_for = [(f"layers.{name}", _among(name, seen), "layers.") for name in choices.layers]
     asked_for += [(f"steps.{name}", f"steps.{name}" in met or name in layers, "steps.") for name in choices.steps]
+    asked_for += [(f"kinds.{name}", f"kinds.{name}" in met, "kinds.") for name in choices.kinds]
     asked_for += [(f"order={','.join(choices.order)}", _among(name, layers), "") for name in choices.order]
     asked_for += [(f"view={choices.view}", "view" in met, "view")] * (choices.view is not None)
     for name, known, start in asked_for:
         if not known:
             others = (
-                [key for key in met if key.startswith(start)] if start == "view" else [start + path for path in layers]
+                [key for key in met if key.startswith(start)]
+                if start in ("view", "kinds.")
+                else [start + path for path in layers]
             )
             raise _unknown(name, others)
 

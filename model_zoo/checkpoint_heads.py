@@ -11,7 +11,7 @@ from model_zoo.checkpoint_doubts import Doubt
 from model_zoo.checkpoint_files import CheckpointFile
 from model_zoo.checkpoint_layers import Groups, Layer, layer_words, read_layer, steps
 from model_zoo.checkpoint_losses import with_matrices, without_classifier, without_losses, without_predictor
-from model_zoo.checkpoint_norms import taken_words
+from model_zoo.checkpoint_norms import settled_norm
 from model_zoo.checkpoint_order import Start, Walk, walk
 
 
@@ -63,7 +63,7 @@ def _layers(groups: Groups, deciding: Deciding) -> dict[str, Layer | None]:
         deciding.place(path, f"{path} ({layer_words(path, groups[path])})", ("behind", "out"), None)
         deciding.left_out[path] = "as asked"
         del layers[path]
-    return layers
+    return {path: settled_norm(layer, path, groups[path], deciding) for path, layer in layers.items()}
 
 
 def _check_known(
@@ -106,7 +106,6 @@ def _assembled(chain: list[Layer], front: int, found: Walk, deciding: Deciding) 
     if words_front:
         told += f", in front of the pooling {', '.join(words_front)}"
     sources = f" (from {', '.join(layer.path for layer in chain)})" if chain else ""
-    sources += taken_words(layer.path for layer in chain if isinstance(layer.module, nn.LayerNorm))
     paths = [layer.path for layer in chain]
     return Head(maps, behind, takes, told + sources, found.cells, deciding.left_out, deciding.doubts, paths)
 

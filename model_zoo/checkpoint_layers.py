@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from model_zoo.checkpoint_norms import other_norm
 from simvis_core.heads import Elementwise, UnitLength
 
 Groups = Mapping[str, Mapping[str, Tensor]]
@@ -141,7 +140,7 @@ def _batch_norm(path: str, tensors: Mapping[str, Tensor]) -> Layer | None:
 
 def _layer_norm(path: str, tensors: Mapping[str, Tensor]) -> Layer | None:
     weight = tensors.get("weight")
-    if weight is None or weight.ndim != 1 or "bias" not in tensors or other_norm(path):
+    if weight is None or weight.ndim != 1 or "bias" not in tensors:
         return None
     width = len(weight)
     return Layer(path, nn.LayerNorm(width), width, width, f"LayerNorm {width}")

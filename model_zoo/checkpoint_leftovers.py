@@ -64,7 +64,8 @@ def _why_out(key: str, tensor: Tensor, place: Place, choices: Choices) -> str:
     reason = _reason(key, tensor, place.fit)
     if reason or said is None:
         return reason or place.reason(key)
-    return "as asked" if said == "out" and place.inside(key) else ""
+    alone = "." not in place.fit.shown(key)  # of no module, whose layer could be left out
+    return "as asked" if said == "out" and (alone or place.inside(key)) else ""
 
 
 def _put(rest: Leftovers, name: str, tensor: Tensor) -> None:

@@ -195,13 +195,20 @@ def _roots(start: str, other: str) -> tuple[str, str]:
 
 def _fitted(source: nn.Module, key: str, tensor: Tensor, slot: Tensor) -> Tensor | None:
     """The tensor in the slot's shape and precision; None where it does not fit or holds no usable numbers."""
-    if tensor.shape != slot.shape and [n for n in tensor.shape if n > 1] == [n for n in slot.shape if n > 1]:
+    same = tensor.numel() == slot.numel() and _sides(tensor) == _sides(slot)
+    if tensor.shape != slot.shape and same:
         tensor = tensor.reshape(slot.shape)  # a vector kept as a map of one cell
     if tensor.shape != slot.shape:
         return _resampled(source, key, tensor, slot)
+    if tensor.is_complex():
+        return None
     exact = tensor.to(slot.dtype)  # first: PyTorch asks nothing of numbers of eight bits
     usable = tensor.is_floating_point() and bool(torch.isfinite(exact).all())
     return exact if usable or not slot.is_floating_point() else None
+
+
+def _sides(tensor: Tensor) -> list[int]:
+    return [side for side in tensor.shape if side > 1]
 
 
 def _resampled(source: Any, key: str, tensor: Tensor, slot: Tensor) -> Tensor | None:

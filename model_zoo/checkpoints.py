@@ -13,6 +13,7 @@ from model_zoo.checkpoint_choices import Choices, read_choices, with_arguments
 from model_zoo.checkpoint_doubts import Doubt, asked, check_used, write_choices
 from model_zoo.checkpoint_files import CheckpointFile, read_checkpoint
 from model_zoo.checkpoint_heads import Head, read_head
+from model_zoo.checkpoint_inputs import Input, read_input
 from model_zoo.checkpoint_layers import powers, size
 from model_zoo.checkpoint_leftovers import Leftovers, sort_leftovers
 from model_zoo.checkpoint_order import Start
@@ -91,9 +92,11 @@ def open_checkpoint(
     file = read_checkpoint(Path(path))
     built, file, fit = fit_trunk(built, file)
     built.source.load_state_dict(fit.state)
-    rest = sort_leftovers(built, file, fit, said)
+    entry = read_input(built, file, fit, said)
+    rest = sort_leftovers(built, entry.file, fit, said)
+    rest.doubts[:0] = entry.doubts
     base = arrange(built, None, None, file.name)
-    return _assembled(built, base, _Opened(file, fit, rest, said))
+    return _assembled(built, base, _Opened(entry.file, fit, rest, said, entry))
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,7 @@ class _Opened:
     fit: Fit
     rest: Leftovers
     choices: Choices
+    entry: Input
 
     @property
     def asked(self) -> Pooling | None:
@@ -136,6 +140,7 @@ def _assembled(built: Architecture, base: EmbeddingNetwork, opened: _Opened) -> 
     if network.pooling.positional and behind:  # such a head takes the trained view only
         network.preprocess = replace(network.preprocess, fixed_size=view)
     report = _report(opened, head, gem)
+    network = opened.entry.before(network)
     said = report.choices.words()
     network.origin = f"{opened.file.name} for {built.name}" + (f" with {said}" if said else "")
     return Checkpoint(network, report)

@@ -20,7 +20,7 @@ def filled(pixels: Float[Tensor, "3 h w"], fill: str, preprocess: Preprocess) ->
     """The view with every pixel taken away, in preprocessed colours.
 
     ``blur`` keeps what is coarser than ``BLUR`` of the short side; ``mean`` is the network's mean training colour
-    (0 after preprocessing); ``grey`` is the middle of the colour range. Raises SimvisError for another name.
+    (`Preprocess.neutral`); ``grey`` is the middle of the colour range. Raises SimvisError for another name.
     """
     if fill not in FILLS:
         raise SimvisError(f"fill '{fill}'", f"one of {', '.join(FILLS)}", "choose one of these")
@@ -42,8 +42,8 @@ def _blur(pixels: Tensor, _: Preprocess) -> Tensor:
     return blurred(pixels, BLUR * min(pixels.shape[1:]))
 
 
-def _mean(pixels: Tensor, _: Preprocess) -> Tensor:
-    return torch.zeros_like(pixels)
+def _mean(pixels: Tensor, preprocess: Preprocess) -> Tensor:
+    return torch.tensor(preprocess.neutral).to(pixels)[:, None, None].expand_as(pixels).clone()
 
 
 def _grey(pixels: Tensor, preprocess: Preprocess) -> Tensor:

@@ -70,6 +70,7 @@ class Preprocess:
 
     ``mean`` and ``std`` are for RGB in 0..1. ``stride`` is the side of a cell in view pixels; every view's sides are
     multiples of it, so that no cell is cut. ``fixed_size`` (h, w) is for networks that take one size only.
+    ``neutral`` is the mean training colour in preprocessed values: 0, but where the network normalises by itself.
     ``resizing`` is what shrinks pictures of a megapixel and more, see `resized`; it is no part of the network, so a
     fingerprint of it leaves it out.
     """
@@ -80,6 +81,7 @@ class Preprocess:
     stride: int = 32
     fixed_size: tuple[int, int] | None = None
     resampling: Resampling = "bicubic"
+    neutral: tuple[float, ...] = field(default=(0.0, 0.0, 0.0), repr=False)
     resizing: Resizing = field(default="quick", repr=False)  # unsaid, so that fingerprints from before it hold
 
     def view(self, image: Image.Image, short_side: int | None = None, framing: Framing = "whole") -> View:

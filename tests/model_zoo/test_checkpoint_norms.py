@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn.functional import normalize
 
-from model_zoo.checkpoint_norms import other_norm, taken_words
+from model_zoo.checkpoint_doubts import UndecidedError
 from model_zoo.checkpoints import open_checkpoint
 from simvis_core import SimvisError
 
@@ -47,58 +47,94 @@ def cosine(network, *modules):
     return float((network.embed(PIXELS) * normalize(wanted, dim=1)).sum(1).min())
 
 
-class Rms(nn.Module):
-    """As language models have it, with a bias besides."""
+class Scale(nn.Module):
+    """A factor for each channel, with an offset or without."""
 
-    def __init__(self):
+    def __init__(self, bias):
         super().__init__()
-        self.weight, self.bias = nn.Parameter(torch.ones(WIDTH)), nn.Parameter(torch.zeros(WIDTH))
+        self.weight = nn.Parameter(torch.ones(WIDTH))
+        self.bias = nn.Parameter(torch.zeros(WIDTH)) if bias else None
+
+    def forward(self, pooled):
+        return pooled * self.weight + (0 if self.bias is None else self.bias)
 
 
 @pytest.mark.parametrize(
-    ("name", "norm", "words"),
+    ("name", "norm", "answer", "words"),
     [
-        ("gn", nn.GroupNorm(8, WIDTH), "gn (weight 256, bias 256) behind the trunk: GroupNorm, whose count of groups"),
-        ("neck.group_norm", nn.GroupNorm(8, WIDTH), "neck.group_norm (weight 256, bias 256) behind the trunk: GroupN"),
-        ("head.gn1", nn.GroupNorm(32, WIDTH), "GroupNorm, whose count of groups is in no file"),
-        ("bn", nn.BatchNorm1d(WIDTH, track_running_stats=False), "BatchNorm without running statistics"),
-        ("embedding.batchNorm", nn.BatchNorm1d(WIDTH, track_running_stats=False), "depend on the other pictures"),
-        ("bnneck.0", nn.BatchNorm1d(WIDTH, track_running_stats=False), "BatchNorm without running statistics"),
-        ("instance_norm", nn.InstanceNorm1d(WIDTH, affine=True), "InstanceNorm, which needs maps"),
-        ("rms_norm", Rms(), "another norm than LayerNorm, which subtracts no mean"),
-        ("norm", nn.RMSNorm(WIDTH), "RMSNorm, LayerNorm without bias, PReLU or a scale, which the tensors do not tell"),
-        ("ln", nn.LayerNorm(WIDTH, bias=False), "LayerNorm without bias, PReLU or a scale"),
-        ("act", nn.PReLU(WIDTH), "PReLU or a scale"),
+        (
+            "gn",
+            nn.GroupNorm(8, WIDTH),
+            "group:8",
+            "gn (256), GroupNorm by its name, whose count of groups is in no file",
+        ),
+        ("neck.group_norm", nn.GroupNorm(32, WIDTH), "group:32", "neck.group_norm (256), GroupNorm by its name"),
+        ("head.gn1", nn.GroupNorm(1, WIDTH), "group:1", "GroupNorm by its name"),
+        ("rms_norm", Scale(True), "scale", None),
+        ("in1", nn.LayerNorm(WIDTH), "layer", "InstanceNorm by its name, which needs maps"),
+        (
+            "norm",
+            nn.RMSNorm(WIDTH),
+            "rms",
+            "a weight of one axis alone, which RMSNorm, a LayerNorm without bias, PReLU",
+        ),
+        ("norm", nn.LayerNorm(WIDTH, bias=False), "layer", "a LayerNorm without bias, PReLU and a scale have alike"),
+        ("head.0", Scale(False), "scale", "a scale have alike"),
+        ("norm", nn.PReLU(WIDTH), "prelu", "a weight of one axis alone"),
     ],
 )
-def test_a_norm_that_the_file_does_not_tell_is_no_layer_norm(tmp_path, trunk, name, norm, words):
-    with pytest.raises(SimvisError) as caught:
-        opened(tmp_path, trunk, name, norm)
-    assert words in str(caught.value)
-    assert "a layer that its tensors tell" in str(caught.value)
-    assert "build the head in Python with EmbeddingNetwork(...), or give head='none'" in str(caught.value)
+def test_a_norm_that_the_file_does_not_tell_is_asked_for(tmp_path, trunk, name, norm, answer, words):
+    norm = shaken(norm)
+    if words is not None:
+        with pytest.raises(UndecidedError) as caught:
+            opened(tmp_path, trunk, name, norm)
+        assert words in str(caught.value)
+        assert f"say kinds.{name}=layer (LayerNorm)" in str(caught.value)
+        assert caught.value.doubts[0].taken is None
+        found = opened(tmp_path, trunk, name, norm, choices={"kinds": {name: answer}})
+        assert cosine(found.network, trunk, norm) > 0.99999
+        assert found.report.choices.kinds == {name: answer}
+        assert f"kinds.{name}={answer}" in found.network.origin
     bare = opened(tmp_path, trunk, name, norm, head="none")
     assert cosine(bare.network, trunk) > 0.99999
-    assert all("part of a head (weight 256" in line for line in bare.report.left_out)
+
+
+@pytest.mark.parametrize("name", ["bn", "embedding.batchNorm", "bnneck.0"])
+def test_a_batch_norm_without_statistics_is_asked_for_or_left_out(tmp_path, trunk, name):
+    norm = shaken(nn.BatchNorm1d(WIDTH, track_running_stats=False))
+    with pytest.raises(UndecidedError, match="its numbers depend on the other pictures of a batch"):
+        opened(tmp_path, trunk, name, norm)
+    assert cosine(opened(tmp_path, trunk, name, norm, choices={"layers": {name: "out"}}).network, trunk) > 0.99999
 
 
 @pytest.mark.parametrize(
     ("name", "norm", "taken"),
     [
-        ("ln", nn.LayerNorm(WIDTH), False),
-        ("layer_norm.0", nn.LayerNorm(WIDTH), False),
-        ("neck.LayerNorm", nn.LayerNorm(WIDTH), False),
-        ("norm", nn.LayerNorm(WIDTH), True),
-        ("head.0", nn.LayerNorm(WIDTH), True),
-        ("gn", nn.BatchNorm1d(WIDTH), False),  # with its statistics, whatever it is called
-        ("bn", nn.BatchNorm1d(WIDTH, affine=False), False),
+        ("ln", nn.LayerNorm(WIDTH), ""),
+        ("layer_norm.0", nn.LayerNorm(WIDTH), ""),
+        ("neck.LayerNorm", nn.LayerNorm(WIDTH), ""),
+        ("norm", nn.LayerNorm(WIDTH), "taken as LayerNorm (or say kinds.norm=group:N)"),
+        ("head.0", nn.LayerNorm(WIDTH), "taken as LayerNorm (or say kinds.head.0=group:N)"),
+        ("rms_norm", nn.RMSNorm(WIDTH), "taken as RMSNorm (or say kinds.rms_norm=layer or"),
+        ("ln", nn.LayerNorm(WIDTH, bias=False), "taken as LayerNorm (or say kinds.ln=rms or"),
+        ("act", nn.PReLU(WIDTH), "taken as PReLU of a slope for each channel (or"),
+        ("gamma", Scale(False), "taken as a factor for each channel"),
+        ("gn", nn.BatchNorm1d(WIDTH), ""),  # with its statistics, whatever it is called
+        ("bn", nn.BatchNorm1d(WIDTH, affine=False), ""),
     ],
 )
 def test_a_norm_that_the_file_tells_is_read_and_a_likely_one_is_stated(tmp_path, trunk, name, norm, taken):
     found = opened(tmp_path, trunk, name, shaken(norm))
     assert cosine(found.network, trunk, norm) > 0.99999
-    stated = f"; {name} taken for LayerNorm by the shapes, which a GroupNorm or a BatchNorm without statistics has too"
-    assert (stated in found.report.sentence()) == taken
+    assert taken in found.report.sentence()
+    assert bool(taken) == ("not told by the file" in found.report.sentence())
+
+
+def test_a_norm_between_layers_is_what_is_said(tmp_path, trunk):
+    head = shaken(nn.Sequential(nn.Linear(WIDTH, 32), nn.GroupNorm(4, 32), nn.Linear(32, 8)))
+    found = opened(tmp_path, trunk, "head", head, choices={"kinds": {"head.1": "group:4"}})
+    assert cosine(found.network, trunk, head) > 0.99999
+    assert "GroupNorm of 4 groups 32" in found.report.head
 
 
 def test_an_instance_norm_with_statistics_is_a_batch_norm(tmp_path, trunk):
@@ -107,10 +143,18 @@ def test_an_instance_norm_with_statistics_is_a_batch_norm(tmp_path, trunk):
     assert cosine(found.network, trunk, lambda pooled: norm(pooled[:, :, None])[:, :, 0]) > 0.99999
 
 
-def test_names_say_what_a_norm_is():
-    assert [other_norm(name) for name in ("norm", "ln", "head.1", "in_proj_norm", "inner", "bnorms", "", "0")] == [
-        ""
-    ] * 8
-    for name in ("x.in1", "in", "GroupNorm.0", "syncBN", "gn_2", "head.bn3.0"):
-        assert other_norm(name)
-    assert taken_words(["ln", "fc_ln", "LayerNorm_0"]) == ""
+@pytest.mark.parametrize(
+    ("kinds", "words"),
+    [
+        ({"gn": "group:7"}, r"kinds\.gn=group:7 for 256 channels; wanted a count of groups that divides 256"),
+        ({"gn": "group:0"}, r"kinds\.gn='group:0'; wanted one of layer, group:N"),
+        ({"gn": "batch"}, r"wanted one of layer, group:N, rms, prelu, scale"),
+        ({"gn": "rms"}, "RMSNorm for a layer with a bias; wanted a kind that has one"),
+        ({"gn": "prelu"}, "PReLU for a layer with a bias"),
+        ({"gn": "layer", "other": "layer"}, r"the choice kinds\.other, which this checkpoint has no place for"),
+        ("gn", "kinds='gn'; wanted a dict by names of layers"),
+    ],
+)
+def test_an_answer_that_does_not_fit_is_a_sentence(tmp_path, trunk, kinds, words):
+    with pytest.raises(SimvisError, match=words):
+        opened(tmp_path, trunk, "gn", nn.GroupNorm(8, WIDTH), choices={"kinds": kinds})
