@@ -43,8 +43,8 @@ def build(house: House, tab: gr.Tab) -> None:
             grid = HitGrid(elem_id="members", elem_classes=["members", "scrolls"])
             share = share_row("Copy link", CLASS, {"export": "Save the class as a zip"}, "classes_")
     with gr.Accordion("Scores between the members, and between classes", open=True), gr.Row():
-        matrix = gr.Plot(elem_id="member_matrix", show_label=False)
-        means = gr.Plot(elem_id="class_matrix", show_label=False)
+        matrix = gr.Plot(elem_id="member_matrix", show_label=False, min_width=320)
+        means = gr.Plot(elem_id="class_matrix", show_label=False, min_width=320)
     place = [choice.gallery, choice.space]
     house.places |= {"label": label, "order": order}
     shown = [notice, status, grid, matrix, means]

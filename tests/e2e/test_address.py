@@ -78,7 +78,7 @@ def test_each_tab_comes_back_by_back_forward_reload_and_for_somebody_else(visito
     expect(page.get_by_label("picture B", exact=True)).to_be_checked()
     assert parts(visitor) == whole
 
-    page.reload()
+    visitor.reload()
     friend = visit(f"?{urlsplit(page.url).query}", stranger=True)
     for one in (visitor, friend):
         shows(one, "Trust", "side", "b")
@@ -104,8 +104,7 @@ def test_ones_own_picture_comes_back_for_oneself_and_for_nobody_else(visitor, vi
     expect(visitor.at("#score .big")).to_have_text(opening)
     visitor.page.go_forward()
     expect(visitor.at("#score .big")).to_have_text(score)
-    visitor.page.reload()
-    visitor.wait_ready()
+    visitor.reload()
     expect(visitor.at("#score .big")).to_have_text(score)
     stranger = visit(f"?{urlsplit(visitor.page.url).query}", stranger=True)
     expect(stranger.page.locator(".toast-wrap")).to_contain_text("somebody's own picture")

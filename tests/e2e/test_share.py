@@ -61,8 +61,7 @@ def test_a_link_restores_pictures_settings_and_pin_for_somebody_else(visitor, vi
     for side in "ab":
         size = "(image) => [image.naturalWidth, image.naturalHeight]"
         assert friend.at(f"#image_{side} img").evaluate(size) == visitor.at(f"#image_{side} img").evaluate(size)
-    friend.page.reload()
-    friend.wait_ready()
+    friend.reload()
     expect(friend.at("#pair_viewer [role=status]")).to_have_text(visitor.status)
 
 

@@ -67,6 +67,13 @@ class Visitor:
         self.page.goto(f"{self.address}/{self.query}")
         self.wait_ready()
 
+    def reload(self):
+        """Loads the page anew. What the page before had still asked for is broken off, which is no problem."""
+        assert self.problems == []
+        self.page.reload(wait_until="commit")
+        self.problems.clear()
+        self.wait_ready()
+
     def state(self):
         """Score, choices and pictures, to see whether they are as the page opened."""
         return self.page.evaluate(STATE)
