@@ -90,7 +90,12 @@ def _layout(house: House) -> Widgets:
                 )
             with gr.Row():
                 pair = [
-                    gr.Button(f"Search with {side} of Compare", size="sm", min_width=120, elem_id=f"search_with_{side.lower()}")
+                    gr.Button(
+                        f"Search with {side} of Compare",
+                        size="sm",
+                        min_width=120,
+                        elem_id=f"search_with_{side.lower()}",
+                    )
                     for side in "AB"
                 ]
             picker = RegionPicker(elem_id="picker")
