@@ -19,6 +19,7 @@ from simvis_core import SimvisError
 from simvis_core.colours import GROUNDS
 
 if TYPE_CHECKING:
+    from ui.doors import Doors
     from ui.galleries import Galleries
     from ui.session import Session, Settings
 
@@ -65,6 +66,7 @@ def _launch(app: Any, options: argparse.Namespace, **look: Any) -> None:
     from ui.lanes import EVENTS
     from ui.visits import remembered
 
+    doors = _doors(options)
     try:
         app.queue(max_size=128, default_concurrency_limit=4).launch(
             server_name=options.host,
@@ -76,7 +78,7 @@ def _launch(app: Any, options: argparse.Namespace, **look: Any) -> None:
             enable_monitoring=False,
             state_session_capacity=200,
             max_threads=EVENTS,  # in Gradio's table of events; how many threads they have, their lanes say
-            app_kwargs={"lifespan": remembered},
+            app_kwargs={"lifespan": remembered, "middleware": doors.middleware()},
             prevent_thread_lock=True,
             footer_links=["api", "gradio", "settings"],
             **look,
@@ -84,6 +86,23 @@ def _launch(app: Any, options: argparse.Namespace, **look: Any) -> None:
     except (OSError, OverflowError) as error:
         address = f"{options.host}, port {options.port or 'from 7860 on'}"
         raise SimvisError(f"{address}, where no page can be served", "a free port", "choose another --port") from error
+
+
+def _doors(options: argparse.Namespace) -> "Doors":
+    """What the operator lets through. Raises SimvisError for a name that is none."""
+    from ui import doors
+
+    spaced = doors.on_space()
+    names = tuple(options.trusted_host or doors.names(options.host, spaced, options.share))
+    for name in names:
+        if name != "*" and "*" in name.removeprefix("*."):
+            raise SimvisError(f"--trusted-host '{name}'", "a name, *.name, or *", "write it like one of these")
+    return doors.Doors(
+        names,
+        tuple(options.frame_ancestor or (doors.SPACE_FRAMES if spaced else ("'self'",))),
+        (options.upload_total or (8192 if options.model_uploads else 1024)) * doors.MEBIBYTE,
+        options.behind_proxy,
+    )
 
 
 def explain(options: argparse.Namespace) -> None:
@@ -390,10 +409,42 @@ def _serving_options(parser: argparse.ArgumentParser) -> None:
         help="refuse other architectures, whose weights visitors would make this machine download (default on a Space)",
     )
     parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="let visitors index this folder's pictures")
+    parser.add_argument(
+        "--trusted-host",
+        action="append",
+        metavar="NAME",
+        help="a name that the page is called by: name, *.name, or * for any; may be given several times (default: "
+        "localhost where only this machine reaches the page, else any)",
+    )
+    parser.add_argument(
+        "--frame-ancestor",
+        action="append",
+        metavar="ORIGIN",
+        help="who may show the page in a frame, as in Content-Security-Policy; may be given several times (default: "
+        "'self'; on a Space Hugging Face too)",
+    )
+    parser.add_argument(
+        "--behind-proxy",
+        action="store_true",
+        default="SPACE_ID" in os.environ,
+        help="tell visitors apart by the last part of X-Forwarded-For (default on a Space)",
+    )
+    parser.add_argument(
+        "--upload-total",
+        type=_positive,
+        metavar="MIB",
+        help="how much a visitor may send in a day (default: 1024; with --model-uploads 8192)",
+    )
     parser.add_argument("--share", action="store_true", help="make a public address through Gradio's relay")
     parser.add_argument(
         "--links", type=Path, default=Path.home() / ".cache" / "simvis" / "links", help="folder for pictures of links"
     )
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no whole number above 0")
+    return int(text)
 
 
 def _gallery_options(parser: argparse.ArgumentParser) -> None:

@@ -369,3 +369,29 @@ def test_a_command_that_is_stopped_says_that_nothing_is_lost(capsys, monkeypatch
     code, out, err = told(capsys, "models")
     assert (code, out) == (130, "")
     assert "what is written stays, and the same command goes on from there" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names", "frames", "mebibytes"),
+    [
+        (["--host", "127.0.0.1"], ("localhost", "127.0.0.1", "[::1]"), ("'self'",), 1024),
+        (["--host", "0.0.0.0", "--model-uploads"], ("*",), ("'self'",), 8192),
+        (
+            ["--trusted-host", "a.example", "--trusted-host", "*.b.example"],
+            ("a.example", "*.b.example"),
+            ("'self'",),
+            1024,
+        ),
+        (["--frame-ancestor", "https://a.example", "--upload-total", "7"], None, ("https://a.example",), 7),
+    ],
+)
+def test_the_doors_are_the_operators(arguments, names, frames, mebibytes):
+    doors = app._doors(app._parser().parse_args(arguments))
+    assert names in (None, doors.names)
+    assert (doors.frames, doors.uploads) == (frames, mebibytes * 2**20)
+
+
+@pytest.mark.parametrize("name", ["*example", "a*.example", "**"])
+def test_a_trusted_host_that_is_no_pattern_is_told(name):
+    with pytest.raises(SimvisError, match=r"a name, \*\.name, or \*"):
+        app._doors(app._parser().parse_args(["--trusted-host", name]))
