@@ -55,14 +55,15 @@ def serve(options: argparse.Namespace) -> None:
     galleries.index_samples(first_settings(session, backbone), serving)
     try:
         app = build_app(session, options.links, galleries)
-        _launch(app, options, css=CSS, theme=THEME, head=HEAD, i18n=WORDS)
+        _launch(app, options, session.limits.bytes, css=CSS, theme=THEME, head=HEAD, i18n=WORDS)
         serving.set()
         app.block_thread()
     finally:
         galleries.close()  # a thread that still indexes while Python ends complains
 
 
-def _launch(app: Any, options: argparse.Namespace, **look: Any) -> None:
+def _launch(app: Any, options: argparse.Namespace, most: int, **look: Any) -> None:
+    """``most`` is how many bytes an uploaded picture may have."""
     from ui.lanes import EVENTS
     from ui.visits import remembered
 
@@ -72,7 +73,7 @@ def _launch(app: Any, options: argparse.Namespace, **look: Any) -> None:
             server_name=options.host,
             server_port=options.port,
             share=options.share,
-            max_file_size="2gb" if options.model_uploads else "10mb",  # `open_picture` has its own limit of 10 MB
+            max_file_size="2gb" if options.model_uploads else most,  # `open_picture` has this limit of its own
             ssr_mode=False,
             run_history=False,
             enable_monitoring=False,
@@ -111,6 +112,8 @@ def explain(options: argparse.Namespace) -> None:
     session, backbone = _session(options)
     settings = _pair_settings(options, session, backbone)
     pair = session.explain_fully(options.a, options.b, settings, _told)
+    for warning in pair.warnings:
+        print(f"simvis: {warning}", file=sys.stderr)
     by = "" if pair.method == "decomposition" else f", map by {pair.method}"
     print(f"score {pair.score:.6f} ({pair.verdict}{by})")
     for name, part in pair.ledger.items() if pair.additive else ():
@@ -170,6 +173,7 @@ def _told(done: int, count: int) -> None:
 
 def _session(options: argparse.Namespace) -> "tuple[Session, str]":
     """The session that the options ask for, and the network it begins with."""
+    from simvis_core.pictures import OWNERS, STRANGERS
     from ui.own_models import OwnModels
     from ui.session import Session
 
@@ -182,6 +186,7 @@ def _session(options: argparse.Namespace) -> "tuple[Session, str]":
         any_architecture=not options.catalogue_only,
         own=own,
         resizing=options.resizing,
+        limits=(STRANGERS if options.command is None else OWNERS).to(options.max_megapixels),
     )
     if options.checkpoint is None:
         _check_alone(options)
@@ -494,6 +499,13 @@ def _network_options(parser: argparse.ArgumentParser, engine: str) -> None:
         default="quick",
         help="what shrinks pictures of a megapixel and more: quick, or reference, which is Pillow's (default: quick; a "
         "gallery goes on as it was indexed)",
+    )
+    parser.add_argument(
+        "--max-megapixels",
+        type=float,
+        metavar="N",
+        help="the largest pictures that are read; their files may have as many half megabytes, on the command line as "
+        "many megabytes (default: 200 for your own on the command line and in galleries, 20 for visitors of the page)",
     )
 
 

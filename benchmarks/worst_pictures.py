@@ -175,7 +175,7 @@ WORST: dict[str, Callable[[], bytes]] = {
     ),
     "WebP, lossy with alpha": lambda: encoded(grain(40, 4), "WEBP", quality=30, method=0),
     "WebP, animated": partial(animated, "WEBP"),
-    "TIFF, LZW": partial(tiff, "tiff_lzw", partial(grain, 1)),
+    "TIFF, LZW": partial(tiff, "tiff_lzw", partial(grain, 1, 1)),
     "TIFF, LZW with a predictor": partial(tiff, "tiff_lzw", flat, tiffinfo={317: 2}),
     "TIFF, deflate": partial(tiff, "tiff_adobe_deflate", partial(grain, 1)),
     "TIFF, RGBA": partial(tiff, "tiff_lzw", lambda: flat("RGBA"), tiffinfo={274: 6}),

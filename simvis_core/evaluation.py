@@ -28,7 +28,7 @@ from simvis_core.listing import listed
 from simvis_core.localisation import localisation
 from simvis_core.network import EmbeddingNetwork
 from simvis_core.perturbation import finished
-from simvis_core.pictures import OWNERS, open_picture
+from simvis_core.pictures import OWNERS, Limits, open_picture
 from simvis_core.question import Question
 from simvis_core.rooms import OBJECTS, PlantedPair, different_pair, planted_pair, same_pair
 from simvis_core.sanity import OFTEN, randomisation, stability
@@ -36,6 +36,7 @@ from simvis_core.trust import Asked, Measured, measuring
 
 ROOMS = "rooms"
 RECORDS = "measured.jsonl"
+BEFORE = {"resizing": "reference"}  # what was the only way, so that older settings do not name it
 SETTINGS = "evaluation.json"
 
 Picture = Callable[[], Image.Image]
@@ -92,7 +93,7 @@ def _room_case(kind: str, at: int, draw: Callable[[], PlantedPair]) -> Case:
     )
 
 
-def folder_cases(source: str | Path, count: int, seed: int = 0) -> list[Case]:
+def folder_cases(source: str | Path, count: int, seed: int = 0, limits: Limits = OWNERS) -> list[Case]:
     """``count`` random pairs of one class and as many of two, from class folders or a CSV; fewer where there are fewer.
 
     Raises SimvisError as `listed` does, and for pictures among which no two have one label.
@@ -108,8 +109,8 @@ def folder_cases(source: str | Path, count: int, seed: int = 0) -> list[Case]:
         Case(
             f"{os.path.relpath(a, root)} | {os.path.relpath(b, root)}",
             kind,
-            partial(_opened, a),
-            (partial(_opened, b),),
+            partial(_opened, a, limits),
+            (partial(_opened, b, limits),),
             kind == "same",
         )
         for kind, pairs in (("same", same), ("different", different))
@@ -149,7 +150,13 @@ def _drawn(sizes: Sequence[int], count: int, generator: random.Random) -> Iterat
 
 
 def retrieval_cases(
-    source: str | Path, network: EmbeddingNetwork, count: int, hits: int, view: "Seen", seed: int = 0
+    source: str | Path,
+    network: EmbeddingNetwork,
+    count: int,
+    hits: int,
+    view: "Seen",
+    seed: int = 0,
+    limits: Limits = OWNERS,
 ) -> list[Case]:
     """``count`` random pictures, each with its ``hits`` nearest others under the network; runs each picture once.
 
@@ -158,25 +165,25 @@ def retrieval_cases(
     files = list(listed(source).pictures)
     if not 1 <= hits < len(files):
         raise SimvisError(f"{hits} hits among {len(files)} pictures", f"1 to {len(files) - 1}", "choose fewer")
-    embeddings = torch.stack([_embedded(network, _opened(file), view) for file in files])
+    embeddings = torch.stack([_embedded(network, _opened(file, limits), view) for file in files])
     chosen = random.Random(seed).sample(range(len(files)), min(count, len(files)))  # noqa: S311
     root = os.path.commonpath(files)
     return [
         Case(
             os.path.relpath(files[at], root),
             f"search, {hits} hits",
-            partial(_opened, files[at]),
-            tuple(partial(_opened, files[hit]) for hit in _nearest(embeddings, at, hits)),
+            partial(_opened, files[at], limits),
+            tuple(partial(_opened, files[hit], limits) for hit in _nearest(embeddings, at, hits)),
             True,
         )
         for at in chosen
     ]
 
 
-def _opened(file: str) -> Image.Image:
+def _opened(file: str, limits: Limits) -> Image.Image:
     """The picture; a refusal names the file."""
     try:
-        return open_picture(file, limits=OWNERS)
+        return open_picture(file, limits=limits)
     except SimvisError as error:
         raise SimvisError(f"{error.got} in '{os.path.basename(file)}'", error.wanted, error.cure) from error
 
@@ -324,7 +331,8 @@ class Records:
         """Settings must be those of the records; of tables of settings, entries may join."""
         path, wanted = self.folder / SETTINGS, json.loads(json.dumps(settings))
         known = path.exists() or path.is_symlink()
-        found = _settings_in(path) if known else wanted
+        unnamed = {key: value for key, value in BEFORE.items() if key in wanted}
+        found = unnamed | _settings_in(path) if known else wanted
         differs = sorted(key for key in {*found, *wanted} if not _agree(found.get(key), wanted.get(key)))
         if differs:
             raise SimvisError(

@@ -17,7 +17,7 @@ from simvis_core.images import Framing
 from simvis_core.index import Row, Space, VectorIndex
 from simvis_core.kept import fields
 from simvis_core.network import EmbeddingNetwork
-from simvis_core.pictures import OWNERS, open_picture
+from simvis_core.pictures import OWNERS, Limits, open_picture
 from simvis_core.resizing import RESIZINGS
 from simvis_core.thumbnails import THUMBNAIL, is_whole, thumbnail
 
@@ -228,13 +228,13 @@ def check_name(name: str) -> None:
         )
 
 
-def content(file: str | Path) -> bytes | None:
+def content(file: str | Path, limits: Limits = OWNERS) -> bytes | None:
     """A file's bytes, at most what a picture may have and one more; None where it cannot be read."""
     if not os.path.isfile(file):  # opening a pipe would wait for ever
         return None
     try:
         with open(file, "rb") as opened:
-            return opened.read(OWNERS.bytes + 1)
+            return opened.read(limits.bytes + 1)
     except (OSError, ValueError):
         return None
 

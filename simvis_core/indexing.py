@@ -20,7 +20,7 @@ from simvis_core.images import Framing
 from simvis_core.index import Row
 from simvis_core.listing import Listing
 from simvis_core.network import EmbeddingNetwork
-from simvis_core.pictures import OWNERS, open_picture
+from simvis_core.pictures import OWNERS, Limits, open_picture
 from simvis_core.thumbnails import thumbnail
 
 BATCH = 32  # usual views that are run together, fewer of larger ones
@@ -92,9 +92,15 @@ class _Run:
     """One run's state: what the spaces hold, what was seen, what waits for its batch or for the store."""
 
     def __init__(
-        self, gallery: Gallery, networks: Sequence[EmbeddingNetwork], short_side: int, framing: Framing, batch: int
+        self,
+        gallery: Gallery,
+        networks: Sequence[EmbeddingNetwork],
+        short_side: int,
+        framing: Framing,
+        batch: int,
+        limits: Limits,
     ):
-        self.batch = batch  # its pixels
+        self.batch, self.limits = batch, limits  # a batch's pixels
         self.gallery, self.networks, self.short_side, self.framing = gallery, networks, short_side, framing
         self.spaces = [gallery.space(network, short_side, framing) for network in networks]
         for space in self.spaces:
@@ -110,14 +116,14 @@ class _Run:
 
     def read(self, file: str, label: str) -> _Read:
         """In a reader's thread: everything up to the pixels."""
-        data = content(file)
+        data = content(file, self.limits)
         if data is None:
             return _Read(file, label, problem="it cannot be opened")
         sha256 = hashlib.sha256(data).hexdigest()
         if sha256 in self.known:
             return _Read(file, label, sha256)
         try:
-            image = open_picture(data, limits=OWNERS)
+            image = open_picture(data, limits=self.limits)
             pixels = self.networks[0].view(image, self.short_side, self.framing).pixels
         except SimvisError as error:
             return _Read(file, label, sha256, problem=str(error))
@@ -224,12 +230,14 @@ def index_pictures(
     framing: Framing = "whole",
     prune: bool = False,
     together: int = BATCH,
+    limits: Limits = OWNERS,
 ) -> Generator[Progress, None, None]:
     """Brings the listing's pictures into the gallery; yields its progress, the last time when all is settled.
 
     ``networks`` are one network under one or several poolings: each picture is run once for all of them. What is
     there already is not run again, so an interrupted run is resumed by running it again. It can be left at any yield.
     With ``prune`` rows whose file is gone are removed. ``together`` usual views make a batch, fewer of larger ones.
+    Pictures above ``limits`` are left out.
 
     Pictures are shrunk as they were when the gallery was indexed with these networks before.
 
@@ -237,7 +245,7 @@ def index_pictures(
     """
     resizing = gallery.as_indexed(networks[0], short_side, framing).preprocess.resizing
     networks = [network.with_resizing(resizing) for network in networks]
-    run = _Run(gallery, networks, short_side, framing, together * USUAL)
+    run = _Run(gallery, networks, short_side, framing, together * USUAL, limits)
     progress = Progress(len(listing.pictures) + len(listing.left_out), skipped=dict(listing.left_out))
     yield progress
     with ThreadPoolExecutor(READERS, initializer=_give_way) as readers, ThreadPoolExecutor(1) as writer:

@@ -12,6 +12,7 @@ SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".gif", ".bmp"),
     *(".tif", ".tiff", ".avif", ".heic", ".heif", ".hif", ".ppm", ".pgm", ".pbm"),
 )
+_HIDDEN = ("thumbs.db", "desktop.ini", "ehthumbs.db")  # as Windows hides its own
 FILE_COLUMNS = ("file", "path", "filename", "file_name", "image", "picture")
 LABEL_COLUMNS = ("label", "class", "class_name", "category", "target")
 
@@ -28,7 +29,8 @@ def listed(source: str | Path) -> Listing:
     """The pictures of a folder or of a CSV file.
 
     In a folder the first folder below it is the label, whatever lies deeper; pictures that lie in it directly have
-    none. Hidden files and folders and other kinds of file are passed over; links to folders are not followed. A CSV
+    none. Hidden files and folders are passed over, other kinds of file are left out; links to folders are not
+    followed. A CSV
     has a column "file" (or path, filename, image) and may have "label" (or class, category); its files are sought
     from its own folder.
 
@@ -61,13 +63,24 @@ def _in_folder(root: Path) -> Listing:
         parts = Path(folder).relative_to(root).parts
         for file in sorted(files):
             path = os.path.join(folder, file)
-            if file.startswith(".") or Path(file).suffix.lower() not in SUFFIXES:
+            if file.startswith(".") or file.lower() in _HIDDEN:
                 continue
-            if _writable(path):
-                pictures[path] = parts[0] if parts else ""
+            problem = _unlisted(path)
+            if problem:
+                left_out[_told(path)] = problem
             else:
-                left_out[_told(path)] = "its name is not valid UTF-8"
+                pictures[path] = parts[0] if parts else ""
     return Listing(pictures, left_out)
+
+
+def _unlisted(path: str) -> str:
+    """Why a file of a folder is left out before it is opened; nothing where it is not."""
+    if not _writable(path):
+        return "its name is not valid UTF-8"
+    ending = Path(path).suffix.lower()
+    if ending in SUFFIXES:
+        return ""
+    return f"{ending} files are not read" if ending else "its name has no ending, such as .jpg"
 
 
 def _in_csv(file: Path) -> Listing:

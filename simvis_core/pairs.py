@@ -31,6 +31,7 @@ from simvis_core.network import Activations, EmbeddingNetwork
 from simvis_core.pair_figure import Look, Panel, Row, caption, pair_figure, pin_line
 from simvis_core.perturbation import PARAMETERS, map_grid
 from simvis_core.poolings import Pooling
+from simvis_core.view_warnings import view_warning
 from simvis_core.written import UNITS, WITH_POINT
 
 Side = Literal["a", "b"]
@@ -122,6 +123,11 @@ class PairExplanation:
     def additive(self) -> bool:
         """Whether cells are shares of the score, so that maps and ledger can be read as sums."""
         return self.method in ADDITIVE
+
+    @property
+    def warnings(self) -> list[str]:
+        """A sentence for each picture that was squeezed or is tiny, see `view_warning`; none for most."""
+        return [said for side in SIDES if (said := view_warning(self.side(side)[0], side.upper()))]
 
     def side(self, side: Side) -> tuple[View, Decomposition, Float[Tensor, "H W"]]:
         """View, decomposition and map of one picture. Raises SimvisError for a side that is neither a nor b."""
@@ -371,6 +377,7 @@ class PairExplanation:
                 "dtype": str(self.features_a.dtype).removeprefix("torch."),
             },
             "pictures": {side: _picture_facts(*self.side(side)[:2]) for side in SIDES},
+            "warnings": self.warnings,
             "versions": {package: version(package) for package in ("torch", "numpy", "pillow")},
         }
 

@@ -4,7 +4,7 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -34,6 +34,18 @@ class Limits:
     bytes: int
     pixels: int
     side: int = 65_535  # a JPEG has no more; memory is taken row by row
+
+    def to(self, megapixels: float | None) -> "Limits":
+        """The same for pictures of so many megapixels, with bytes in proportion; unchanged for None.
+
+        Raises SimvisError for a number of megapixels below 1.
+        """
+        if megapixels is None:
+            return self
+        if not megapixels >= 1:
+            raise SimvisError(f"{megapixels:g} megapixels as the most", "1 or more", "name a larger number")
+        pixels = round(megapixels * 1e6)
+        return replace(self, bytes=self.bytes * pixels // self.pixels, pixels=pixels)
 
 
 STRANGERS = Limits(10 * 2**20, 20_000_000)

@@ -121,7 +121,13 @@ def _stopping_after(count):
 
 def test_a_folder_of_classes_and_searches_in_it(evaluate, tmp_path):
     photos = photographs(tmp_path / "photos")
-    assert evaluate("--explainer", "decomposition", source=photos)[0] == 0
+    for number in range(22):
+        (photos / f"{number:02}.raw").touch()
+    code, said = evaluate("--explainer", "decomposition", source=photos)
+    assert code == 0
+    assert said.err.count(".raw files are not read") == 20
+    assert "simvis: left out: 2 files more" in said.err
+    assert json.loads((tmp_path / "out" / "evaluation.json").read_text())["resizing"] == "quick"
     assert {row["kind"] for row in table(tmp_path / "out")} == {"same", "different"}
     names = [record["case"] for record in lines(tmp_path / "out" / "measured.jsonl")]
     assert all(str(tmp_path) not in name for name in names)
@@ -196,6 +202,11 @@ def test_other_settings_do_not_join_the_same_records(evaluate, tmp_path):
     code, said = evaluate("--explainer", "corr_rise", out="few")
     assert code == 2
     assert "another parameters" in said.err
+    old = json.loads((tmp_path / "few" / "evaluation.json").read_text())
+    del old["resizing"]
+    (tmp_path / "few" / "evaluation.json").write_text(json.dumps(old))  # as before there were two ways
+    assert "another resizing" in evaluate(*few, out="few")[1].err
+    assert evaluate(*few, "--resizing", "reference", out="few")[0] == 0
 
 
 def test_a_folder_without_classes_and_one_that_is_not_there(evaluate, tmp_path):

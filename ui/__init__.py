@@ -32,6 +32,7 @@ def build_app(session: Session, link_folder: Path, galleries: Galleries) -> gr.B
         house = House(
             session, LinkedPictures(link_folder), galleries, PictureDrops(elem_id="drops"), References(session)
         )
+        house.drops.limits = session.limits
         gr.HTML(INTRO, elem_id="intro")
         # Before the tabs: gradio numbers a name that one of their functions has already.
         add_api(session, house.references, app.lanes)

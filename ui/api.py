@@ -116,6 +116,7 @@ def pair_json(pair: PairExplanation, reference: Reference | None = None) -> dict
     """Everything of a pair that fits JSON; with a reference, how its score stands there."""
     return {
         "score": pair.score,
+        "warnings": pair.warnings,
         "standing": None if reference is None else standing_json(pair.score, reference),
         "map_a": pair.map_a.tolist(),
         "map_b": pair.map_b.tolist(),

@@ -13,6 +13,7 @@ from simvis_core.classes import ClassMeans, ClassMembers, class_map
 from simvis_core.figures import common_scale, mean_curve_figure, score_figure
 from simvis_core.index import Row, Space
 from simvis_core.search import Found
+from simvis_core.view_warnings import view_warning
 from ui import words
 from ui.choices import ORDERS
 from ui.files import picture_file
@@ -84,8 +85,9 @@ class ClassHandlers:
             return [said + words.notice(str(error)), None]
         embedding = picture.decomposition.embedding
         nearest = [(means.labels[at], means.counts[at], score) for at, score in means.nearest(embedding, NEAREST)]
+        warned = words.warning(view_warning(picture.view, words.YOURS))
         return [
-            said + words.nearest_classes(nearest, self.galleries.holds(picture, where)),
+            said + warned + words.nearest_classes(nearest, self.galleries.holds(picture, where)),
             self._belongs_page(picture, where, means, nearest),
         ]
 
@@ -117,7 +119,7 @@ class ClassHandlers:
             raise gr.Error("This picture is not in the gallery any more; choose again.", print_exception=False)
         if not others:
             raise gr.Error("This class has no second picture to compare with.", print_exception=False)
-        files = [public(row.file) for row in (chosen[0], others[0])]
+        files = [public(row.file, self.galleries.session) for row in (chosen[0], others[0])]
         return [gr.update(selected="Compare"), *files, *self.compare.opened(settings_of(where), working), None]
 
     def _again(self, gallery: str, space: str, label: str, order: str, grid: dict[str, Any], with_maps: bool) -> Any:

@@ -58,6 +58,7 @@ def search(options: argparse.Namespace, session: Session, _: str) -> Answered:
         asked = Asked(options.image, options.gallery, space.name, marked, labels, options.exact)
         answer = galleries.search(asked, options.k)
         told = search_json(answer, maps=options.out is not None)
+        _warn(told["query"]["warnings"])
         return _written(options, told, "search", lambda: {"search.html": search_sheet(galleries, answer)})
 
 
@@ -66,7 +67,9 @@ def classes(options: argparse.Namespace, session: Session, _: str) -> Answered:
     with closing(_galleries(options, session)) as galleries:
         space = _space(galleries, options, session)
         if options.image is not None:
-            return _written(options, belongs_json(galleries, space, options.image), "classes", dict)
+            told = belongs_json(galleries, space, options.image)
+            _warn(told["warnings"])
+            return _written(options, told, "classes", dict)
         if options.class_label is not None:
             told = class_json(galleries, space, options.class_label)
             return _written(
@@ -116,7 +119,9 @@ def _indexed(galleries: Galleries, options: argparse.Namespace, session: Session
     _tell_troubles(galleries)
     gallery = open_gallery(options.name, galleries.home, galleries.index, create=True)
     last, tell = Progress(0), _Teller()
-    for last in index_pictures(gallery, pictures, networks, size, options.framing, options.prune, BATCH):
+    for last in index_pictures(
+        gallery, pictures, networks, size, options.framing, options.prune, BATCH, session.limits
+    ):
         tell(last)
     tell.end(last.sentence())
     return {
@@ -158,6 +163,12 @@ def _tell_troubles(galleries: Galleries, gallery: str | None = None) -> None:
     """A line for everything that is damaged; the rest goes on."""
     for trouble in galleries.troubles(gallery):
         print(f"simvis: left out: {trouble}", file=sys.stderr)
+
+
+def _warn(warnings: list[str]) -> None:
+    """A line for what is to be minded of a picture; the answer on standard output has it, too."""
+    for warning in warnings:
+        print(f"simvis: {warning}", file=sys.stderr)
 
 
 class _Teller:

@@ -10,7 +10,7 @@ import gradio as gr
 from gradio.data_classes import FileData, GradioModel
 
 from simvis_core import SimvisError
-from simvis_core.pictures import STRANGERS
+from simvis_core.pictures import STRANGERS, Limits
 from ui import words
 from ui.session import opened
 
@@ -53,6 +53,7 @@ class PictureDrops(gr.HTML):  # type: ignore[misc]
     """
 
     data_model = DropData
+    limits = STRANGERS  # of the pictures; the app sets its session's
 
     def __init__(self, **options: Any) -> None:
         script = (HERE / "drops.js").read_text().replace("/*PLACES*/ {}", json.dumps(PLACES))
@@ -77,17 +78,19 @@ class PictureDrops(gr.HTML):  # type: ignore[misc]
         return DropData()
 
 
-def accepted(dropped: Dropped, before: Sequence[str | None], names: Sequence[str]) -> tuple[list[str | None], str]:
+def accepted(
+    dropped: Dropped, before: Sequence[str | None], names: Sequence[str], limits: Limits = STRANGERS
+) -> tuple[list[str | None], str]:
     """What each place holds from now on, and a notice about what was not taken; empty where all of it was.
 
     A file that cannot be read leaves the place as it was. ``names`` are the places', for the sentence; "" for none.
     """
-    held, said = list(before), [str(_unsent(name)) for name in dropped.failed]
+    held, said = list(before), [str(_unsent(name, limits)) for name in dropped.failed]
     for number, (path, name) in enumerate(zip(dropped.paths, names, strict=False)):
         if path is None:
             continue
         try:
-            opened(path, name, ENOUGH)
+            opened(path, name, ENOUGH, limits)
             held[number] = path
         except SimvisError as error:
             said.append(str(error))
@@ -105,7 +108,7 @@ def wire_drops(
     """
 
     def take(dropped: Dropped, *before: str | None) -> list[Any]:
-        held, notice = accepted(dropped, before, names)
+        held, notice = accepted(dropped, before, names, drops.limits)
         # A place that keeps its picture is not told of it: another file may be on its way there.
         changed = [gr.skip() if now == then else now for now, then in zip(held, before, strict=True)]
         return [*changed, notice]
@@ -116,9 +119,9 @@ def wire_drops(
     taken.then(**show).then(lambda: "", None, said, **quiet)
 
 
-def _unsent(name: str) -> SimvisError:
+def _unsent(name: str, limits: Limits) -> SimvisError:
     return SimvisError(
-        f"'{name}', which the browser could not send", f"a file of at most {STRANGERS.bytes >> 20} MB", "try another"
+        f"'{name}', which the browser could not send", f"a file of at most {limits.bytes >> 20} MB", "try another"
     )
 
 

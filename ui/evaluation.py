@@ -38,8 +38,10 @@ from simvis_core.figures import removal_figure
 from simvis_core.images import Preprocess
 from simvis_core.listing import listed
 from simvis_core.localisation import WARPS, transfer
+from simvis_core.pictures import Limits
 from simvis_core.trust import Asked, asked_of
 from ui.session import Session, Settings
+from ui.words import LISTED_SKIPPED
 
 QUICK = ("decomposition", "grad_cam_normalised", "input_x_gradient", "integrated_gradients")
 SECONDS = 5.0  # between lines that do not stay where they are
@@ -52,11 +54,14 @@ def evaluate(options: argparse.Namespace, session: Session, backbone: str) -> li
     Raises SimvisError for a name, number or folder that it cannot use.
     """
     if options.transfer:
-        return _transferred(options, [network for _, network, _ in _networks(options, session, backbone)])
+        measured = [network for _, network, _ in _networks(options, session, backbone)]
+        return _transferred(options, measured, session.limits)
     explainers = _explainers(options)
     networks = list(_networks(options, session, backbone))
     views = [_seen(options, network) for _, network, _ in networks]
-    cases = [_cases(options, network, seen) for (_, network, _), seen in zip(networks, views, strict=True)]
+    cases = [
+        _cases(options, network, seen, session.limits) for (_, network, _), seen in zip(networks, views, strict=True)
+    ]
     kept = Records(options.out, _settings(options, explainers, networks))  # once nothing can be refused any more
     for network, seen, own in zip(networks, views, cases, strict=True):
         _measure(kept, *network, own, explainers, seen, options.checks)
@@ -144,14 +149,26 @@ def _networks(options: argparse.Namespace, session: Session, backbone: str) -> I
             yield f"{loaded.name} {network.pooling}", network, session.eager(Settings(name, str(network.pooling)))
 
 
-def _cases(options: argparse.Namespace, network: EmbeddingNetwork, seen: Seen) -> list[Case]:
+def _cases(options: argparse.Namespace, network: EmbeddingNetwork, seen: Seen, limits: Limits) -> list[Case]:
     if options.source == ROOMS:
         if options.hits is not None:
             raise SimvisError("--hits with drawn rooms", "a folder of pictures", "leave --hits out")
         return room_cases(options.pairs, options.seed)
+    _listed(options.source)
     if options.hits is not None:
-        return retrieval_cases(options.source, network, options.pairs, options.hits, seen, options.seed)
-    return folder_cases(options.source, options.pairs, options.seed)
+        return retrieval_cases(options.source, network, options.pairs, options.hits, seen, options.seed, limits)
+    return folder_cases(options.source, options.pairs, options.seed, limits)
+
+
+def _listed(source: str) -> dict[str, str]:
+    """A folder's pictures with their labels; a line tells of each file that is left out, up to twenty."""
+    found = listed(source)
+    for file, why in list(found.left_out.items())[:LISTED_SKIPPED]:
+        print(f"simvis: left out: {file}: {why}", file=sys.stderr)
+    more = len(found.left_out) - LISTED_SKIPPED
+    if more > 0:
+        print(f"simvis: left out: {more} files more", file=sys.stderr)
+    return found.pictures
 
 
 def _settings(options: argparse.Namespace, explainers: Sequence[Asked], networks: Sequence[Network]) -> dict[str, Any]:
@@ -173,14 +190,15 @@ def _settings(options: argparse.Namespace, explainers: Sequence[Asked], networks
             for asked in explainers
         },
         "fingerprints": {name: network.fingerprint for name, network, _ in networks},
+        "resizing": options.resizing,
     }
 
 
-def _transferred(options: argparse.Namespace, networks: Sequence[EmbeddingNetwork]) -> list[Path]:
+def _transferred(options: argparse.Namespace, networks: Sequence[EmbeddingNetwork], limits: Limits) -> list[Path]:
     """PCK of point maps under every warp, over random pictures of the folder."""
     if options.source == ROOMS:
         raise SimvisError("--transfer with drawn rooms", "a folder of photographs", "name one")
-    files = list(listed(options.source).pictures)
+    files = list(_listed(options.source))
     chosen = random.Random(options.seed).sample(files, min(options.pairs, len(files)))  # noqa: S311
     views = [_seen(options, network) for network in networks]
     tell = _Teller("transfer", len(networks) * len(WARPS) * len(chosen))
@@ -189,7 +207,7 @@ def _transferred(options: argparse.Namespace, networks: Sequence[EmbeddingNetwor
         for name, warp in WARPS.items():
             found = []
             for file in chosen:
-                found.append(transfer(network, open_picture(file), warp, seen.short_side, seen.framing))
+                found.append(transfer(network, open_picture(file, limits=limits), warp, seen.short_side, seen.framing))
                 tell.step()
             table.append({"network": f"{network.name} {network.pooling}", "warp": name, **transfer_row(found)})
     return write_folder(options.out, {"transfer.csv": as_csv(table), "transfer.md": transfer_markdown(table).encode()})

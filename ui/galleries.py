@@ -243,6 +243,7 @@ class Galleries:
     def hit(self, found: Found, space: Space) -> tuple[Found, Pictured | None]:
         """A hit's own picture under the network, and the hit, marked stale where that is not what was indexed."""
         try:
+            self.session.admit(found.row.file)
             pictured = self.picture(found.row.file, space)
         except SimvisError as error:
             got = error.got.replace(found.row.file, file_name(found.row.file))  # strangers need not know where it lies

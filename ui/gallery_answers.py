@@ -10,8 +10,10 @@ from simvis_core.curves import MeanCurve
 from simvis_core.figures import common_scale, overlay
 from simvis_core.index import Space
 from simvis_core.search import Found, query_map
+from simvis_core.view_warnings import view_warning
 from ui import words
 from ui.galleries import Answer, Galleries
+from ui.session import Pictured
 
 MATRIX = 500  # members whose scores with each other are told
 MAPPED = 60  # pictures of a sheet that are run for their maps
@@ -30,6 +32,7 @@ def search_json(answer: Answer, maps: bool = True, paths: bool = True) -> dict[s
         "query": {
             "sha256": answer.picture.sha256,
             "view_size": list(answer.picture.view.size),
+            "warnings": _warnings(answer.picture),
             "grid": list(own.grid),
             "verdict": own.verdict,
             "method": own.method,
@@ -101,8 +104,15 @@ def belongs_json(galleries: Galleries, space: Space, file: str, count: int = 5) 
         "nearest": [
             {"label": means.labels[at], "pictures": means.counts[at], "mean_score": score} for at, score in nearest
         ],
+        "warnings": _warnings(picture),
         "map": class_map(picture.decomposition, means.means[nearest[0][0]]).tolist() if mapped else None,
     }
+
+
+def _warnings(picture: Pictured) -> list[str]:
+    """What to mind of the picture, if there is anything."""
+    said = view_warning(picture.view, words.YOURS)
+    return [said] if said else []
 
 
 def curves_json(curves: Mapping[str, MeanCurve]) -> dict[str, Any]:

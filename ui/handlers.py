@@ -74,7 +74,14 @@ class Handlers:
             shown = self._shown(pair, asked, viewer, k, link_pin)
         except SimvisError as error:
             return [words.notice(str(error)), *EMPTY, link_pin, *CLEARED, *NOTHING_FOLLOWS]
-        return [said, *shown, None, *CLEARED, self._to_stand(asked), self._to_draw(pair, asked)]
+        return [
+            said + words.warning(*pair.warnings),
+            *shown,
+            None,
+            *CLEARED,
+            self._to_stand(asked),
+            self._to_draw(pair, asked),
+        ]
 
     def draw(self, viewer: dict[str, Any], k: float | None, request: gr.Request | None = None) -> Iterator[list[Any]]:
         """A black box's maps by masks: how far they are, step by step, then what `compare` shows, with them.
@@ -94,7 +101,7 @@ class Handlers:
                 seconds = time.monotonic() - started
                 yield [words.progress(done, count, seconds), gr.update(visible=True), *nothing[2:]]
             else:
-                yield [*IDLE, "", *self._shown(pair, asked, viewer, k, None)]
+                yield [*IDLE, words.warning(*pair.warnings), *self._shown(pair, asked, viewer, k, None)]
 
     def stand(self, request: gr.Request | None = None) -> Iterator[Any]:
         """The score's line once it is known how high the score is for its network.

@@ -17,12 +17,13 @@ from simvis_core.gallery import content
 from simvis_core.index import Row
 from simvis_core.regions import Box, Brush, Point, Region, Sign
 from simvis_core.search import Found, difference_map, lead_map, query_maps
+from simvis_core.view_warnings import view_warning
 from ui import samples, words
 from ui.files import kept, picture_file, served
 from ui.galleries import SAMPLES, Answer, Asked, Galleries, settings_of
 from ui.handlers import Handlers
 from ui.hit_grid import HitCard, Page
-from ui.session import Pictured
+from ui.session import Pictured, Session
 
 PAGE = 24  # hits that are shown at a time
 SCALES = 10_000  # searches whose colour scale is remembered
@@ -193,7 +194,7 @@ class SearchHandlers:
         pin = None
         if answer.weights is not None and not grid["key"].endswith(WHOLE):
             pin = {"side": "a", "weights": [round(value, 4) for value in answer.weights.flatten().tolist()]}
-        files = [answer.asked.file, public(answer.found[0].row.file)]
+        files = [answer.asked.file, public(answer.found[0].row.file, self.galleries.session)]
         settings = self.compare.opened(settings_of(answer.space), working)
         return [gr.update(selected="Compare"), *files, *settings, pin]
 
@@ -337,7 +338,8 @@ class SearchHandlers:
 def _status(answer: Answer) -> str:
     own = answer.picture.decomposition
     region = None if answer.weights is None else float((answer.weights * own.similarity_map(own.embedding)).sum())
-    return words.search_status(answer.total, region, answer.left_out, answer.near) + words.estimate(own)
+    warned = words.warning(view_warning(answer.picture.view, words.YOURS))
+    return warned + words.search_status(answer.total, region, answer.left_out, answer.near) + words.estimate(own)
 
 
 def _why(answer: Answer) -> str:
@@ -370,11 +372,15 @@ def _picked(picture: Pictured, picker: dict[str, Any]) -> Any:
     return (picture.view, key, picture.decomposition.grid, regions, None, 0.0, "")
 
 
-def public(file: str) -> str:
-    """A copy of a gallery's picture that the browser may fetch. Raises gr.Error where it cannot be read."""
+def public(file: str, session: Session) -> str:
+    """A copy of a gallery's picture that the browser may fetch; the owner's limits hold for it.
+
+    Raises gr.Error where it cannot be read.
+    """
     data = content(file)
     if data is None:
         raise gr.Error("This picture's file is gone; index the gallery again.", print_exception=False)
+    session.admit(file)
     return kept(data, f"picture{Path(file).suffix.lower()}")
 
 

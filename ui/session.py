@@ -32,6 +32,7 @@ from simvis_core.gradients import GRADIENT_ENGINES
 from simvis_core.images import Framing
 from simvis_core.pairs import Side
 from simvis_core.perturbation import MASKED, finished
+from simvis_core.pictures import OWNERS, STRANGERS, Limits
 from simvis_core.question import Question
 from simvis_core.resizing import Resizing, check_resizing
 from simvis_core.trust import Asked, Measured, Measuring, measuring, question_of
@@ -43,6 +44,7 @@ from ui.zero_gpu import LentGpu, lent
 Step = TypeVar("Step")
 Result = TypeVar("Result")
 MEBIBYTE = 2**20
+ADMITTED = 100_000  # files of the owner's that are known as such
 VISITORS = 10_000  # whose last question is remembered
 NETWORKS_LIMIT = 1536 * MEBIBYTE
 EAGER_TWINS = 4  # networks kept beside another engine's for their gradients; they share its weights
@@ -108,8 +110,11 @@ class Session:
         any_architecture: bool = True,
         own: OwnModels | None = None,
         resizing: Resizing = "quick",
+        limits: Limits = STRANGERS,
     ) -> None:
         check_resizing(resizing)
+        self.limits = limits
+        self._owners: OrderedDict[str, None] = OrderedDict()
         self.device, self.engine, self.any_architecture, self.resizing = device, engine, any_architecture, resizing
         self.own = own or OwnModels()
         self.forward_passes = 0
@@ -301,13 +306,26 @@ class Session:
             return pair
         return finished(explain_by(pair, method, *known))
 
+    def admit(self, file: str | Path) -> None:
+        """Notes that a file is this machine's owner's: from now on owners' limits hold for it, whoever shows it.
+
+        Raises SimvisError for a file that cannot be opened.
+        """
+        self._owners[content_hash(file)] = None
+        while len(self._owners) > ADMITTED:
+            self._owners.popitem(last=False)
+
+    def _opened(self, file: str | Path, name: str, sha256: str) -> Image.Image:
+        owners = sha256 in self._owners and OWNERS.pixels > self.limits.pixels
+        return opened(file, name, limits=OWNERS if owners else self.limits)
+
     def seeing(self, settings: Settings) -> EmbeddingNetwork:
         """The network under the pooling and the resizing that were chosen. Raises SimvisError as `network` does."""
         return _under(self.network(settings.backbone), settings)
 
     def _see(self, network: EmbeddingNetwork, file: str | Path, settings: Settings, name: str) -> Seen:
         key = _seen_key(network, file, settings)
-        return self._seen.get(key, lambda: self._run(network, opened(file, name), settings, key))
+        return self._seen.get(key, lambda: self._run(network, self._opened(file, name, key[-1]), settings, key))
 
     def _run(self, network: EmbeddingNetwork, image: Image.Image, settings: Settings, key: tuple[Any, ...]) -> Seen:
         view = network.view(image, settings.short_side, settings.framing)
@@ -393,10 +411,10 @@ def _method(pair: PairExplanation, settings: Settings) -> Any:
     return settings.method if chosen else default_method(pair)
 
 
-def opened(file: str | Path, name: str, enough: int | None = None) -> Image.Image:
-    """The picture; ``enough`` as `open_picture` takes it. Raises SimvisError, which names the picture."""
+def opened(file: str | Path, name: str, enough: int | None = None, limits: Limits = STRANGERS) -> Image.Image:
+    """The picture; ``enough`` and ``limits`` as `open_picture` takes them. Raises SimvisError, which names it."""
     try:
-        return open_picture(file, enough)
+        return open_picture(file, enough, limits)
     except SimvisError as error:
         raise SimvisError(error.got + (f" as picture {name}" if name else ""), error.wanted, error.cure) from error
 

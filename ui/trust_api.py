@@ -104,7 +104,8 @@ def trust_steps(
         found.append(measured)
     maps = dict(zip((one.explainer for one in asked), found, strict=False))
     centre, *randoms = found[len(asked) :]
-    return _answer(session.question(*files, settings, side).score, maps, centre, randoms)
+    warned = {"warnings": session.explain(*files, settings).warnings}
+    return warned | _answer(session.question(*files, settings, side).score, maps, centre, randoms)
 
 
 def _told_of(steps: Measuring, where: dict[str, Any]) -> Generator[dict[str, Any], None, Measured]:

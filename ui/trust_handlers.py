@@ -329,7 +329,8 @@ class TrustHandlers:
         question = self._question(asked, side)
         names = {one: Path(str(file)).name for one, file in zip(SIDES, asked[:2], strict=True)}
         network = question.network
-        return trust_words.pair_line(names, network.name, str(network.pooling), question.score, side)
+        warned = words.warning(*self.session.explain(asked[0], asked[1], self._settings(asked)).warnings)
+        return warned + trust_words.pair_line(names, network.name, str(network.pooling), question.score, side)
 
 
 class Steadiness(NamedTuple):

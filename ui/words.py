@@ -44,6 +44,7 @@ LEVELS = (
     (0.0, "No more alike than unrelated pictures"),
 )
 TELLS_APART = 0.7  # of a network's separation: .5 is a coin's
+YOURS = "Your picture"
 MEASURING = "How high this is for this network is being measured on the reference pictures."
 LISTED_SKIPPED = 20  # files that indexing left out
 
@@ -124,6 +125,12 @@ def what_if(pair: PairExplanation) -> str:
 def notice(text: str) -> str:
     """Plain text as a visible notice; it may quote a file name, so it is escaped."""
     return f'<div role="alert" class="notice">{html.escape(text)}</div>' if text else ""
+
+
+def warning(*sentences: str) -> str:
+    """What to mind of a picture, as a quiet notice beside its answer; nothing where there is nothing."""
+    said = " ".join(sentence for sentence in sentences if sentence)
+    return f'<div role="status" class="notice">{html.escape(said)}</div>' if said else ""
 
 
 def duration(seconds: float) -> str:

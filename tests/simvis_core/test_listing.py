@@ -55,10 +55,19 @@ def test_the_first_folder_is_the_label_whatever_lies_deeper(tmp_path):
 
 def test_every_suffix_counts_in_any_case_and_nothing_else_does(tmp_path):
     good = [f"a/{at}{suffix}" for at, suffix in enumerate(SUFFIXES)] + ["a/B.JPG", "a/C.JpEg"]
-    touched(tmp_path, *good, "a/notes.txt", "a/jpg", "a/x.jpg.zip", "a/x.json", "README")
+    touched(tmp_path, *good, "a/notes.txt", "a/jpg", "a/x.jpg.zip", "a/raw.CR2", "README", "a/Thumbs.db")
     listing = listed(tmp_path)
     assert set(told(listing, tmp_path)) == set(good)
-    assert listing.left_out == {}
+    assert listing.left_out == {
+        f"{tmp_path}/{name}": why
+        for name, why in {
+            "README": "its name has no ending, such as .jpg",
+            "a/jpg": "its name has no ending, such as .jpg",
+            "a/notes.txt": ".txt files are not read",
+            "a/raw.CR2": ".cr2 files are not read",
+            "a/x.jpg.zip": ".zip files are not read",
+        }.items()
+    }
 
 
 def test_hidden_files_and_folders_are_passed_over(tmp_path):
@@ -234,7 +243,10 @@ REFUSED = {
         lambda at: at,
         r"Got '.*', which holds no picture; wanted pictures \(\.jpg, .*: choose another folder",
     ),
-    "no pictures": (lambda at: touched(at, "a.txt", ".b.jpg"), "which holds no picture; wanted"),
+    "no pictures": (
+        lambda at: touched(at, "a.txt", ".b.jpg"),
+        r"which holds no picture \(.txt files are not read\); wanted",
+    ),
     "missing column": (
         lambda at: csv_file(at, "name,label\na.jpg,cat\n"),
         r"with columns name, label; wanted a column file or path .*: name the columns in its first line",
