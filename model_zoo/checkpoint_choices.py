@@ -188,15 +188,18 @@ def _answers(choices: Choices) -> list[tuple[str, object, tuple[str, ...]]]:
         answers.append(("between", choices.between, BETWEEN))
     if choices.input is not None:
         answers.append(("input", choices.input, tuple(INPUTS)))
-    answers += [
-        (f"kinds.{name}", _KIND.sub("group:N", str(kind)), tuple(KINDS)) for name, kind in choices.kinds.items()
-    ]
+    answers += [(f"kinds.{name}", _kind(str(kind)), tuple(KINDS)) for name, kind in choices.kinds.items()]
     answers += [(f"layers.{name}", value, tuple(PLACES)) for name, value in choices.layers.items()]
     return answers + [(f"steps.{name}", value, tuple(STEPS)) for name, value in choices.steps.items()]
 
 
+def _kind(answer: str) -> str:
+    """The name of a kind in KINDS for an answer; a count of groups must be a number."""
+    return "group:N" if _GROUPS.fullmatch(answer) else answer.replace("group:N", "group:N without the number N")
+
+
 BETWEEN = ("relu", "gelu", "silu", "none")
-_KIND = re.compile(r"group:[1-9]\d{0,5}")
+_GROUPS = re.compile(r"group:[1-9]\d{0,5}")
 _MOST_BYTES, _MOST_PIXELS = 2**20, 4096
 _FORM = (
     'a dict such as {"layers": {"arc": "out"}, "steps": {"fc": "unit"}}',

@@ -19,7 +19,8 @@ class Known:
 
     ``called`` are paths that the library's own code runs, ``alone`` those of a file of the head alone: no loss keeps
     its weights there. ``places`` and ``steps`` are the library's own for layers that it has, in the words of `Choices`;
-    ``cut`` says what its next layer would have in front of it, where the file ends before.
+    ``cut`` says what its next layer would have in front of it, where the file ends before; ``unseen`` names numbers
+    without tensors in front of a pooling.
     """
 
     called: tuple[str, ...] = ()
@@ -27,6 +28,7 @@ class Known:
     places: Mapping[str, str] = field(default_factory=dict)
     steps: Mapping[str, str] = field(default_factory=dict)
     cut: str = ""
+    unseen: str = ""
 
     def runs(self, path: str) -> bool:
         """Whether a layer lies in such a place."""
@@ -80,13 +82,15 @@ class Deciding:
 
 def unknown_layers(file: CheckpointFile, groups: Groups, unknown: list[str]) -> SimvisError:
     """The refusal of tensors that are no known layer."""
-    first = ", ".join(f"{path} ({layer_words(path, groups[path])})".strip() for path in unknown[:3])
+    names = [path or next(iter(groups[path])) for path in unknown]
+    first = ", ".join(
+        f"{name} ({layer_words(path, groups[path])})" for name, path in zip(names, unknown[:3], strict=False)
+    )
     more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
-    name = unknown[0] or next(iter(groups[""]))  # a tensor of no module goes by its own name
     return SimvisError(
         f"{file.words} with tensors beside the trunk that are no known layer: {first}{more}",
         "Linear, BatchNorm, LayerNorm and PReLU layers behind the pooling",
-        f"say layers.{name}=out to leave one out, give head='none' to leave them all out, or {IN_PYTHON}",
+        f"say layers.{names[0]}=out to leave one out, give head='none' to leave them all out, or {IN_PYTHON}",
     )
 
 

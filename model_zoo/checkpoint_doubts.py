@@ -27,7 +27,8 @@ class Doubt:
     def sentence(self) -> str:
         """What was taken, and how to say otherwise."""
         others = " or ".join(f"{self.key}={value}" for value in self.options if value != self.taken)
-        return f"{self.words}: taken as {self.options.get(self.taken or '', self.taken)} (or say {others})"
+        taken = self.options.get(self.taken or "", self.taken)
+        return f"{self.words}: taken as {taken}" + (f" (or say {others})" if others else "")
 
 
 class UndecidedError(SimvisError):

@@ -96,8 +96,8 @@ def _repeat_said(chain: list[Layer], deciding: Deciding) -> None:
 
 def _assembled(chain: list[Layer], front: int, found: Walk, deciding: Deciding) -> Head:
     maps, words_front = _filled(chain[:front], [], deciding, on_maps=True)
-    if front:
-        _add(maps, words_front, _before_pooling(chain[:front], found, deciding))
+    if front or deciding.known.unseen or POOLING in deciding.choices.steps:
+        _add(maps, words_front, _before_pooling(chain[:front], deciding))
     behind, words = _filled(chain[front:], chain[:front], deciding, on_maps=False)
     if chain:
         _add(behind, words, _at_end(deciding))
@@ -154,13 +154,15 @@ def _last_biased(chain: list[Layer]) -> Layer | None:
     return chain[linears[-1]] if offsets or (isinstance(linear, nn.Linear) and linear.bias is not None) else None
 
 
-def _before_pooling(front: list[Layer], found: Walk, deciding: Deciding) -> str | None:
+def _before_pooling(front: list[Layer], deciding: Deciding) -> str | None:
     if POOLING in deciding.known.steps and POOLING not in deciding.choices.steps:
         return deciding.known.steps[POOLING]
     convolves = any(layer.convolution for layer in front)
     likeliest = deciding.choices.between if convolves else "none"
-    words = f"what stands between {front[-1]} and the pooling"
-    return deciding.step(POOLING, words, ("none", "relu", "gelu", "silu"), likeliest, gap=convolves)
+    before = str(front[-1]) if front else f"the features and the pooling{deciding.known.unseen}"
+    words = f"what stands between {before}" + (" and the pooling" if front else "")
+    options = ("none", "relu", "gelu", "silu", "unit")
+    return deciding.step(POOLING, words, options, likeliest, gap=convolves)
 
 
 def _at_end(deciding: Deciding) -> str | None:

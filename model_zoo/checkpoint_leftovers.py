@@ -42,7 +42,7 @@ def sort_leftovers(built: Architecture, file: CheckpointFile, fit: Fit, choices:
         reason = _why_out(key, tensor, place, choices)
         rest.seen.append(name)
         if reason:
-            rest.left_out.append(f"{name} ({size(tensor)}), {reason}")
+            _leave_out(rest, name, tensor, reason)
         elif place.inside(key):
             inside.append(name)
         else:
@@ -58,14 +58,25 @@ def sort_leftovers(built: Architecture, file: CheckpointFile, fit: Fit, choices:
     return rest
 
 
+def _leave_out(rest: Leftovers, name: str, tensor: Tensor, reason: str) -> None:
+    rest.left_out.append(f"{name} ({size(tensor)}), {reason}")
+    if reason == _ASKED:
+        out = {"out": PLACES["out"]}
+        rest.doubts.append(Doubt(f"layers.{name}", f"{name} ({size(tensor)})", out, "out", said=True))
+
+
 def _why_out(key: str, tensor: Tensor, place: Place, choices: Choices) -> str:
     """Why a tensor is not used: its own state counts first, then what was said of it, then its name."""
     said = choices.place(place.fit.shown(key))
     reason = _reason(key, tensor, place.fit)
     if reason or said is None:
         return reason or place.reason(key)
-    alone = "." not in place.fit.shown(key)  # of no module, whose layer could be left out
-    return "as asked" if said == "out" and (alone or place.inside(key)) else ""
+    return _ASKED if said == "out" and (place.inside(key) or _alone(place.fit.shown(key), tensor)) else ""
+
+
+def _alone(name: str, tensor: Tensor) -> bool:
+    """Whether a tensor lies in no module, and is no matrix that could be a layer of its own."""
+    return "." not in name and tensor.ndim != 2
 
 
 def _put(rest: Leftovers, name: str, tensor: Tensor) -> None:
@@ -211,4 +222,5 @@ def _drop(rest: Leftovers, path: str, reason: str) -> None:
         rest.left_out.append(f"{path}.{name} ({size(tensor)}), {reason}")
 
 
+_ASKED = "as asked"
 _LAYERS = ("weight", "bias", "p", "running_mean", "running_var")  # what may be one number and count: PReLU's, GeM's

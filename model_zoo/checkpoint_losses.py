@@ -132,13 +132,14 @@ def _misfit(layers: list[Layer], file: CheckpointFile, start: Start, deciding: D
 def without_classifier(chain: list[Layer], deciding: Deciding) -> list[Layer]:
     """The chain without a last linear layer that a person said, or does not say, to be a classifier.
 
-    One with an offset and nothing behind it is the embedding's end as well as a classifier's: where another module has
-    linear layers in front of it, where it widens, and in the library's own classifier's place.
+    One with an offset and nothing behind it is an embedding's end as well as a classifier's. It is asked about where it
+    widens, unless layers of its own row stand in front of it.
     """
     last = chain[-1] if chain else None
-    if last is None or not _may_classify(last, chain[:-1], deciding):
+    if last is None or not _may_classify(last, deciding):
         return chain
-    wider = (last.gives or 0) > (last.takes or 0)
+    row = any(layer.row == last.row for layer in chain[:-1]) and not deciding.known.classifies(last.path)
+    wider = (last.gives or 0) > (last.takes or 0) and not row
     words = f"{last} at the end, a layer of the embedding or a classifier"
     taken = deciding.place(last.path, words, ("behind", "out"), None if wider else "behind")
     if taken != "out":
@@ -147,15 +148,11 @@ def without_classifier(chain: list[Layer], deciding: Deciding) -> list[Layer]:
     return chain[:-1]
 
 
-def _may_classify(last: Layer, before: list[Layer], deciding: Deciding) -> bool:
+def _may_classify(last: Layer, deciding: Deciding) -> bool:
     if not isinstance(last.module, nn.Linear) or last.lone or last.convolution or deciding.choices.place(last.path):
         return False
-    if deciding.known.embeds(last.path) or (deciding.choices.head == "keep" and deciding.known.classifies(last.path)):
-        return False
-    linears = [layer for layer in before if isinstance(layer.module, nn.Linear)]
-    if linears and linears[-1].row == last.row and not deciding.known.classifies(last.path):
-        return False
-    return bool(linears) or (last.gives or 0) > (last.takes or 0) or deciding.known.classifies(last.path)
+    kept = deciding.choices.head == "keep" and deciding.known.classifies(last.path)
+    return not kept and not deciding.known.embeds(last.path)
 
 
 # A predictor

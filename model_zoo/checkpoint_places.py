@@ -27,10 +27,11 @@ def known_places(built: Architecture, file: CheckpointFile, fit: Fit, rest: Left
     """
     called = tuple(f"{fit.prefix}{path}" for path in Place(built, fit).called)
     alone = ("embedder",) * ("embedder" in file.nesting.values())
+    unseen = _unseen(rest)
     inner = {fit.inner_shown(path): path for path in rest.groups}
     stack = built.stack
     if stack is None or not _stacked(stack, inner, rest.groups):
-        return Known(called, alone)
+        return Known(called, alone, unseen=unseen)
     names = [name for name in stack.shapes if name in inner]
     for name in names:
         if name not in stack.front:
@@ -40,6 +41,15 @@ def known_places(built: Architecture, file: CheckpointFile, fit: Fit, rest: Left
     steps |= {"pooling": stack.steps["pooling"]} if "pooling" in stack.steps else {}
     places = {inner[name]: "front" if name in stack.front else "behind" for name in names}
     return Known(called, alone, places, steps, stack.steps[ahead[0]] if ahead else "")
+
+
+def _unseen(rest: Leftovers) -> str:
+    """The numbers in front of GeM's in one Sequential that have no tensors: a step to unit length, as in CosPlace."""
+    owner = "" if rest.exponent is None else rest.exponent[0].rpartition(".")[0]
+    parent, _, number = owner.rpartition(".")
+    before = [f"{parent}.{one}".lstrip(".") for one in range(int(number))] if number.isdigit() else []
+    silent = [one for one in before if not any(name.startswith(f"{one}.") for name in rest.seen)]
+    return f" ({', '.join(silent)} has no tensors)" if silent else ""
 
 
 def _stacked(stack: Stack, inner: Mapping[str, str], groups: Mapping[str, Mapping[str, Tensor]]) -> bool:

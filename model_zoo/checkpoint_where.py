@@ -60,7 +60,7 @@ CLASSIFIER = "a classifier"
 _NAMES = (
     (_names(r"optim\w*|\w*sched\w*|scaler|callbacks|loops|queue\w*|\w*history"), "of the training"),
     (_names(r"(\w+_)?(criterion|criteria|losse?s?)(_\w+)?|(\w+_)?miner\w*"), "of the loss"),
-    (_names(r"(\w+_)?(prox(y|ies)|(arc|cos|sphere)_?face|margin|centers|prototypes|metric_fc)(_\w+)?"), "of the loss"),
+    (_names(r"(\w+_)?(prox(y|ies)|(arc|cos|sphere)_?face|margin|centers?|prototypes|metric_fc)(_\w+)?"), "of the loss"),
     (_names(r"mask_?(token|embed\w*)s?|(\w+_)?decoder(_\w+)?"), "of the pre-training"),
     (_names(r"transformers_pooler"), "transformers' pooler, which ends in tanh: the class token itself is compared"),
     (_names(r"classifiers?|(\w+_)?logits|cls_head"), CLASSIFIER),

@@ -155,7 +155,7 @@ def _head(
 ) -> tuple[Head, Pooling | None, tuple[int, int]]:
     """The head, the pooling whose width it takes, and the view."""
     rest, view = opened.rest, _view(base)
-    if not rest.groups and not rest.matrices:
+    if not rest.groups and not rest.matrices and rest.exponent is None and not opened.choices.steps:
         return Head([], [], None, "none", 0, {}, [], []), pooling, view
     if opened.choices.view is not None:
         view = (opened.choices.view,) * 2

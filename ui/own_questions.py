@@ -39,6 +39,7 @@ def shown(doubts: Sequence[Doubt], of: list[Any]) -> list[Any]:
             info=f"as a choice: {doubt.key}",
             choices=[(meaning, value) for value, meaning in doubt.options.items()],
             value=doubt.taken,
+            allow_custom_value=any(value.endswith(":N") for value in doubt.options),  # a number to be typed
             visible=True,
         )
         for doubt in first

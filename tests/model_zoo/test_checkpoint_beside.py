@@ -132,6 +132,16 @@ def test_a_layer_in_the_classifiers_place_is_stated_or_asked_about(tmp_path, cla
     assert (classes > WIDTH) or "or say layers.fc=out" in found.report.sentence()
 
 
+def test_a_tensor_of_no_module_can_be_left_out(tmp_path):
+    head, parts = embedder(), {"middle": torch.ones(1, 1, 16)}
+    with pytest.raises(SimvisError, match=r"no known layer: middle \(.*say layers.middle=out"):
+        opened(tmp_path, {"neck": head, **parts})
+    parts["center"] = torch.ones(1, 16)
+    found = opened(tmp_path, {"neck": head, **parts}, choices={"layers": {"middle": "out"}})
+    assert same(found.network, POOL, head)
+    assert {"middle (1 x 1 x 16), as asked", "center (1 x 16), of the loss"} <= set(found.report.left_out)
+
+
 def test_an_embedding_in_a_module_called_a_classifier_is_asked_for(tmp_path):
     torch.manual_seed(9)
     block, classes = embedder(), nn.Sequential(nn.Linear(16, 7))
@@ -276,6 +286,21 @@ def test_a_classifier_that_ends_early_is_asked_about(tmp_path):
 # Unit length, GeM
 
 
+def test_a_step_to_unit_length_in_front_of_gem_is_stated_and_can_be_said(tmp_path):
+    """CosPlace: L2 norm of each cell, GeM, flatten, linear, L2 norm, in one Sequential."""
+    torch.manual_seed(11)
+    fc = nn.Linear(WIDTH, 8)
+    parts = {"aggregation.1.p": torch.tensor([2.5]), "aggregation.3": fc}
+    assert "or say steps.pooling=relu or" in opened(tmp_path, parts).report.sentence()
+    bare = opened(tmp_path, {"aggregation.1.p": torch.tensor([2.5])})
+    assert "(aggregation.0 has no tensors)" in bare.report.sentence()
+    network = opened(tmp_path, parts, choices={"steps": {"pooling": "unit"}}).network
+    with torch.no_grad():
+        cells = nn.functional.normalize(trunk()(PIXELS), dim=1).clamp(min=1e-6)
+        wanted = nn.functional.normalize(fc(cells.pow(2.5).mean((2, 3)).pow(1 / 2.5)), dim=-1)
+    assert (network.embed(PIXELS) - wanted).abs().max() < 1e-5
+
+
 def test_a_step_to_unit_length_is_stated_and_can_be_said(tmp_path):
     head = nn.Linear(WIDTH, 8)
     nn.init.normal_(head.bias)
@@ -283,7 +308,7 @@ def test_a_step_to_unit_length_is_stated_and_can_be_said(tmp_path):
     assert same(found.network, POOL, head)
     assert "a step to unit length in front of fc" in found.report.sentence()
     assert "or say steps.fc=unit" in found.report.sentence()
-    said = opened(tmp_path, {"fc": head}, choices={"steps": {"fc": "unit"}})
+    said = opened(tmp_path, {"fc": head}, choices={"steps": {"fc": "unit"}, "layers": {"fc": "behind"}})
     assert same(said.network, POOL, UnitLength(), head)
     assert "not told by the file" not in said.report.sentence()
     assert said.network.verdict == "exact at this input"

@@ -37,18 +37,19 @@ def test_questions_are_asked_answered_and_changed(handlers):
     assert "a gap between head.0" in first[0]
     assert all(part == gr.skip() for part in first[1:7])
     state, keys, values = asked(first)
-    assert (keys, values) == (["steps.head.2", "layers.arc"], [None, "out"])
-    loaded = handlers.open_model(*before, state, "", "relu", "out")
+    assert (keys, values) == (["steps.head.2", "layers.arc", "layers.head.2"], [None, "out", "behind"])
+    loaded = handlers.open_model(*before, state, "", "relu", "out", "behind")
     assert "ReLU" in loaded[0]
     assert "not told by the file: arc" in loaded[0]
     name = loaded[1]["value"]
     state, keys, values = asked(loaded)
-    assert set(zip(keys, values, strict=True)) == {("layers.arc", "out"), ("steps.head.2", "relu")}
+    told = {"layers.arc": "out", "layers.head.2": "behind", "steps.head.2": "relu"}
+    assert dict(zip(keys, values, strict=True)) == told
     changed = ["gelu" if key.startswith("steps") else value for key, value in zip(keys, values, strict=True)]
     again = handlers.open_model(*before, state, "", *changed)
     assert "GELU" in again[0]
     assert again[1]["value"] != name
-    assert handlers.session.network(name).origin.endswith("layers.arc=out, steps.head.2=relu")
+    assert handlers.session.network(name).origin.endswith("layers.arc=out, layers.head.2=behind, steps.head.2=relu")
     other = handlers.open_model(*before[:-1], "none", state, "", *changed)
     assert "head: none" in other[0]  # the answers were to other questions
 
