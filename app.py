@@ -43,8 +43,11 @@ def main(arguments: list[str] | None = None) -> int:
 def serve(options: argparse.Namespace) -> None:
     """Starts the web app and waits. Raises SimvisError for an address that cannot be served on."""
     from ui import CSS, HEAD, THEME, WORDS, build_app, first_settings, warm_up
+    from ui.budget import Budget
     from ui.memory import bound_arenas
 
+    # A thread that computes in Python keeps the one that answers waiting so long, at each change between them.
+    sys.setswitchinterval(0.001)
     if not bound_arenas():
         print("simvis: the C library is not glibc; whether freed memory is used again is left to it", file=sys.stderr)
     session, backbone = _session(options)
@@ -54,7 +57,7 @@ def serve(options: argparse.Namespace) -> None:
     serving = threading.Event()
     galleries.index_samples(first_settings(session, backbone), serving)
     try:
-        app = build_app(session, options.links, galleries)
+        app = build_app(session, options.links, galleries, Budget(options.most_passes))
         _launch(app, options, session.limits.bytes, css=CSS, theme=THEME, head=HEAD, i18n=WORDS)
         serving.set()
         app.block_thread()
@@ -433,6 +436,13 @@ def _serving_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         default="SPACE_ID" in os.environ,
         help="tell visitors apart by the last part of X-Forwarded-For (default on a Space)",
+    )
+    parser.add_argument(
+        "--most-passes",
+        type=_positive,
+        metavar="N",
+        default=10_000,
+        help="how many forward passes of 224 pixels one answer of the API may take (default: 10000)",
     )
     parser.add_argument(
         "--upload-total",

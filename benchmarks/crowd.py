@@ -251,7 +251,7 @@ async def _indexed(visitor: Visitor) -> None:
         await asyncio.sleep(1)
         try:
             total = (await visitor.ask("search", picture, "samples", "", "", None, None, 1, 0, False))["total"]
-        except RuntimeError:  # there is no such gallery yet
+        except (RuntimeError, httpx.RemoteProtocolError):  # no such gallery yet, or a busy server hung up
             continue
     for column in (0, 1):
         await visitor.point(column)

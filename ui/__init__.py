@@ -9,6 +9,7 @@ import gradio as gr
 
 from ui import address_bar, classes, compare, samples, search, trust
 from ui.api import add_api
+from ui.budget import Budget
 from ui.drops import PictureDrops
 from ui.galleries import SAMPLES, Galleries
 from ui.gallery_api import add_gallery_api
@@ -26,8 +27,16 @@ INTRO = "<h1>Why do these pictures match?</h1>"
 __all__ = ["CSS", "HEAD", "THEME", "WORDS", "build_app", "first_settings", "warm_up"]
 
 
-def build_app(session: Session, link_folder: Path, galleries: Galleries) -> gr.Blocks:
-    """The whole app, ready to launch with `CSS`. The first sample pair is explained beforehand, so it opens at once."""
+def build_app(
+    session: Session,
+    link_folder: Path,
+    galleries: Galleries,
+    budget: Budget = Budget(),  # noqa: B008 - it never changes
+) -> gr.Blocks:
+    """The whole app, ready to launch with `CSS`. The first sample pair is explained beforehand, so it opens at once.
+
+    ``budget`` is what one answer of the API may take.
+    """
     with Page(title=TITLE, analytics_enabled=False, delete_cache=(3600, 86400)) as app:
         house = House(
             session, LinkedPictures(link_folder), galleries, PictureDrops(elem_id="drops"), References(session)
@@ -35,9 +44,9 @@ def build_app(session: Session, link_folder: Path, galleries: Galleries) -> gr.B
         house.drops.limits = session.limits
         gr.HTML(INTRO, elem_id="intro")
         # Before the tabs: gradio numbers a name that one of their functions has already.
-        add_api(session, house.references, app.lanes)
+        add_api(session, house.references, app.lanes, budget)
         add_gallery_api(galleries)
-        add_trust_api(session, app.lanes)
+        add_trust_api(session, app.lanes, budget)
         hidden = partial(gr.Textbox, visible="hidden")
         house.places = {"tab": hidden(next(iter(TABS))), "gallery": hidden(SAMPLES), "space": hidden("")}
         house.again = {name: hidden() for name in TABS}

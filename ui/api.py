@@ -12,19 +12,27 @@ from simvis_core.images import cell_at
 from simvis_core.perturbation import MASKED
 from simvis_core.standing import Reference, standing
 from ui import words
+from ui.budget import Budget
 from ui.components import PictureDrop
 from ui.gallery_api import told
 from ui.lanes import QUICK, Lanes, Turns, paced
 from ui.references import References
 from ui.session import Session, Settings
 
+Upload = dict[str, Any]  # as it came: {"path", ...}
 
-def add_api(session: Session, references: References | None = None, lanes: Lanes | None = None) -> None:
+
+def add_api(
+    session: Session,
+    references: References | None = None,
+    lanes: Lanes | None = None,
+    budget: Budget = Budget(),  # noqa: B008 - it never changes
+) -> None:
     """Adds /explain_pair and /explain_point to the app that is being built."""
-    explaining = Explaining(session, lanes or Lanes())
+    explaining = Explaining(session, lanes or Lanes(), budget)
 
     async def explain_pair(
-        image_a: str, image_b: str, backbone: str, pooling: str, view_size: float, framing: str, method: str = ""
+        image_a: Upload, image_b: Upload, backbone: str, pooling: str, view_size: float, framing: str, method: str = ""
     ) -> AsyncIterator[dict[str, Any]]:
         """Why two pictures are similar: score, maps, ledger and verdict.
 
@@ -38,13 +46,14 @@ def add_api(session: Session, references: References | None = None, lanes: Lanes
         whoever stops listening stops them.
         """
         with told():
-            settings = _settings(image_a, image_b, backbone, pooling, view_size, framing, method)
-            async for pair in explaining.steps(image_a, image_b, settings):
+            files = _files(image_a, image_b)
+            settings = _settings(backbone, pooling, view_size, framing, method)
+            async for pair in explaining.steps(*files, settings):
                 yield pair_json(pair, _reference(references, pair, settings)) if _is_pair(pair) else pair
 
     async def explain_point(
-        image_a: str,
-        image_b: str,
+        image_a: Upload,
+        image_b: Upload,
         backbone: str,
         pooling: str,
         side: str,
@@ -61,8 +70,9 @@ def add_api(session: Session, references: References | None = None, lanes: Lanes
         """
         with told():
             at = _number("x", x), _number("y", y)
-            settings = _settings(image_a, image_b, backbone, pooling, view_size, framing, method)
-            async for pair in explaining.steps(image_a, image_b, settings):
+            files = _files(image_a, image_b)
+            settings = _settings(backbone, pooling, view_size, framing, method)
+            async for pair in explaining.steps(*files, settings):
                 yield point_json(pair, side, *at) if _is_pair(pair) else pair
 
     with gr.Row(visible=False):
@@ -73,8 +83,9 @@ def add_api(session: Session, references: References | None = None, lanes: Lanes
         method = gr.Textbox("", label="method")
         answer = gr.JSON()
         ask = gr.Button()
-    # What is known is told at once; the rest takes turns inside.
-    asked = {"concurrency_limit": None, "concurrency_id": QUICK}
+    # What is known is told at once; the rest takes turns inside. The fields are checked and plain: Gradio would read
+    # each in a thread, and a dozen changes of threads on a busy processor are what an answer waits for.
+    asked = {"concurrency_limit": None, "concurrency_id": QUICK, "preprocess": False, "postprocess": False}
     ask.click(explain_pair, [*pictures, *choices, *view, method], answer, api_name="explain_pair", **asked)
     ask.click(explain_point, [*pictures, *choices, *point, *view, method], answer, api_name="explain_point", **asked)
 
@@ -85,22 +96,24 @@ class Explaining:
     A black box takes as many passes as there are masks: nobody who asks for a split network waits for them.
     """
 
-    def __init__(self, session: Session, lanes: Lanes) -> None:
-        self.session, self.lanes = session, lanes
+    def __init__(self, session: Session, lanes: Lanes, budget: Budget = Budget()) -> None:  # noqa: B008
+        self.session, self.lanes, self.budget = session, lanes, budget
         self._passes, self._masks = Turns(), Turns()
 
     async def steps(self, image_a: str, image_b: str, settings: Settings) -> AsyncIterator[Any]:
         """How far the masks are, ``{"done", "of"}``, then the explanation.
 
-        Raises SimvisError as `Session.explain` does, and where too many wait.
+        Raises SimvisError as `Session.explain` does, where too many wait, and for more than the budget.
         """
         pair = await self.lanes.quick(lambda: self.session.known(image_a, image_b, settings))
         if pair is None:
+            self.budget.check_masks(settings, settings.method)
             async with self._passes.turn():
                 pair = await self.lanes.slow(lambda: self.session.explain(image_a, image_b, settings))
         if not self.session.needs_masks(pair, settings):
             yield pair
             return
+        self.budget.check_masks(settings, settings.method or "sliding window")
         async with self._masks.turn(), aclosing(self._drawn(image_a, image_b, settings)) as steps:
             async for step in steps:
                 yield step
@@ -164,12 +177,15 @@ def point_json(pair: PairExplanation, side: Any, x: float, y: float) -> dict[str
     }
 
 
-def _settings(
-    image_a: str, image_b: str, backbone: str, pooling: str, view_size: float, framing: Any, method: str
-) -> Settings:
-    """What the fields ask for. Raises SimvisError for what no answer can be given to."""
+def _files(image_a: Any, image_b: Any) -> tuple[str, str]:
+    """The uploads' paths. Raises SimvisError where one is missing."""
     if not image_a or not image_b:
         raise SimvisError("one picture", "two", "send image_a and image_b")
+    return str(image_a["path"]), str(image_b["path"])
+
+
+def _settings(backbone: str, pooling: str, view_size: float, framing: Any, method: str) -> Settings:
+    """What the fields ask for. Raises SimvisError for what no answer can be given to."""
     size = _number("view_size", view_size)
     if not size.is_integer():
         raise SimvisError(f"view_size {size:g}", "a whole number", "send 224")

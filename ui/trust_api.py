@@ -11,6 +11,7 @@ from simvis_core.explainers import EXPLAINERS
 from simvis_core.images import Framing
 from simvis_core.sanity import agreement
 from simvis_core.trust import Measured, Measuring, asked_of, baselines, compared
+from ui.budget import Budget
 from ui.components import PictureDrop
 from ui.gallery_api import told
 from ui.lanes import Lanes, paced
@@ -19,7 +20,11 @@ from ui.session import Session, Settings
 MOST_EXPLAINERS = 6  # of one answer
 
 
-def add_trust_api(session: Session, lanes: Lanes | None = None) -> None:
+def add_trust_api(
+    session: Session,
+    lanes: Lanes | None = None,
+    budget: Budget = Budget(),  # noqa: B008 - it never changes
+) -> None:
     """Adds /trust to the app that is being built."""
     lanes = lanes or Lanes()
 
@@ -51,6 +56,7 @@ def add_trust_api(session: Session, lanes: Lanes | None = None) -> None:
             if not 1 <= len(names) <= MOST_EXPLAINERS:
                 raise SimvisError(f"{len(names)} explainers", f"1 to {MOST_EXPLAINERS}", "name some, with commas")
             settings = Settings(backbone, pooling, whole(view_size, "view_size"), framing)
+            budget.check_trust(settings, names, setting)
             work = trust_steps(session, (image_a, image_b), settings, side, names, (fill, setting, seed))
             async with aclosing(paced(lanes.stepped(work))) as steps:
                 async for step, answer in steps:

@@ -44,6 +44,11 @@ def registered(session):
     return {function.api_name: answers(function.fn) for function in app.fns.values()}
 
 
+def sent(file):
+    """An upload as it comes."""
+    return {"path": str(file)}
+
+
 def answers(function):
     async def collected(values):
         return [answer async for answer in function(*values)]
@@ -66,7 +71,7 @@ def test_only_the_two_twins_are_registered(endpoints):
 
 
 def test_the_endpoints_explain_files(endpoints, files, pair):
-    names = [str(file) for file in files]
+    names = [sent(file) for file in files]
     answer = endpoints["explain_pair"](*names, "tiny", "avg", 16.0, "whole")
     assert answer == [api.pair_json(pair)]
     point = endpoints["explain_point"](*names, "tiny", "avg", "b", 3.5, 11.5, 16.0, "whole")
@@ -75,7 +80,7 @@ def test_the_endpoints_explain_files(endpoints, files, pair):
 
 def test_masks_tell_how_far_they_are_and_are_drawn_once(endpoints, files, monkeypatch):
     monkeypatch.setattr(lanes, "PACE", 0)
-    asked = (*map(str, files), "tiny", "avg", 16.0, "whole", "sliding window")
+    asked = (*map(sent, files), "tiny", "avg", 16.0, "whole", "sliding window")
     *steps, answer = endpoints["explain_pair"](*asked)
     assert steps[0] == {"done": 0, "of": steps[-1]["of"]}
     assert steps[-1]["done"] == steps[-1]["of"] > 1
@@ -145,7 +150,7 @@ BAD = [
 @pytest.mark.parametrize(("values", "reason"), BAD)
 def test_a_mistake_is_a_sentence_for_the_caller(endpoints, files, tmp_path, values, reason):
     (tmp_path / "text.png").write_text("text")
-    places = {"A": str(files[0]), "B": str(files[1]), "T": str(tmp_path / "text.png")}
+    places = {"A": sent(files[0]), "B": sent(files[1]), "T": sent(tmp_path / "text.png")}
     with pytest.raises(gr.Error, match=reason) as caught:
         endpoints["explain_pair"](*(places.get(value, value) for value in values))
     assert caught.value.print_exception is False
@@ -157,16 +162,16 @@ def test_a_mistake_is_a_sentence_for_the_caller(endpoints, files, tmp_path, valu
 )
 def test_a_point_outside_is_a_sentence(endpoints, files, side, x, y, reason):
     with pytest.raises(gr.Error, match=reason):
-        endpoints["explain_point"](*map(str, files), "tiny", "avg", side, x, y, 16.0, "whole")
+        endpoints["explain_point"](*map(sent, files), "tiny", "avg", side, x, y, 16.0, "whole")
 
 
 @pytest.mark.parametrize("size", [None, float("nan"), float("inf"), 224.5])
 def test_a_view_size_that_is_no_whole_number_is_a_sentence(endpoints, files, size):
     with pytest.raises(gr.Error, match="view_size"):
-        endpoints["explain_pair"](*map(str, files), "tiny", "avg", size, "whole")
+        endpoints["explain_pair"](*map(sent, files), "tiny", "avg", size, "whole")
 
 
 def test_an_unknown_network_is_a_sentence(files, built):
     explain = built(lambda: registered(Session()))["explain_pair"]
     with pytest.raises(gr.Error, match="nosuchnet"):
-        explain(*map(str, files), "nosuchnet", "avg", 224.0, "whole")
+        explain(*map(sent, files), "nosuchnet", "avg", 224.0, "whole")
