@@ -3,10 +3,12 @@
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 HERE = Path(__file__).parent
@@ -17,8 +19,12 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 
 
 def main() -> None:
-    """Starts the app, takes each picture, stops the app."""
-    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    """Starts the app in a home of its own, takes each picture, stops the app."""
+    with tempfile.TemporaryDirectory() as home:
+        _taken(os.environ | {"PYTHONUNBUFFERED": "1", "HOME": home})
+
+
+def _taken(environment: dict[str, str]) -> None:
     app = subprocess.Popen([sys.executable, HERE.parent / "app.py", "--port", str(PORT)], env=environment)  # noqa: S603
     try:
         _wait()
@@ -28,12 +34,13 @@ def main() -> None:
             _galleries(browser)
             _trust(browser)
             _phone(browser)
+            _shared(browser)
     finally:
         app.terminate()
 
 
 def _wait() -> None:
-    for _ in range(120):
+    for _ in range(300):
         try:
             urllib.request.urlopen(ADDRESS, timeout=5)
         except OSError:
@@ -103,10 +110,19 @@ def _trust(browser: Browser) -> None:
 def _phone(browser: Browser) -> None:
     phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
     page = _opened(browser, f"{ADDRESS}/?__theme=dark", **phone)
-    page.locator("#score").scroll_into_view_if_needed()
-    page.tap('#pair_viewer [data-side="a"]', position={"x": 180, "y": 90})
+    page.tap('#pair_viewer [data-side="a"]', position={"x": 92, "y": 44})
     page.wait_for_timeout(800)
     page.screenshot(path=HERE / "phone.jpg", type="jpeg", quality=88)
+
+
+def _shared(browser: Browser) -> None:
+    pair = "a=sample/bee/bee_1.jpg&b=sample/taiko_drums/taiko_drums_1.jpg"
+    page = _opened(browser, f"{ADDRESS}/?{pair}", viewport={"width": 1360, "height": 900})
+    page.get_by_label("outline").first.check()
+    with page.expect_download() as waiting:
+        page.click("#figure_button")
+    with Image.open(waiting.value.path()) as image:
+        image.convert("RGB").save(HERE / "shared.jpg", quality=88)
 
 
 if __name__ == "__main__":

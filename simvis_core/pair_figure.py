@@ -99,7 +99,7 @@ def network_line(facts: Mapping[str, Any]) -> str:
 def view_line(facts: Mapping[str, Any]) -> str:
     """What the network saw of each picture: width x height in pixels."""
     sides = [_seen(facts["pictures"][side]) for side in "ab"]
-    return f"Views: A {sides[0]}, B {sides[1]} pixels."
+    return f"Views: A {sides[0]}, B {sides[1]}."
 
 
 def pin_line(facts: Mapping[str, Any]) -> str:
@@ -116,7 +116,7 @@ def pin_line(facts: Mapping[str, Any]) -> str:
 def _seen(picture: Mapping[str, Any]) -> str:
     (height, width), (left, top, right, bottom) = picture["view_size"], picture["view_box"]
     part = (right - left, bottom - top) != tuple(reversed(picture["size"]))
-    return f"{width} x {height}{' of a part' if part else ''}"
+    return f"{width} x {height} pixels{' (cropped)' if part else ''}"
 
 
 def _headline(facts: Mapping[str, Any]) -> Image.Image:

@@ -99,7 +99,7 @@ def test_what_is_written_is_the_pairs(pair, written):
         assert text in written
     assert "tiny, avg pooling. Weights: tiny.pt for tests." in told
     (h, w), (h2, w2) = pair.view_a.size, pair.view_b.size
-    assert f"Views: A {w} x {h}, B {w2} x {h2} pixels." in told
+    assert f"Views: A {w} x {h} pixels, B {w2} x {h2} pixels." in told
     assert "A: a garden: somebody, CC0. Drawn by SimVis." in told
     assert "Pinned" not in told
 
@@ -155,7 +155,7 @@ def test_lines_say_what_is_no_sum_and_what_is_a_part():
     assert score_line(facts) == "map by RISE: its parts need not add up to the score"
     sides = {"size": [100, 200], "view_size": [64, 96], "view_box": [0, 0, 200, 100]}
     part = sides | {"view_box": [50, 0, 150, 100], "view_size": [64, 64]}
-    assert view_line({"pictures": {"a": sides, "b": part}}) == "Views: A 96 x 64, B 64 x 64 of a part pixels."
+    assert view_line({"pictures": {"a": sides, "b": part}}) == "Views: A 96 x 64 pixels, B 64 x 64 pixels (cropped)."
     assert pin_line({"score": 0.5}) == ""
 
 
