@@ -82,7 +82,7 @@ def whole_percent(share: float) -> str:
     """``63 %``; what is nearly all or nearly nothing is not rounded to it."""
     percent = 100 * share
     if 0 < percent < 1 or 99 < percent < 100:
-        return "less than 1 %" if percent < 1 else "more than 99 %"
+        return "under 1 %" if percent < 1 else "over 99 %"
     return f"{percent:.0f} %" if percent < 100 else "all"
 
 

@@ -98,7 +98,7 @@ def test_the_page_says_it_is_being_measured_then_says_it(session, files, tmp_pat
 @pytest.mark.parametrize(
     ("score", "reference", "said"),
     [
-        (0.995, APART, "Far more alike than unrelated pictures for this network: higher than more than 99 %"),
+        (0.995, APART, "Far more alike than unrelated pictures for this network: higher than over 99 %"),
         (0.95, APART, "More alike than most unrelated pictures for this network: higher than 95 % of the pairs of unr"),
         (0.7, APART, "Only a little more alike"),
         (0.3, APART, "No more alike than unrelated pictures for this network: higher than 30 %"),
