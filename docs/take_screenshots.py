@@ -21,7 +21,9 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 def main() -> None:
     """Starts the app in a home of its own, takes each picture, stops the app."""
     with tempfile.TemporaryDirectory() as home:
-        _taken(os.environ | {"PYTHONUNBUFFERED": "1", "HOME": home})
+        environment = os.environ | {"PYTHONUNBUFFERED": "1", "HOME": home}
+        _shared(environment)
+        _taken(environment)
 
 
 def _taken(environment: dict[str, str]) -> None:
@@ -34,7 +36,6 @@ def _taken(environment: dict[str, str]) -> None:
             _galleries(browser)
             _trust(browser)
             _phone(browser)
-            _shared(browser)
     finally:
         app.terminate()
 
@@ -115,14 +116,15 @@ def _phone(browser: Browser) -> None:
     page.screenshot(path=HERE / "phone.jpg", type="jpeg", quality=88)
 
 
-def _shared(browser: Browser) -> None:
-    pair = "a=sample/bee/bee_1.jpg&b=sample/taiko_drums/taiko_drums_1.jpg"
-    page = _opened(browser, f"{ADDRESS}/?{pair}", viewport={"width": 1360, "height": 900})
-    page.get_by_label("outline").first.check()
-    with page.expect_download() as waiting:
-        page.click("#figure_button")
-    with Image.open(waiting.value.path()) as image:
-        image.convert("RGB").save(HERE / "shared.jpg", quality=88)
+def _shared(environment: dict[str, str]) -> None:
+    pictures = HERE.parent / "sample_data" / "pictures"
+    files = [pictures / "bee" / "bee_1.jpg", pictures / "taiko_drums" / "taiko_drums_1.jpg"]
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder) / "pair.png"
+        command = [sys.executable, HERE.parent / "app.py", "explain", *files, "--ground", "outline", "--png", place]
+        subprocess.run(command, env=environment, check=True)  # noqa: S603
+        with Image.open(place) as image:
+            image.convert("RGB").save(HERE / "shared.jpg", quality=88)
 
 
 if __name__ == "__main__":
