@@ -83,6 +83,18 @@ def test_a_change_is_an_address_and_comes_back_from_it(page):
     assert set(restored(page, query.removesuffix("&seed=4"), before=query)[0]) == {"seed"}
 
 
+def test_what_a_point_shows_and_a_class_come_back(page):
+    query = followed(page, tab="Classes", mode="cosine", label="a cat")
+    assert query == "tab=Classes&mode=cosine&label=a+cat"
+    fields, rest = restored(page, query)
+    assert fields["mode"] == "cosine"
+    assert (fields["label"]["value"], fields["label"]["choices"]) == ("a cat", ["a cat"])
+    # What a point shows is drawn by the browser: nothing is computed for it.
+    assert set(restored(page, "mode=cosine")[0]) == {"mode"}
+    assert all(one == gr.skip() for one in restored(page, "mode=cosine")[1][4:])
+    assert restored(page, "", before=query)[0]["label"]["value"] is None
+
+
 def test_a_tab_that_is_turned_to_fills_itself_and_the_one_on_screen_is_asked(page):
     asks = lambda *asked: [one != gr.skip() for one in restored(page, *asked)[1][4:]]
     assert asks("tab=Search&exact=1", "") == [False, False, False, False]
