@@ -137,6 +137,7 @@ def test_a_checkpoint_of_the_folder_is_loaded_and_chosen(owner):
     # Search and Classes offer it for indexing, as the network in use.
     name = "resnet (timm/resnet18)"
     owner.page.get_by_role("tab", name="Search").click()
+    expect(owner.at("#hits .hit").first).to_be_visible(timeout=120_000)  # the samples are indexed one run at a time
     owner.open("Index with another network")
     assert owner.at("#search_backbone input").input_value() == name
     owner.at("#search_index").click()

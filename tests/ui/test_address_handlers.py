@@ -86,7 +86,7 @@ def test_a_change_is_an_address_and_comes_back_from_it(page):
 def test_what_a_point_shows_and_a_class_come_back(page):
     query = followed(page, tab="Classes", mode="cosine", label="a cat")
     assert query == "tab=Classes&mode=cosine&label=a+cat"
-    fields, rest = restored(page, query)
+    fields, _ = restored(page, query)
     assert fields["mode"] == "cosine"
     assert (fields["label"]["value"], fields["label"]["choices"]) == ("a cat", ["a cat"])
     # What a point shows is drawn by the browser: nothing is computed for it.
