@@ -4,14 +4,17 @@ import difflib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from http.client import HTTPException
 from types import ModuleType
 from typing import Any
 
 import torch
+from httpx import HTTPError
 from torch import Tensor, nn
 
 from model_zoo import timm_networks, torchvision_networks
 from model_zoo.anatomy import Anatomy, Stack
+from model_zoo.downloads import unreachable, why
 from model_zoo.trunks import FrontTrunk, TokenTrunk
 from simvis_core.errors import SimvisError
 from simvis_core.images import Preprocess
@@ -61,7 +64,7 @@ def build(name: str, pretrained: bool = False) -> Architecture:
     library, inner = _known(name)
     try:
         created = library.create(inner, pretrained)
-    except (OSError, RuntimeError, ValueError) as error:  # timm: RuntimeError where it publishes no weights
+    except (OSError, RuntimeError, ValueError, HTTPException, HTTPError) as error:  # RuntimeError: timm has none
         if not pretrained:
             raise
         raise _no_weights(name, error) from error
@@ -245,8 +248,7 @@ def _takes(network: EmbeddingNetwork, size: tuple[int, int]) -> bool:
 
 
 def _no_weights(name: str, error: Exception) -> SimvisError:
-    away = isinstance(error, OSError)  # as urllib and the hub's client say that nobody answers
-    reason = "nobody answers, and this machine has no copy" if away else " ".join(str(error).split())[:200]
+    reason = f"{why(error)}, and this machine has no copy" if unreachable(error) else why(error)
     return SimvisError(
         f"'{name}', whose weights cannot be had ({reason})",
         "an architecture with published weights, and a connection on first use",

@@ -1,5 +1,6 @@
 """Reading a checkpoint into tensors by their dotted names, without running anything that may be in the file."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,16 +59,23 @@ def read_checkpoint(path: Path) -> CheckpointFile:
         _name(path, trunk, embedder),
         f"'{trunk.name}'" + (f" with '{embedder.name}'" if embedder else ""),
         whole,
-        {key: nesting.get(key, _nearest(key, nesting)) for key in whole},
+        _nestings(whole, nesting),
         ordered,
         unread,
     )
 
 
-def _nearest(key: str, nesting: dict[str, str]) -> str:
-    """The dicts that a tensor lies in which was kept in parts: those of its owner's other tensors."""
-    owner = key.rpartition(".")[0]
-    return next((nest for other, nest in nesting.items() if other.startswith(f"{owner}.")), "")
+def _nestings(whole: Iterable[str], nesting: dict[str, str]) -> dict[str, str]:
+    """The dicts that each tensor lies in; for one that was kept in parts, those of its owner's other tensors."""
+    if nesting.keys() >= set(whole):
+        return {key: nesting[key] for key in whole}
+    owners: dict[str, str] = {}
+    for key, nest in nesting.items():
+        owner = key.rpartition(".")[0]
+        while owner not in owners:
+            owners[owner] = nest
+            owner = owner.rpartition(".")[0]
+    return {key: nesting.get(key, owners.get(key.rpartition(".")[0], "")) for key in whole}
 
 
 def _check_name(path: Path) -> None:

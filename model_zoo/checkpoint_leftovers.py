@@ -16,6 +16,8 @@ from model_zoo.checkpoint_trunks import Fit
 from model_zoo.checkpoint_where import CLASSIFIER, Place, called_classifier
 from simvis_core.errors import SimvisError
 
+MOST_LAYERS = 200  # of an embedding, which has a handful
+
 
 @dataclass
 class Leftovers:
@@ -49,6 +51,7 @@ def sort_leftovers(built: Architecture, file: CheckpointFile, fit: Fit, choices:
             _put(rest, name, tensor)
     if inside:
         raise _deeper(built, file, inside)
+    _check_count(file, rest, choices)
     _check_classifiers(file, fit, place, choices)
     _part_matrices(rest)
     _drop_copies(rest)
@@ -63,6 +66,17 @@ def _leave_out(rest: Leftovers, name: str, tensor: Tensor, reason: str) -> None:
     if reason == _ASKED:
         out = {"out": PLACES["out"]}
         rest.doubts.append(Doubt(f"layers.{name}", f"{name} ({size(tensor)})", out, "out", said=True))
+
+
+def _check_count(file: CheckpointFile, rest: Leftovers, choices: Choices) -> None:
+    """Before they are compared with each other and put in order, which takes long for very many."""
+    left = [group for group in rest.groups if choices.place(group) != "out"]
+    if len(left) > MOST_LAYERS and choices.head != "none":
+        raise SimvisError(
+            f"{file.words} with {len(left)} layers beside the trunk, such as {', '.join(left[:3])}",
+            f"the few of an embedding, at most {MOST_LAYERS}",
+            f"say layers.{left[0].partition('.')[0]}=out of what is no part of it, or give head='none'",
+        )
 
 
 def _why_out(key: str, tensor: Tensor, place: Place, choices: Choices) -> str:

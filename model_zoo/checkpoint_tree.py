@@ -63,8 +63,14 @@ class _Count:
         if self.values > MOST_VALUES:
             raise _too_many(f"more than {MOST_VALUES} values")
 
-    def tensor(self) -> None:
+    def tensor(self, name: str) -> None:
         self.tensors += 1
+        if len(name) > LONGEST_NAME or name.count(".") > MOST_PARTS:
+            raise SimvisError(
+                f"a checkpoint with a tensor under a name of {len(name)} characters, {name[:40]}...",
+                f"names of at most {LONGEST_NAME} characters and {MOST_PARTS} parts",
+                "save `model.state_dict()` only",
+            )
         if self.tensors > MOST_TENSORS:
             raise _too_many(f"more than {MOST_TENSORS} tensors")
 
@@ -82,8 +88,9 @@ def _leaves(tree: Mapping[str, Any], nest: tuple[str, ...], count: _Count) -> It
         if inner is not None:
             yield from _leaves(inner, (*nest, key), count)
         elif isinstance(value, (Tensor, Described)) or _is_numbers(value):
-            count.tensor()
-            yield Leaf(nest, key, value)
+            leaf = Leaf(nest, key, value)
+            count.tensor(leaf.name)
+            yield leaf
 
 
 def _mapping(value: object, count: _Count) -> Mapping[str, Any] | None:
@@ -150,5 +157,6 @@ def _array(value: Held) -> Tensor | None:
 
 
 DEEPEST = 32
-MOST_TENSORS, MOST_VALUES = 50_000, 1_000_000
+MOST_TENSORS, MOST_VALUES = 10_000, 1_000_000
+LONGEST_NAME, MOST_PARTS = 1000, 64
 _ARRAYS = frozenset(("numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct"))

@@ -4,9 +4,9 @@ import hashlib
 import importlib.util
 import os
 import pickle
-import urllib.error
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from model_zoo.downloads import cure, why
 from simvis_core.errors import SimvisError
 
 HERE = Path(__file__).parent / "weights"
@@ -71,7 +72,7 @@ def load_into(name: str, path: Path, weights: Weights, backbone: nn.Module, head
 
 def _read(name: str, path: Path) -> dict[str, Tensor]:
     try:
-        if path.suffix == ".safetensors":
+        if path.suffix.casefold() == ".safetensors":
             return load_file(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, SafetensorError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
@@ -105,11 +106,10 @@ def _downloaded(name: str, weights: Weights) -> Path:
     try:
         os.makedirs(path.parent, exist_ok=True)
         torch.hub.download_url_to_file(weights.where, str(path), hash_prefix=weights.sha256, progress=False)
-    except (urllib.error.URLError, OSError) as error:
-        reason = f"its weights ({weights.megabytes:.0f} MB) cannot be downloaded from {weights.where} ({error})"
-        raise _unusable(name, reason, "connect this machine to the internet") from error
-    except RuntimeError as error:
-        raise _unusable(name, f"the download is corrupt ({error})", "try again") from error
+    except (OSError, HTTPException, RuntimeError) as error:  # urllib's errors are OSErrors
+        size = f"{weights.megabytes:.0f} MB"
+        reason = f"its weights ({size}) cannot be downloaded from {weights.where}: {why(error)}"
+        raise _unusable(name, reason, cure(error, path.name, size)) from error
     return path
 
 

@@ -43,7 +43,7 @@ class OwnModels:
         """The checkpoints in the folder, by their path inside it, sorted."""
         if self.folder is None:
             return []
-        found = (path for path in self.folder.rglob("*") if path.suffix in ENDINGS and path.is_file())
+        found = (path for path in self.folder.rglob("*") if path.suffix.casefold() in ENDINGS and path.is_file())
         return sorted(str(path.relative_to(self.folder)) for path in found)
 
     def path(self, name: str) -> Path:

@@ -14,6 +14,7 @@ from torch.nn.utils import parametrizations, weight_norm
 
 from model_zoo import timm_networks
 from model_zoo.checkpoint_doubts import UndecidedError
+from model_zoo.checkpoint_leftovers import MOST_LAYERS
 from model_zoo.checkpoints import open_checkpoint
 from simvis_core import SimvisError
 from simvis_core.heads import UnitLength
@@ -328,3 +329,14 @@ def test_gem_with_an_exponent_for_each_channel_or_a_small_one(tmp_path, shape):
     assert "behind GeM with " in found.report.head
     with pytest.raises(SimvisError, match=r"exponents of GeM .*wanted numbers above 0"):
         opened(tmp_path, {"pool.p": torch.zeros(WIDTH)})
+
+
+def test_very_many_layers_beside_the_trunk_are_refused_before_they_are_compared(tmp_path):
+    parts = {f"h{number}": nn.LayerNorm(WIDTH) for number in range(MOST_LAYERS + 1)}
+    with pytest.raises(
+        SimvisError, match=r"with 201 layers beside the trunk, such as h0, h1, h2; .*: say layers\.h0=out"
+    ):
+        opened(tmp_path, parts)
+    assert same(opened(tmp_path, parts, head="none").network, POOL)
+    out = {"layers": dict.fromkeys([*parts][1:], "out")}
+    assert same(opened(tmp_path, parts, choices=out).network, POOL, parts["h0"])

@@ -370,6 +370,30 @@ def test_very_many_tensors_end_before_they_are_read(tmp_path):
     assert "more files inside than any network has tensors" in refusal(tmp_path / "x.pt")
 
 
+SMALL = torch.zeros(())
+# Much of something in a small file, which took from 3 seconds to many minutes.
+MUCH = {
+    "parts of a name": ({"a." * 20_000 + "b": SMALL}, "names of at most 1000 characters and 64 parts"),
+    "characters of a name": ({"a" * 1001: SMALL}, "under a name of 1001 characters, aaaa"),
+    "tensors": ({f"x{number}.y": SMALL for number in range(MOST_TENSORS + 1)}, f"more than {MOST_TENSORS} tensors"),
+    "values": ({"a": list(range(700_000)), "b": SMALL}, "more than 600000 values"),
+    "folded weights": ({f"x{n}.weight_{k}": torch.ones(2, 1) for n in range(4000) for k in "gv"}, ""),
+    "dicts": ({str(number): {"a": SMALL} for number in range(9000)}, ""),
+}
+
+
+@pytest.mark.parametrize("name", MUCH)
+def test_much_of_something_ends_soon(tmp_path, name):
+    content, words = MUCH[name]
+    path = saved(tmp_path / "x.pt", content)
+    started = time.process_time()
+    if words:
+        assert words in refusal(path)
+    else:
+        assert read(path)
+    assert time.process_time() - started < 4  # at most 2 on a quiet machine
+
+
 def test_a_deep_nest_of_lists_is_passed_over(tmp_path):
     depth = 100_000
     pickled = pickle.dumps({**dict.fromkeys(STATE)}, 2)

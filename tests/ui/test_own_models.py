@@ -33,6 +33,14 @@ def test_the_folders_checkpoints_are_offered_and_nothing_else(folder):
     assert own.path("inner/b.pth") == folder / "inner" / "b.pth"
 
 
+@pytest.mark.parametrize("name", ["A.PT", "b.Pth", "c.SAFETENSORS", "d.PTH.TAR", "e.Bin", "f.CKPT"])
+def test_endings_in_capitals_are_offered_too(tmp_path, name):
+    (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "NOTES.TXT").write_text("no checkpoint")
+    assert OwnModels(tmp_path).files() == [name]
+    assert OwnModels(tmp_path).path(name) == tmp_path / name
+
+
 @pytest.mark.parametrize("name", ["", "../secret.pth", "/etc/passwd", "notes.txt", "inner/../../secret.pth", "a\0"])
 def test_a_name_that_is_not_offered_reaches_no_file(folder, name):
     with pytest.raises(SimvisError, match="a file of this server's folder"):
