@@ -313,8 +313,9 @@ def test_the_samples_are_indexed_when_they_are_first_asked_for(told, photos, mon
     code, out, err = told("search", image, "--network", NETWORK)
     assert (code, out["space"]["gallery"], out["total"]) == (0, "samples", 11)
     assert "of 12 pictures" in err
-    assert told("search", image, "--network", NETWORK)[2] == ""
-    assert told("search", image, "--pooling", "avg")[2] == ""
+    tiny = "simvis: Your picture is 36 x 24 and was enlarged to 336 x 224: it holds few details; choose a larger one.\n"
+    assert told("search", image, "--network", NETWORK)[2] == tiny  # and nothing of indexing
+    assert told("search", image, "--pooling", "avg")[2] == tiny
 
 
 def test_a_full_check_of_the_store(capsys, tmp_path, monkeypatch):
