@@ -8,6 +8,7 @@ import gradio as gr
 import pytest
 
 import model_zoo
+from model_zoo.checkpoint_choices import Choices
 from simvis_core import Pooling, SimvisError
 from tests.ui.conftest import BLACK_BOX, CLASSES, NETWORK, PLAIN, tiny
 from ui import gallery_choice, samples
@@ -193,7 +194,7 @@ def test_a_network_that_a_run_cannot_load_frees_the_place(panel, shelf, monkeypa
 def own(panel):
     """A checkpoint that is offered to everybody and one that is a visitor's; both load as a tiny network."""
     session = panel.galleries.session
-    recipe = Recipe(Path("mine.pt"), "timm/resnet18", "auto", None, "", True)
+    recipe = Recipe(Path("mine.pt"), "timm/resnet18", Choices(), "", True)
     session.own._recipes.update({"yours/mine-1": recipe, "yours/hers-2": replace(recipe, public=False)})
     session.own.reopen = tiny
     return session
