@@ -7,16 +7,16 @@ import torch
 from torch import Tensor
 
 _QKV = re.compile(r"(.*\.attn)\.(query|key|value)\.(weight|bias)")
+_FIRST = re.compile(r"(?:^|\.)((embeddings\.(patch_embedding|class_token|cls_token)|embedder\.))")  # of a picture
 
 
 def from_transformers(tensors: Mapping[str, Tensor], slots: Iterable[str]) -> dict[str, Tensor] | None:
     """The tensors under the names of ``slots``, queries, keys and values in one; None for names that are not theirs.
 
-    Keys that no rule knows stay as they are.
+    Both the names in files that transformers saves, and those that its networks have in memory since version 5. Keys
+    that no rule knows stay as they are.
     """
-    starts = {
-        key[: found.start(1)] for key in tensors if (found := re.search(r"(?:^|\.)((embeddings|embedder)\.)", key))
-    }
+    starts = {key[: found.start(1)] for key in tensors if (found := _FIRST.search(key))}
     if len(starts) != 1:
         return None
     start = starts.pop()
@@ -25,7 +25,7 @@ def from_transformers(tensors: Mapping[str, Tensor], slots: Iterable[str]) -> di
     named = {_through(rules, key): tensor for key, tensor in inner.items()}
     if not rules or len(named) < len(inner):
         return None
-    whole = _fused(named)
+    whole = _placed(_fused(named))
     if "class_token" in slots:
         whole = {_through(_TORCHVISION_VIT, key): tensor for key, tensor in whole.items()}
     kept = {key: tensor for key, tensor in tensors.items() if not key.startswith(start)}
@@ -47,29 +47,59 @@ def _fused(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         three = [part for part in parts if part is not None]
         if found and len(three) == 3:
             whole[f"{found[1]}.qkv.{found[3]}"] = torch.cat(three)
+        elif found and found[3] == "bias":  # BEiT's keys have none
+            whole[f"{found[1]}.{found[2][0]}_bias"] = tensor
         else:
             whole[key] = tensor
     return whole
 
 
+def _placed(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """With registers, timm's position table has no line for the class token, which has its own added for good."""
+    if "reg_token" not in tensors or not {"pos_embed", "cls_token"} <= tensors.keys():
+        return tensors
+    positions = tensors["pos_embed"]
+    return {
+        **tensors,
+        "cls_token": tensors["cls_token"] + positions[:, :1],
+        "pos_embed": positions[:, 1:],
+    }
+
+
 _BLOCK = (
+    (r"(self_attn|attention)\.q_proj\.", "attn.query."),
+    (r"(self_attn|attention)\.k_proj\.", "attn.key."),
+    (r"(self_attn|attention)\.v_proj\.", "attn.value."),
+    (r"(self_attn\.out_proj|attention\.o_proj|attention\.output\.dense)", "attn.proj"),
     (r"attention\.(attention|self)\.(query|key|value)\.", r"attn.\2."),
-    (r"attention\.self\.(relative_position\w+)", r"attn.\1"),
-    (r"attention\.output\.dense", "attn.proj"),
+    (r"(attention\.)?((attention|self)\.)?(relative_position_bias\.)?(relative_position_\w+)", r"attn.\5"),
     (r"layernorm_before", "norm1"),
     (r"layernorm_after", "norm2"),
     (r"intermediate\.dense", "mlp.fc1"),
     (r"(blocks\.\d+)\.output\.dense", r"\1.mlp.fc2"),
     (r"layer_scale(\d)\.lambda1", r"ls\1.gamma"),
+    (r"lambda_(\d)", r"gamma_\1"),
     (r"^layernorm\.", "norm."),
+    (r"^pooler\.layernorm\.", "fc_norm."),
     (r"^pooler\.", "transformers_pooler."),
 )
 _VIT = (
-    (r"^encoder\.layer\.", "blocks."),
-    (r"^embeddings\.(cls_token|mask_token|register_tokens)", r"\1"),
+    (r"^(encoder\.layer|layers)\.", "blocks."),
+    (r"^embeddings\.(cls_token|mask_token)", r"\1"),
+    (r"^embeddings\.register_tokens", "reg_token"),
     (r"^embeddings\.distillation_token", "dist_token"),
     (r"^embeddings\.position_embeddings", "pos_embed"),
     (r"^embeddings\.patch_embeddings\.projection", "patch_embed.proj"),
+    *_BLOCK,
+)
+_CLIP = (
+    (r"^encoder\.layers\.", "blocks."),
+    (r"^embeddings\.class_embedding", "cls_token"),
+    (r"^embeddings\.position_embedding\.weight", "pos_embed"),
+    (r"^embeddings\.patch_embedding\.", "patch_embed.proj."),
+    (r"^pre_layrnorm\.", "norm_pre."),
+    (r"^post_layernorm\.", "norm."),
+    (r"layer_norm(\d)", r"norm\1"),
     *_BLOCK,
 )
 _SWIN = (
@@ -114,8 +144,9 @@ _TORCHVISION_VIT = (
 )
 # By a key that only this family has.
 _FAMILIES: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
-    (r"^encoder\.layer\.\d+\.attention\.attention\.", _VIT),
-    (r"^encoder\.layers\.\d+\.blocks\.\d+\.attention\.self\.", _SWIN),
+    (r"^(encoder\.layer|layers)\.\d+\.attention\.(attention|q_proj)\.", _VIT),
+    (r"^encoder\.layers\.\d+\.self_attn\.q_proj\.", _CLIP),
+    (r"^encoder\.layers\.\d+\.blocks\.\d+\.attention\.(self|q_proj)\.", _SWIN),
     (r"^encoder\.stages\.\d+\.layers\.\d+\.dwconv\.", _CONVNEXT),
     (r"^encoder\.stages\.\d+\.layers\.\d+\.layer\.\d+\.convolution\.", _RESNET),
 )
