@@ -389,7 +389,7 @@ def test_a_file_that_cannot_be_opened_today_keeps_its_row(gallery, root, monkeyp
     class_folders(root, cat=2)
     indexed(gallery, root)
     read = room.content
-    monkeypatch.setattr(room, "content", lambda file: None if file.endswith("0.png") else read(file))
+    monkeypatch.setattr(room, "content", lambda file, limits: None if file.endswith("0.png") else read(file, limits))
     last = indexed(gallery, root)
     assert (last.removed, last.known) == (0, 1)
     assert last.skipped == {str(root / "cat" / "0.png"): "it cannot be opened"}
