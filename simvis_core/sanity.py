@@ -100,7 +100,7 @@ def randomised(network: EmbeddingNetwork, share: float, seed: int = 0) -> Embedd
     check_engine(network)
     other = copy.copy(network)
     other.backbone, other.head = copy.deepcopy(network.backbone), copy.deepcopy(network.head)
-    other._probes, other._single_heads = {}, {}
+    other._probes, other._widths, other._single_heads = {}, {}, {}
     other.__dict__.pop("fingerprint", None)  # of the weights as they were
     layers = [layer for part in (other.backbone, other.head) if part is not None for layer in _layers(part)]
     if not layers:

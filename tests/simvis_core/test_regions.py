@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -178,6 +178,7 @@ def test_a_box_holds_the_pixels_whose_centres_lie_inside(box):
     assert mask.tolist() == expected
 
 
+@example([(0.0, 0.0), (0.0, 2.2250738585072014e-308)], 0.25)
 @given(st.lists(st.tuples(st.floats(-0.1, 1.1), st.floats(-0.1, 1.1)), min_size=1, max_size=4), st.floats(0.03, 0.3))
 def test_a_stroke_holds_the_pixels_within_its_radius(points, radius):
     """Up to two pixels, as a line is drawn."""
@@ -196,7 +197,8 @@ def distance_to_path(x, y, path):
     for (x0, y0), (x1, y1) in pairwise(path):
         length = math.dist((x0, y0), (x1, y1))
         if length > 0:
-            along = min(max(((x - x0) * (x1 - x0) + (y - y0) * (y1 - y0)) / length**2, 0), 1)
+            across, down = (x1 - x0) / length, (y1 - y0) / length  # its square may be no number above 0
+            along = min(max(((x - x0) * across + (y - y0) * down) / length, 0), 1)
             best = min(best, math.dist((x, y), (x0 + along * (x1 - x0), y0 + along * (y1 - y0))))
     return best
 
