@@ -74,7 +74,8 @@ class Progress:
             "left out": len(self.skipped),
         }
         told = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
-        return f"{self.total} pictures: {told or 'nothing to do'}; {self.rate:.1f} a second"
+        none = "nothing to do" if self.done == self.total else "none of them done yet"
+        return f"{self.total} pictures: {told or none}; {self.rate:.1f} a second"
 
 
 @dataclass(frozen=True)

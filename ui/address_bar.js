@@ -51,7 +51,7 @@ function back() {
 }
 
 const touch = () => { touched = fresh = true; };
-for (const kind of ["pointerdown", "keydown", "drop", "paste", "input", "change"]) document.addEventListener(kind, touch, true);
+for (const kind of ["pointerdown", "keydown", "drop", "paste", "input", "change", "simvis-touched"]) document.addEventListener(kind, touch, true);
 document.addEventListener("simvis-changed", changed);
 window.addEventListener("popstate", back);
 watch("value", () => { const value = props.value; if (value && value.answered && value.turn === turn) write(value.query); });

@@ -53,6 +53,7 @@ function dropped(event) {
 // Several files fill an event's places in their order; one goes where it was dropped.
 async function fill({ event, number, places }, files) {
   if (!files.length) return;
+  document.dispatchEvent(new CustomEvent("simvis-touched")); // nobody behind this has seen the visitor do it
   const wanted = files.length > 1 && places.length > 1 ? files.slice(0, places.length) : files.slice(0, 1);
   const first = wanted.length > 1 ? 0 : number, sent = places.map(() => null), failed = [];
   const waiting = wanted.map((_, i) => box({ places, number: first + i }));

@@ -52,7 +52,9 @@ def test_a_drop_on_a_filled_place_replaces_it_and_any_other_leaves_the_page(visi
     visitor.drag("#image_a", CHEETAH)  # an empty place takes it the same way
     holds(visitor, image_a=CHEETAH, image_b=JAGUAR)
     visitor.wait_ready()
-    assert (visitor.page.url, visitor.page.context.pages) == (address, pages)
+    # The same page, whose address names what it shows: these files are samples by their content.
+    expect(visitor.page).to_have_url(f"{address}?a=sample/cheetah/cheetah_1.jpg&b=sample/jaguar/jaguar_1.jpg")
+    assert visitor.page.context.pages == pages
 
 
 def test_the_places_of_other_tabs_take_drops_too(visitor, notes):

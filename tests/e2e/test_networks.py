@@ -141,7 +141,7 @@ def test_a_checkpoint_of_the_folder_is_loaded_and_chosen(owner):
     owner.open("Index with another network")
     assert owner.at("#search_backbone input").input_value() == name
     owner.at("#search_index").click()
-    expect(owner.at("#search_indexing")).to_contain_text(re.compile(r"\d+ of \d+ pictures"))
+    expect(owner.at("#search_indexing")).to_contain_text(re.compile(r"[1-9]\d* of \d+ pictures"))
     owner.at("#search_index_stop").click()  # what was indexed until then is enough here
     expect(owner.at("#search_indexing")).to_contain_text("added")
     expect(owner.at("#search_space input")).to_have_value(re.compile("resnet"))

@@ -477,6 +477,7 @@ def test_seconds_left_go_by_the_pace_so_far(skipped):
 
 def test_sentences_leave_out_what_did_not_happen():
     assert Progress(0).sentence() == "0 pictures: nothing to do; 0.0 a second"
+    assert Progress(9).sentence() == "9 pictures: none of them done yet; 0.0 a second"
     everything = Progress(20, 1, 2, 3, 4, 5, {"a": "b"}, 2.0).sentence()
     assert everything == (
         "20 pictures: 1 added, 2 there already, 3 with a new label or place, 5 of the same content as another, "
