@@ -124,8 +124,8 @@ def test_a_search_and_a_class_open_for_somebody_else_and_are_saved(visitor, visi
 
     friend = visit(query, stranger=True)
     expect(friend.at(HITS)).to_have_attribute("data-key", marked)
-    friend.page.goto(f"{server.address}/{class_query}")
-    expect(friend.at("#class_status")).to_contain_text("taj_mahal")
+    another = visit(class_query, stranger=True)
+    expect(another.at("#class_status")).to_contain_text("taj_mahal")
 
 
 def test_an_export_holds_pictures_numbers_and_the_pins_map(visitor, own, session):
