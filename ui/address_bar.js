@@ -1,5 +1,5 @@
 // The address follows the page, and the page an address that the visitor goes back or forward to.
-const OURS = /*OURS*/ [], QUIET = /*QUIET*/ [], PAUSE = 200;
+const OURS = /*OURS*/ [], QUIET = /*QUIET*/ [], PAUSE = 400;
 let turn = 0, timer = 0, leaving = null;
 let touched = false, fresh = false; // whether the visitor has done something since the page was restored, since the last writing
 
@@ -47,7 +47,7 @@ function back() {
     const { before } = leaving;
     leaving = null;
     ask("restore", location.search.slice(1), before);
-  }, PAUSE / 2);
+  }, PAUSE / 4);
 }
 
 const touch = () => { touched = fresh = true; };

@@ -85,6 +85,7 @@ def wire(house: House) -> None:
         "inputs": [bar, compare.network[2]],
         "outputs": [*places, *compare.network, house.tabs, *house.again.values()],
         "show_progress": "hidden",
+        "show_progress_on": bar,  # see `House.tabs`
         "trigger_mode": "multiple",  # one after the other, as the visitor went back
         "concurrency_limit": 1,
         "api_visibility": "private",

@@ -70,6 +70,7 @@ def build(house: House, tab: gr.Tab) -> None:
             handlers.open_pair,
             [*place, label, grid, house.compare.network[2]],
             [house.tabs, *house.compare.opens],
+            show_progress_on=notice,  # see `House.tabs`
             **_PRIVATE,
         )
         opened.success(**house.compare.ask)

@@ -19,6 +19,9 @@ class House:
 
     ``places`` are what holds each field of the page's address, by its name; a change of ``again[tab]`` fills that tab
     anew. ``picker`` is where Search's marks are.
+
+    An event that turns to another of the ``tabs`` shows its progress elsewhere: Gradio's page copies all that stands in
+    a component with progress, here the whole page, at every event there is.
     """
 
     session: Session

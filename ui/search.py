@@ -214,6 +214,7 @@ def _wire_hits(widgets: Widgets, handlers: SearchHandlers, house: House) -> None
             handlers.open_pair,
             [*widgets.asked, grid, compare.network[2]],
             [house.tabs, *compare.opens],
+            show_progress_on=widgets.notice,  # see `House.tabs`
             **_PRIVATE,
         )
         opened.success(**compare.ask)

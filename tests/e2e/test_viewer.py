@@ -62,7 +62,7 @@ def test_pointing_at_a_cell_draws_its_map_on_the_other_picture_only(desk, pair, 
 def test_forty_moves_are_drawn_without_a_request(desk, pair):
     x, y = desk.point("a", 0, 0, pair.a.grid)
     desk.page.mouse.move(x, y)
-    desk.page.wait_for_timeout(500)  # the address asks once, a moment after the last pin
+    desk.page.wait_for_timeout(900)  # the address asks once, a moment after the last pin
     draws, requests = desk.page.evaluate("window.simvisDraws"), len(desk.requests)
     for step in range(40):
         desk.page.mouse.move(x + 3 * step, y + 2 * step)

@@ -349,3 +349,7 @@ def test_the_app_builds_and_shows_only_its_twins_to_the_world(tmp_path, built):
     assert app.get_api_info()["unnamed_endpoints"] == {}
     assert not (tmp_path / "links").exists()
     assert not (tmp_path / "galleries").exists()
+    # The browser copies everything inside a component that shows progress, at every event.
+    turning = [one for one in app.fns.values() if any(isinstance(part, gr.Tabs) for part in one.outputs)]
+    assert len(turning) >= 3
+    assert not any(isinstance(part, gr.Tabs) for one in turning for part in one.show_progress_on or one.outputs)
