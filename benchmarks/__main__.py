@@ -1,4 +1,7 @@
-"""Runs the benchmarks and prints Markdown tables; ``fuzz`` opens damaged files instead of timing."""
+"""Runs the benchmarks and prints Markdown tables.
+
+Instead of timing, ``fuzz`` opens damaged files, and ``unchanged`` compares the numbers of two commits.
+"""
 
 import argparse
 import json
@@ -27,6 +30,7 @@ from benchmarks import (
     naive,
     page,
     recall,
+    unchanged,
     waiting,
 )
 from benchmarks.tables import Table
@@ -35,10 +39,10 @@ from benchmarks.tables import Table
 def main(arguments: list[str]) -> int:
     """Prints each question's tables as soon as they are there; with --json writes them to a file too.
 
-    0, but for ``fuzz`` that found something to mend.
+    0, but for ``fuzz`` that found something to mend, and ``unchanged`` that found a difference.
     """
-    if arguments[:1] == ["fuzz"]:
-        return fuzz.main(arguments[1:])
+    if arguments and arguments[0] in UNTIMED:
+        return UNTIMED[arguments[0]](arguments[1:])
     options = _parser().parse_args(arguments)
     machine.keep_freed_memory()
     facts = machine.facts()
@@ -60,7 +64,10 @@ def main(arguments: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "questions", nargs="*", metavar="QUESTION", help=f"some of {', '.join(QUESTIONS)}; else all; or fuzz"
+        "questions",
+        nargs="*",
+        metavar="QUESTION",
+        help=f"some of {', '.join(QUESTIONS)}; else all; or {' or '.join(UNTIMED)} alone",
     )
     parser.add_argument("--quick", action="store_true", help="a few rounds of a few cases, to see that all works")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything to this file too")
@@ -82,6 +89,7 @@ QUESTIONS: dict[str, Callable[[bool], list[Table]]] = {
     "page": page.tables,
     "waiting": waiting.tables,
 }
+UNTIMED: dict[str, Callable[[list[str]], int]] = {"fuzz": fuzz.main, "unchanged": unchanged.main}
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
