@@ -1,6 +1,7 @@
 """Runs the benchmarks and prints Markdown tables.
 
-Instead of timing, ``fuzz`` opens damaged files, and ``unchanged`` compares the numbers of two commits.
+Instead of timing, ``fuzz`` opens damaged files, ``mutations`` plants mistakes that tests catch, and ``unchanged``
+compares the numbers of two commits.
 """
 
 import argparse
@@ -33,13 +34,15 @@ from benchmarks import (
     unchanged,
     waiting,
 )
+from benchmarks.mutations import planting
 from benchmarks.tables import Table
 
 
 def main(arguments: list[str]) -> int:
     """Prints each question's tables as soon as they are there; with --json writes them to a file too.
 
-    0, but for ``fuzz`` that found something to mend, and ``unchanged`` that found a difference.
+    0, but for ``fuzz`` that found something to mend, ``mutations`` that no test catches, and ``unchanged`` that found a
+    difference.
     """
     if arguments and arguments[0] in UNTIMED:
         return UNTIMED[arguments[0]](arguments[1:])
@@ -89,7 +92,11 @@ QUESTIONS: dict[str, Callable[[bool], list[Table]]] = {
     "page": page.tables,
     "waiting": waiting.tables,
 }
-UNTIMED: dict[str, Callable[[list[str]], int]] = {"fuzz": fuzz.main, "unchanged": unchanged.main}
+UNTIMED: dict[str, Callable[[list[str]], int]] = {
+    "fuzz": fuzz.main,
+    "mutations": planting.main,
+    "unchanged": unchanged.main,
+}
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

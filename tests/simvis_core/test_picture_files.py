@@ -41,6 +41,13 @@ def test_a_malformed_tag_beside_the_orientation_refuses_nothing(kind, order):
         assert open_picture(data).size == (8, 12)
 
 
+def test_an_orientation_at_the_very_end_of_a_block_counts():
+    """Nothing need follow the last entry; one that is cut off is none."""
+    block = exif(">", (0x0100, 4, 1, 12), (0x0112, 3, 1, 6)).removesuffix(bytes(4))
+    assert exif_orientation(block) == 6
+    assert exif_orientation(block[:-1]) == 1
+
+
 def test_an_orientation_in_xmp_counts_where_exif_has_none():
     assert xmp_orientation(b'<a tiff:Orientation="6"/>') == xmp_orientation(b"<tiff:Orientation>6<") == 6
     assert exif_orientation(b"") == exif_orientation(b"II*\0") == 1
