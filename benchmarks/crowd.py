@@ -26,7 +26,7 @@ from PIL import Image
 from benchmarks.drag import running
 from benchmarks.pictures import FOLDER, first_pair
 from benchmarks.tables import Table, number
-from ui.session import Session, Settings
+from simvis_app.service.sessions.session import Session, Settings
 
 MEBIBYTE = 2**20
 CLOSE = 1e-4  # of a score: a mix-up is off by far more, another batch or machine by far less

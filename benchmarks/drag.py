@@ -19,11 +19,11 @@ from playwright.sync_api import Page, sync_playwright
 import model_zoo
 from benchmarks.pictures import FOLDER
 from benchmarks.tables import Table, number
-from simvis_core.edge_index import EdgeIndex
-from simvis_core.gallery import Gallery, open_gallery
-from simvis_core.index import Row
-from simvis_core.indexing import index_pictures
-from simvis_core.listing import listed
+from simvis_core.galleries.gallery import Gallery, open_gallery
+from simvis_core.galleries.indexing import index_pictures
+from simvis_core.pictures.listing import listed
+from simvis_core.stores.contract import Row
+from simvis_core.stores.edge import EdgeIndex
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]

@@ -10,7 +10,7 @@ import model_zoo
 from benchmarks.pictures import distinct_pairs
 from benchmarks.tables import Table, number, ratio
 from benchmarks.timing import FULL, QUICK, Race, race
-from model_zoo.engines import ENGINES, SCORE_CHANGE, with_engine
+from model_zoo.running.engines import ENGINES, SCORE_CHANGE, with_engine
 from simvis_core import EmbeddingNetwork, SimvisError, open_picture
 
 BARE = "bare"

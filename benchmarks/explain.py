@@ -11,7 +11,7 @@ from benchmarks.pictures import first_images, large_images
 from benchmarks.tables import Table, number, percent, ratio
 from benchmarks.timing import FULL, QUICK, Job, Race, race
 from simvis_core import EmbeddingNetwork, PairExplanation, explain_features, explain_pair
-from simvis_core.resizing import RESIZINGS, Resizing
+from simvis_core.pictures.resizing import RESIZINGS, Resizing
 
 TARGET = 1.15
 PARTS = ("views", "forward passes", "decompositions", "maps and score")

@@ -15,7 +15,7 @@ from benchmarks.worst_pictures import bmp, chunk, encoded, png, tiff_of
 from simvis_core import open_picture
 
 HERE = Path(__file__).parent.parent
-HEIC = HERE / "tests" / "simvis_core" / "berlin_cathedral.heic"
+HEIC = HERE / "tests" / "simvis_core" / "pictures" / "formats" / "berlin_cathedral.heic"
 PHOTOGRAPH = HERE / "sample_data" / "pictures" / "berlin_cathedral" / "berlin_cathedral_1.jpg"
 SIZE = WIDTH, HEIGHT = 60, 44
 EXTREMES = (0, 1, 2, 3, 7, 0x7F, 0x80, 0xFE, 0xFF, 0x100, 0x7FFF, 0x8000, 0xFFFF, 0x10000, 0x7FFFFFFF, 0xFFFFFFFF)

@@ -16,15 +16,15 @@ import model_zoo
 from benchmarks.pictures import FOLDER
 from benchmarks.tables import Table, number, ratio
 from benchmarks.timing import FULL, QUICK, Budget, Job, Race, race
-from model_zoo.engines import with_engine
+from model_zoo.running.engines import with_engine
 from simvis_core import EmbeddingNetwork, SimvisError, open_picture
-from simvis_core.classes import Quality, retrieval_quality
-from simvis_core.edge_index import EdgeIndex
-from simvis_core.gallery import open_gallery
-from simvis_core.index import EXACT_BELOW, Row, Space
-from simvis_core.indexing import BATCH, USUAL, Progress, index_pictures
-from simvis_core.listing import Listing, listed
-from simvis_core.search import embedding_of, find
+from simvis_core.galleries.classes import Quality, retrieval_quality
+from simvis_core.galleries.gallery import open_gallery
+from simvis_core.galleries.indexing import BATCH, USUAL, Progress, index_pictures
+from simvis_core.galleries.search import embedding_of, find
+from simvis_core.pictures.listing import Listing, listed
+from simvis_core.stores.contract import EXACT_BELOW, Row, Space
+from simvis_core.stores.edge import EdgeIndex
 
 WIDTH = 1280  # of EfficientNet-Lite0's embeddings
 SIZES, QUICK_SIZES = (1_000, 10_000, 100_000), (200, 400)

@@ -10,7 +10,7 @@ from benchmarks.pictures import first_images
 from benchmarks.tables import Table, number, percent
 from benchmarks.timing import FULL, QUICK, Job, Race, race
 from simvis_core import POOLINGS, PairExplanation, explain_pair
-from simvis_core.packing import packed_numbers
+from simvis_core.pairs.packing import packed_numbers
 
 TARGET = 5  # ms: well under one frame of a screen
 APART = "flatten"  # its split has H x W times as many features as the others, so it has its own allowance

@@ -10,11 +10,11 @@ import model_zoo
 from benchmarks.pictures import distinct_pairs
 from benchmarks.tables import Table, number, ratio
 from benchmarks.timing import FULL, QUICK, Job, Race, race
-from model_zoo.engines import with_engine
+from model_zoo.running.engines import with_engine
 from simvis_core import EmbeddingNetwork, SimvisError, open_picture
-from simvis_core.explainers import EXPLAINERS, drawing
-from simvis_core.perturbation import batch_of, finished
-from simvis_core.question import Question
+from simvis_core.explainers.masks import batch_of, finished
+from simvis_core.explainers.question import Question
+from simvis_core.explainers.table import EXPLAINERS, drawing
 
 NETWORK = "efficientnet_lite0"
 MASKS, QUICK_MASKS = 64, 4

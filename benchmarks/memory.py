@@ -31,7 +31,7 @@ def tables(quick: bool) -> list[Table]:
             ["cache limit", *(f"pair {count}, MiB" for count in reported), "cached at the end, MiB"],
             many,
             [
-                "Short side 224, through `ui.session.Session`: 128 pairs of new pictures, then new pairs of old. "
+                "Short side 224, through the app's session: 128 pairs of new pictures, then new pairs of old. "
                 "The C library keeps about 200 MiB of what is freed, so the peak rises on a little after that."
             ],
         ),
@@ -86,7 +86,7 @@ def steps() -> dict[str, float]:
 def session(limit: int, reported: list[int]) -> dict[str, float]:
     """In the child: different pairs through one session; its peaks, then what it holds."""
     from benchmarks.pictures import distinct_pairs  # noqa: PLC0415
-    from ui.session import Session, Settings  # noqa: PLC0415
+    from simvis_app.service.sessions.session import Session, Settings  # noqa: PLC0415
 
     served = Session(features_limit=limit * MEBIBYTE)
     result = {}

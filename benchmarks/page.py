@@ -11,13 +11,13 @@ import gradio as gr
 from benchmarks.pictures import first_pair
 from benchmarks.tables import Table, number, ratio
 from benchmarks.timing import FULL, QUICK, Job, race
-from ui.choices import EXPONENT
-from ui.compare import TOP_K, Widgets, build
-from ui.drops import PictureDrops
-from ui.handlers import Handlers
-from ui.links import LinkedPictures
-from ui.references import References
-from ui.session import Session, Settings
+from simvis_app.page.choices import EXPONENT
+from simvis_app.page.compare.handlers import Handlers
+from simvis_app.page.compare.layout import TOP_K, Widgets, build
+from simvis_app.page.parts.drops import PictureDrops
+from simvis_app.service.links import LinkedPictures
+from simvis_app.service.references import References
+from simvis_app.service.sessions.session import Session, Settings
 
 COLD, WARM, SENT = "new pictures", "known pictures", "known pictures, and sending"
 

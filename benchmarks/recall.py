@@ -13,13 +13,13 @@ from benchmarks.gallery import stored
 from benchmarks.pictures import FOLDER
 from benchmarks.tables import Table, number
 from benchmarks.timing import FULL, QUICK, race
-from model_zoo.engines import with_engine
+from model_zoo.running.engines import with_engine
 from simvis_core import EmbeddingNetwork, SimvisError, open_picture
 from simvis_core.decomposition import Decomposition
-from simvis_core.edge_index import EdgeIndex
-from simvis_core.index import Space
-from simvis_core.listing import listed
-from simvis_core.regions import Box, regions_query
+from simvis_core.galleries.regions import Box, regions_query
+from simvis_core.pictures.listing import listed
+from simvis_core.stores.contract import Space
+from simvis_core.stores.edge import EdgeIndex
 
 NETWORK = "efficientnet_lite0"
 CROPS, QUICK_CROPS = 80, 2  # of each sample photograph

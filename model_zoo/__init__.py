@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from model_zoo.catalog import CATALOG, ModelCard, bundled, card, is_architecture, names
-from simvis_core.network import EmbeddingNetwork
-from simvis_core.poolings import Pooling
+from model_zoo.cards.catalog import CATALOG, ModelCard, bundled, card, is_architecture, names
+from simvis_core.networks.network import EmbeddingNetwork
+from simvis_core.networks.poolings import Pooling
 
 if TYPE_CHECKING:
-    from model_zoo.checkpoint_choices import Choices
-    from model_zoo.checkpoints import Checkpoint
+    from model_zoo.checkpoints.choices import Choices
+    from model_zoo.checkpoints.opening import Checkpoint
 
 __all__ = [
     "CATALOG",
@@ -38,11 +38,11 @@ def load(name: str, pooling: str | Pooling | None = None) -> EmbeddingNetwork:
     missing, corrupt or out of reach; it says which card, why, and what works now.
     """
     if is_architecture(name):
-        from model_zoo import architectures  # noqa: PLC0415
+        from model_zoo.architectures import arranging  # noqa: PLC0415
 
-        return architectures.arrange(architectures.build(name, pretrained=True), pooling)
-    from model_zoo.backbones import BACKBONES  # noqa: PLC0415
-    from model_zoo.weights import find, load_into  # noqa: PLC0415
+        return arranging.arrange(arranging.build(name, pretrained=True), pooling)
+    from model_zoo.cards.backbones import BACKBONES  # noqa: PLC0415
+    from model_zoo.cards.weights import find, load_into  # noqa: PLC0415
 
     entry = card(name)
     path = find(name, entry.weights)
@@ -60,9 +60,9 @@ def untrained(name: str, pooling: str | Pooling | None = None) -> EmbeddingNetwo
 
     Raises SimvisError for a name that neither timm nor torchvision has.
     """
-    from model_zoo import architectures  # noqa: PLC0415
+    from model_zoo.architectures import arranging  # noqa: PLC0415
 
-    return architectures.untrained(name, pooling)
+    return arranging.untrained(name, pooling)
 
 
 def open_checkpoint(
@@ -75,8 +75,8 @@ def open_checkpoint(
 ) -> "Checkpoint":
     """Your own checkpoint as ``.network``, with a ``.report`` of what was loaded and what was left out.
 
-    See `model_zoo.checkpoints.open_checkpoint`.
+    See `model_zoo.checkpoints.opening.open_checkpoint`.
     """
-    from model_zoo import checkpoints  # noqa: PLC0415
+    from model_zoo.checkpoints import opening  # noqa: PLC0415
 
-    return checkpoints.open_checkpoint(path, architecture, pooling, head, between, choices)
+    return opening.open_checkpoint(path, architecture, pooling, head, between, choices)

@@ -14,8 +14,9 @@ from PIL import Image
 
 import app
 import model_zoo
+from simvis_app.commands import models, parsed, serve
+from simvis_app.service.sessions.session import Session, Settings
 from simvis_core import SimvisError
-from ui.session import Session, Settings
 
 ROOT = Path(__file__).parents[1]
 PICTURES = ROOT / "sample_data" / "pictures"
@@ -365,7 +366,7 @@ def test_a_command_that_is_stopped_says_that_nothing_is_lost(capsys, monkeypatch
     def stopped(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(app, "models", stopped)
+    monkeypatch.setattr(models, "run", stopped)
     code, out, err = told(capsys, "models")
     assert (code, out) == (130, "")
     assert "what is written stays, and the same command goes on from there" in err
@@ -386,7 +387,7 @@ def test_a_command_that_is_stopped_says_that_nothing_is_lost(capsys, monkeypatch
     ],
 )
 def test_the_doors_are_the_operators(arguments, names, frames, mebibytes):
-    doors = app._doors(app._parser().parse_args(arguments))
+    doors = serve._doors(parsed(arguments))
     assert names in (None, doors.names)
     assert (doors.frames, doors.uploads) == (frames, mebibytes * 2**20)
 
@@ -394,4 +395,4 @@ def test_the_doors_are_the_operators(arguments, names, frames, mebibytes):
 @pytest.mark.parametrize("name", ["*example", "a*.example", "**"])
 def test_a_trusted_host_that_is_no_pattern_is_told(name):
     with pytest.raises(SimvisError, match=r"a name, \*\.name, or \*"):
-        app._doors(app._parser().parse_args(["--trusted-host", name]))
+        serve._doors(parsed(["--trusted-host", name]))

@@ -7,10 +7,10 @@ import pytest
 
 import app
 import model_zoo
-from simvis_core import evaluation
-from simvis_core.localisation import WARPS
-from tests.ui.conftest import BLACK_BOX, NETWORK, photographs, tiny
-from ui.session import Session
+from simvis_app.service.sessions.session import Session
+from simvis_core.evaluation import measuring, records
+from simvis_core.trust.localisation import WARPS
+from tests.simvis_app.conftest import BLACK_BOX, NETWORK, photographs, tiny
 
 QUICK = ("--steps", "5", "--pairs", "2", "--view-size", "32")
 
@@ -82,7 +82,7 @@ def test_the_same_seed_gives_the_same_records_and_another_gives_others(evaluate,
 
 
 def test_a_stopped_run_goes_on_where_it_was(evaluate, tmp_path, monkeypatch):
-    monkeypatch.setattr(evaluation.os, "fsync", _stopping_after(5))
+    monkeypatch.setattr(records.os, "fsync", _stopping_after(5))
     code, said = evaluate("--explainer", "decomposition")
     assert code == 130
     assert "goes on from there" in said.err
@@ -95,7 +95,7 @@ def test_a_stopped_run_goes_on_where_it_was(evaluate, tmp_path, monkeypatch):
     monkeypatch.setattr(Session, "_load", lambda self, name: tiny(name))
     runs = []
     monkeypatch.setattr(
-        evaluation, "_numbers", lambda measured, real=evaluation._numbers: runs.append(1) or real(measured)
+        measuring, "_numbers", lambda measured, real=measuring._numbers: runs.append(1) or real(measured)
     )
     assert evaluate("--explainer", "decomposition")[0] == 0
     assert len(runs) == 3 * 2 * 3 - 5

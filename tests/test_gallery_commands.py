@@ -13,16 +13,18 @@ from PIL import Image
 
 import app
 import model_zoo
-from simvis_core.edge_index import EdgeIndex
-from tests.ui.conftest import BLACK_BOX, CLASSES, NETWORK, photographs, tiny
-from ui import commands, samples
-from ui.galleries import Asked, Galleries
-from ui.gallery_answers import search_json
-from ui.gallery_api import add_gallery_api, find_space, regions_on
-from ui.handlers import Handlers
-from ui.links import LinkedPictures
-from ui.search_handlers import SearchHandlers
-from ui.session import Session
+from simvis_app.api.galleries import add_gallery_api
+from simvis_app.commands.galleries import store_check
+from simvis_app.page.compare.handlers import Handlers
+from simvis_app.page.search.handlers import SearchHandlers
+from simvis_app.service import samples
+from simvis_app.service.galleries.answers import search_json
+from simvis_app.service.galleries.asking import find_space, regions_on
+from simvis_app.service.galleries.galleries import Asked, Galleries
+from simvis_app.service.links import LinkedPictures
+from simvis_app.service.sessions.session import Session
+from simvis_core.stores.edge import EdgeIndex
+from tests.simvis_app.conftest import BLACK_BOX, CLASSES, NETWORK, photographs, tiny
 
 NET = ("--backbone", NETWORK)
 SIZE = ("--view-size", "32")
@@ -319,7 +321,7 @@ def test_the_samples_are_indexed_when_they_are_first_asked_for(told, photos, mon
 
 
 def test_a_full_check_of_the_store(capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr(commands, "check_store", lambda store: iter([("one", 0.5), ("two", 0.25)]))
+    monkeypatch.setattr(store_check, "check_store", lambda store: iter([("one", 0.5), ("two", 0.25)]))
     assert app.main(["store-check", "--galleries", str(tmp_path)]) == 0
     out, err = capsys.readouterr()
     assert json.loads(out) == {"store": str(tmp_path / "index"), "passed": {"one": 0.5, "two": 0.25}}
@@ -335,9 +337,9 @@ def test_a_server_that_does_not_answer_is_one_line(capsys, tmp_path, options):
 
 
 def test_a_folder_to_offer_that_is_not_there_is_one_line(capsys, tmp_path, monkeypatch):
-    import ui
+    from simvis_app import page
 
-    monkeypatch.setattr(ui, "warm_up", lambda *_: None)
+    monkeypatch.setattr(page, "warm_up", lambda *_: None)
     assert app.main(["--pictures", str(tmp_path / "nosuchfolder"), "--galleries", str(tmp_path)]) == 2
     assert "--pictures" in capsys.readouterr().err
 

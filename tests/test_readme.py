@@ -13,6 +13,7 @@ import pytest
 
 import app
 import model_zoo
+from simvis_app.commands import parsed
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -44,7 +45,7 @@ def test_the_python_runs(number, tmp_path, monkeypatch):
 @pytest.mark.parametrize("command", [command for command in COMMANDS if "app.py" in command])
 def test_commands_of_the_app_parse(command):
     words = shlex.split(command)
-    options = app._parser().parse_args(words[words.index("app.py") + 1 :])
+    options = parsed(words[words.index("app.py") + 1 :])
     for place in ("a", "b"):
         assert (ROOT / getattr(options, place, ".")).exists()
     if getattr(options, "backbone", None):

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from simvis_app.service.sessions.session import Session
 from tests.e2e.visitor import FLAGS, Visitor, profile
-from ui.session import Session
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = "/usr/bin/chromium"

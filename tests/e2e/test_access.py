@@ -5,7 +5,7 @@ from importlib.resources import files
 import pytest
 from playwright.sync_api import expect
 
-from ui.glossary import GLOSSARY
+from simvis_app.page.glossary import GLOSSARY
 
 pytestmark = [pytest.mark.browser, pytest.mark.network]
 

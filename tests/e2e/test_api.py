@@ -4,9 +4,9 @@ import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
+from simvis_app.service import samples
 from tests.e2e.visitor import PICTURES
 from tests.twins import TWINS
-from ui import samples
 
 pytestmark = [pytest.mark.browser, pytest.mark.network]
 

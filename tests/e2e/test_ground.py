@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
+from simvis_app.service import samples
+from simvis_app.service.sessions.session import Settings
 from simvis_core import enlarge
-from simvis_core.colours import outline
-from simvis_core.figures import common_scale
+from simvis_core.files.colours import outline
+from simvis_core.pictures.overlays import common_scale
 from tests.e2e.visitor import PICTURES
-from ui import samples
-from ui.session import Settings
 
 pytestmark = [pytest.mark.browser, pytest.mark.network]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ui import samples
+from simvis_app.service import samples
 
 pytestmark = [pytest.mark.browser, pytest.mark.network]
 
@@ -25,7 +25,7 @@ PARTS = (
 
 
 def test_the_first_sample_pair_is_explained(desk, session):
-    from ui.session import Settings
+    from simvis_app.service.sessions.session import Settings
 
     for part in PARTS:
         desk.page.wait_for_selector(part)
@@ -46,7 +46,7 @@ def test_the_first_sample_pair_is_explained(desk, session):
 
 
 def samples_hash(file):
-    from ui.session import content_hash
+    from simvis_app.service.sessions.session import content_hash
 
     return content_hash(samples.PICTURES / file)
 

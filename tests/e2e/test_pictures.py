@@ -11,9 +11,9 @@ from PIL import Image
 from playwright.sync_api import expect
 
 import app
+from simvis_app.service import samples
+from simvis_app.service.sessions.session import Settings
 from tests.e2e.visitor import PICTURES
-from ui import samples
-from ui.session import Settings
 
 pytestmark = [pytest.mark.browser, pytest.mark.network]
 

@@ -6,9 +6,9 @@ import shutil
 import pytest
 from playwright.sync_api import expect
 
+from simvis_app.service.sessions.session import Settings
 from tests.e2e.conftest import Server
 from tests.e2e.visitor import PICTURES, Visitor, pixels, profile
-from ui.session import Settings
 
 pytestmark = [pytest.mark.browser, pytest.mark.network]
 HOSTILE = '<img src=x onerror=alert(1)> "é😀"'

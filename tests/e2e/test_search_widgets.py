@@ -17,11 +17,11 @@ import torch
 from PIL import Image
 from playwright.sync_api import expect
 
+from simvis_app.page.parts.files import picture_file
+from simvis_app.page.parts.hit_grid import HitCard, HitGrid, Page
+from simvis_app.page.parts.region_picker import RegionPicker
 from simvis_core import View
 from tests.e2e.visitor import Visitor, pixels, profile
-from ui.files import picture_file
-from ui.hit_grid import HitCard, HitGrid, Page
-from ui.region_picker import RegionPicker
 
 pytestmark = pytest.mark.browser
 ROOT = Path(__file__).parents[2]

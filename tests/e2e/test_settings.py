@@ -5,9 +5,9 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from simvis_app.service import samples
+from simvis_app.service.sessions.session import Settings
 from tests.e2e.visitor import PICTURES
-from ui import samples
-from ui.session import Settings
 
 pytestmark = [pytest.mark.browser, pytest.mark.network]
 

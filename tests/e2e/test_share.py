@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from simvis_core.images import weights_at
+from simvis_app.service.sessions.session import Settings
+from simvis_core.pictures.views import weights_at
 from tests.e2e.test_search import HITS, drag, key
 from tests.e2e.visitor import PICTURES, carried
-from ui.session import Settings
 
 pytestmark = [pytest.mark.browser, pytest.mark.network]
 

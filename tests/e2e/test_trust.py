@@ -7,10 +7,10 @@ import zipfile
 import pytest
 from playwright.sync_api import expect
 
-from simvis_core.perturbation import finished
-from simvis_core.trust import Asked, question_of
+from simvis_app.service.sessions.session import Settings
+from simvis_core.explainers.masks import finished
+from simvis_core.trust.measuring import Asked, question_of
 from tests.e2e.visitor import PICTURES
-from ui.session import Settings
 
 pytestmark = [pytest.mark.browser, pytest.mark.network]
 CARD = "#map_cards [role=listitem][data-name='{}']"

@@ -7,11 +7,11 @@ import pytest
 import torch
 from gradio_client import Client, handle_file
 
+from simvis_app.service import samples
+from simvis_app.service.sessions.session import Settings
 from simvis_core import enlarge
-from simvis_core.colours import paint
+from simvis_core.files.colours import paint
 from tests.e2e.visitor import PICTURES, carried, pixels
-from ui import samples
-from ui.session import Settings
 
 pytestmark = [pytest.mark.browser, pytest.mark.network]
 

@@ -12,8 +12,8 @@ import torch
 from torch import nn
 from torch.nn.functional import normalize
 
-from model_zoo.checkpoint_doubts import UndecidedError
-from model_zoo.checkpoints import open_checkpoint
+from model_zoo.checkpoints.doubts import UndecidedError
+from model_zoo.checkpoints.opening import open_checkpoint
 
 ARCHITECTURE, WIDTH = "timm/test_resnet", 96  # 0.4 million weights, views of 160 pixels, cells of 32
 PIXELS = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))

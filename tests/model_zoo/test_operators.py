@@ -21,7 +21,7 @@ def test_where_the_extension_loads_nothing_is_declared(monkeypatch):
 
 
 def test_torchvision_and_timm_can_be_imported_after_it():
-    import model_zoo.backbones  # noqa: F401
+    import model_zoo.cards.backbones  # noqa: F401
 
     assert importlib.util.find_spec("torchvision") is not None
     assert hasattr(torch.ops.torchvision, "nms")

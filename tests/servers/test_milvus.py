@@ -18,19 +18,19 @@ import pytest
 
 import model_zoo
 from simvis_core import open_picture
-from simvis_core.classes import class_map, class_members
-from simvis_core.edge_index import EdgeIndex
 from simvis_core.errors import SimvisError
-from simvis_core.gallery import open_gallery
-from simvis_core.index import Row, Space, copied
-from simvis_core.indexing import index_pictures
-from simvis_core.listing import listed
-from simvis_core.milvus_index import LIMIT, MilvusIndex
-from simvis_core.regions import Box, Point, region_weights
-from simvis_core.search import embedding_of
-from simvis_core.store_check import CHECKS, GALLERY
-from simvis_core.stores import open_index
-from tests.simvis_core.test_index import SPACE, facts, rows, shares_of_the_cosine
+from simvis_core.galleries.classes import class_map, class_members
+from simvis_core.galleries.gallery import open_gallery
+from simvis_core.galleries.indexing import index_pictures
+from simvis_core.galleries.regions import Box, Point, region_weights
+from simvis_core.galleries.search import embedding_of
+from simvis_core.pictures.listing import listed
+from simvis_core.stores.check import CHECKS, GALLERY
+from simvis_core.stores.contract import Row, Space, copied
+from simvis_core.stores.edge import EdgeIndex
+from simvis_core.stores.milvus import LIMIT, MilvusIndex
+from simvis_core.stores.opening import open_index
+from tests.simvis_core.stores.test_contract import SPACE, facts, rows, shares_of_the_cosine
 
 LOCALHOST = "127.0.0.1"
 PICTURES = Path(__file__).parents[2] / "sample_data" / "pictures"
@@ -211,7 +211,7 @@ def test_every_row_is_read_and_counted_above_the_limit_of_one_answer(index, spac
 
 
 def test_ids_that_begin_alike_are_all_read(index, space, monkeypatch):
-    monkeypatch.setattr("simvis_core.milvus_index.LIMIT", 16)  # every id begins with 24 zeros
+    monkeypatch.setattr("simvis_core.stores.milvus.LIMIT", 16)  # every id begins with 24 zeros
     index.upsert(space, rows(40, space))
     assert len(list(index.scan(space))) == 40
 

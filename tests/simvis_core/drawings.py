@@ -9,8 +9,8 @@ from PIL import Image
 from torch import nn
 
 from simvis_core import EmbeddingNetwork, Preprocess
-from simvis_core.attention import attention_weights
-from simvis_core.question import Question
+from simvis_core.explainers.question import Question
+from simvis_core.networks.attention import attention_weights
 
 STRIDE = 8
 SMALL = Preprocess((0.5, 0.4, 0.3), (0.25, 0.2, 0.3), short_side=16, stride=STRIDE)

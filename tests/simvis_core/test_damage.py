@@ -9,13 +9,13 @@ import qdrant_edge
 import torch
 
 from simvis_core import SimvisError
-from simvis_core.edge_index import EdgeIndex
-from simvis_core.gallery import gallery_names, gallery_troubles, open_gallery
-from simvis_core.index import Row, Space
-from simvis_core.search import find
-from simvis_core.small_spaces import SmallSpaces
+from simvis_core.galleries.gallery import gallery_names, gallery_troubles, open_gallery
+from simvis_core.galleries.search import find
+from simvis_core.stores.contract import Row, Space
+from simvis_core.stores.edge import EdgeIndex
+from simvis_core.stores.small_spaces import SmallSpaces
 from tests.damage import DAMAGE, JSON_DAMAGE
-from tests.simvis_core.galleries import class_folders, indexed, network
+from tests.simvis_core.small_galleries import class_folders, indexed, network
 
 QUERY = np.ones(12, dtype=np.float32)
 

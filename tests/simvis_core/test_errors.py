@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from simvis_core import POOLINGS, Pooling, Preprocess, SimvisError, weights_at
-from simvis_core.poolings import INNER
+from simvis_core.networks.poolings import INNER
 from tests.simvis_core import cases
 from tests.simvis_core.cases import make_pair
 

@@ -1,0 +1,1 @@
+"""The catalogue: a card for each network, and its weights."""

@@ -1,0 +1,1 @@
+"""What a checkpoint's file holds, read without running any of it."""

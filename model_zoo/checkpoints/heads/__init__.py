@@ -1,0 +1,1 @@
+"""The layers beside a checkpoint's trunk: which they are, and in which order."""

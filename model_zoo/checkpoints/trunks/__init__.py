@@ -1,0 +1,1 @@
+"""Where in a checkpoint an architecture's tensors are, by whatever names."""

@@ -1,0 +1,1 @@
+"""Where and by what networks run."""

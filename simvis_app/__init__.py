@@ -1,0 +1,1 @@
+"""Everything that runs for a person: the commands, the page, the API and the state behind them."""

@@ -1,0 +1,1 @@
+"""The typed endpoints: the same numbers as the page's, as JSON."""

@@ -1,0 +1,107 @@
+"""API twins of the Search and Classes tabs: the same numbers as JSON."""
+
+from typing import Any
+
+import gradio as gr
+
+from simvis_app.api.told import PictureDrop, told
+from simvis_app.service.galleries.answers import belongs_json, class_json, classes_json, curves_json, search_json
+from simvis_app.service.galleries.asking import check_labels, find_space, regions_on
+from simvis_app.service.galleries.galleries import SAMPLES, Asked, Galleries
+from simvis_core import SimvisError
+from simvis_core.galleries.curves import PAIRS
+from simvis_core.stores.contract import Space
+
+MOST_HITS = 200
+
+
+def add_gallery_api(galleries: Galleries) -> None:
+    """Adds /search, /classes and /curves to the app that is being built."""
+
+    def search(
+        image: str,
+        gallery: str = SAMPLES,
+        network: str = "",
+        pooling: str = "",
+        regions: Any = None,
+        labels: Any = None,
+        k: float = 20,
+        skip: float = 0,
+        exact: bool = False,
+    ) -> dict[str, Any]:
+        """A gallery's pictures by their score with a picture, or by the share of it that regions carry.
+
+        image: a picture file. gallery: its name. network, pooling: what it was indexed with; empty, the first. regions:
+        a list of {"box": [x, y, width, height]} or {"point": [x, y]} in pixels of the picture, each with "sign": -1 for
+        "not like this"; none for the whole picture. labels: a list to filter by, or none. k: how many hits, at most
+        200, from rank skip on. exact: compare every picture also where a gallery is so large that a graph is searched.
+        """
+        with told():
+            answer = _search(galleries, image, gallery, network, pooling, regions, labels, k, skip, exact)
+            return search_json(answer, paths=False)
+
+    def classes(
+        image: str | None = None, gallery: str = SAMPLES, network: str = "", pooling: str = "", label: str = ""
+    ) -> dict[str, Any]:
+        """The classes of a gallery; with label that class's members; with image the classes nearest to it."""
+        with told():
+            space = _space(galleries, gallery, network, pooling)
+            if image:
+                return belongs_json(galleries, space, image)
+            return class_json(galleries, space, label, paths=False) if label else classes_json(galleries, space)
+
+    def curves(
+        gallery: str = SAMPLES, network: str = "", pooling: str = "", pairs: float = PAIRS, seed: float = 0
+    ) -> dict[str, Any]:
+        """Mean contribution curves of random pairs of one class and of two."""
+        with told():
+            space = _space(galleries, gallery, network, pooling)
+            return curves_json(galleries.curves(space, _whole("pairs", pairs, 10_000), _whole("seed", seed, 2**31)))
+
+    with gr.Row(visible=False):
+        image = PictureDrop(type="filepath", label="image")
+        gallery = gr.Textbox(SAMPLES, label="gallery")
+        place = [gr.Textbox("", label="network"), gr.Textbox("", label="pooling")]
+        regions, labels = gr.JSON(label="regions"), gr.JSON(label="labels")
+        k, skip = gr.Number(20, label="k"), gr.Number(0, label="skip")
+        exact = gr.Checkbox(label="exact")
+        label = gr.Textbox("", label="label")
+        pairs, seed = gr.Number(PAIRS, label="pairs"), gr.Number(0, label="seed")
+        answer, ask = gr.JSON(), gr.Button()
+    asked = {"concurrency_limit": 1, "concurrency_id": "gallery api"}
+    ask.click(search, [image, gallery, *place, regions, labels, k, skip, exact], answer, api_name="search", **asked)
+    ask.click(classes, [image, gallery, *place, label], answer, api_name="classes", **asked)
+    ask.click(curves, [gallery, *place, pairs, seed], answer, api_name="curves", **asked)
+
+
+def _space(galleries: Galleries, gallery: str | None, network: str | None, pooling: str | None) -> Space:
+    """The same for fields that the caller may have left empty."""
+    return find_space(galleries, gallery or SAMPLES, network or "", pooling or "")
+
+
+def _search(
+    galleries: Galleries,
+    image: str,
+    gallery: str,
+    network: str,
+    pooling: str,
+    regions: Any,
+    labels: Any,
+    k: float,
+    skip: float,
+    exact: bool,
+) -> Any:
+    if not image:
+        raise SimvisError("no picture", "one to search for", "send image")
+    space = _space(galleries, gallery, network, pooling)
+    marked = regions_on(galleries, image, space, regions)
+    check_labels(labels)
+    wanted = tuple(labels or ()) or None
+    asked = Asked(image, space.gallery, space.name, marked, wanted, bool(exact))
+    return galleries.search(asked, _whole("k", k, MOST_HITS), _whole("skip", skip, 2**31))
+
+
+def _whole(name: str, value: float | None, most: int) -> int:
+    if value is None or not 0 <= value <= most or not float(value).is_integer():
+        raise SimvisError(f"{name} = {value}", f"a whole number from 0 to {most}", f"send another {name}")
+    return int(value)

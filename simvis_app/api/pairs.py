@@ -1,0 +1,200 @@
+"""API twins of the page's clicks: the same numbers as JSON."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from dataclasses import asdict, replace
+from typing import Any
+
+import gradio as gr
+
+from simvis_app.api.told import PictureDrop, told
+from simvis_app.service import words
+from simvis_app.service.lanes import QUICK, Lanes, Turns, paced
+from simvis_app.service.references import References
+from simvis_app.service.sessions.budget import Budget
+from simvis_app.service.sessions.session import Session, Settings
+from simvis_core import PairExplanation, SimvisError
+from simvis_core.explainers.masks import MASKED
+from simvis_core.pairs.standing import Reference, standing
+from simvis_core.pictures.views import cell_at
+
+Upload = dict[str, Any]  # as it came: {"path", ...}
+
+
+def add_api(
+    session: Session,
+    references: References | None = None,
+    lanes: Lanes | None = None,
+    budget: Budget = Budget(),  # noqa: B008 - it never changes
+) -> None:
+    """Adds /explain_pair and /explain_point to the app that is being built."""
+    explaining = Explaining(session, lanes or Lanes(), budget)
+
+    async def explain_pair(
+        image_a: Upload, image_b: Upload, backbone: str, pooling: str, view_size: float, framing: str, method: str = ""
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Why two pictures are similar: score, maps, ledger and verdict.
+
+        image_a, image_b: picture files. backbone: a name that `app.py models` lists, timm/NAME or torchvision/NAME.
+        pooling: avg, max, gem, gem:4, avgmax, catavgmax, flatten, token or own. view_size: short side of the views in
+        pixels. framing: whole, square or crop. method: "sliding window" or "RISE" draw the maps by masks, with a
+        forward pass for each; empty, only those of a black box are. Maps are rows of cells, signed, in units of the
+        score; where additive is true, map_a plus bias_part.a sums to the score. standing: the shares of pairs of
+        unrelated reference pictures, and of pairs of one class, that this network scores lower; null while that is
+        being measured (ask again), and where it cannot be. While masks draw, answers of {"done", "of"} come first;
+        whoever stops listening stops them.
+        """
+        with told():
+            files = _files(image_a, image_b)
+            settings = _settings(backbone, pooling, view_size, framing, method)
+            async for pair in explaining.steps(*files, settings):
+                yield pair_json(pair, _reference(references, pair, settings)) if _is_pair(pair) else pair
+
+    async def explain_point(
+        image_a: Upload,
+        image_b: Upload,
+        backbone: str,
+        pooling: str,
+        side: str,
+        x: float,
+        y: float,
+        view_size: float,
+        framing: str,
+        method: str = "",
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Where a point of one picture counts in the other, and what it carries of the score.
+
+        side: a or b. x, y: pixels of that picture's view, whole numbers at pixel centres. A click on a cell of the page
+        is the point at the cell's centre. While masks draw, answers of {"done", "of"} come first.
+        """
+        with told():
+            at = _number("x", x), _number("y", y)
+            files = _files(image_a, image_b)
+            settings = _settings(backbone, pooling, view_size, framing, method)
+            async for pair in explaining.steps(*files, settings):
+                yield point_json(pair, side, *at) if _is_pair(pair) else pair
+
+    with gr.Row(visible=False):
+        pictures = [PictureDrop(type="filepath", label=name) for name in ("image_a", "image_b")]
+        choices = [gr.Textbox("efficientnet_lite0", label="backbone"), gr.Textbox("avg", label="pooling")]
+        point = [gr.Textbox("a", label="side"), gr.Number(0, label="x"), gr.Number(0, label="y")]
+        view = [gr.Number(224, label="view_size"), gr.Textbox("whole", label="framing")]
+        method = gr.Textbox("", label="method")
+        answer = gr.JSON()
+        ask = gr.Button()
+    # What is known is told at once; the rest takes turns inside. The fields are checked and plain: Gradio would read
+    # each in a thread, and a dozen changes of threads on a busy processor are what an answer waits for.
+    asked = {"concurrency_limit": None, "concurrency_id": QUICK, "preprocess": False, "postprocess": False}
+    ask.click(explain_pair, [*pictures, *choices, *view, method], answer, api_name="explain_pair", **asked)
+    ask.click(explain_point, [*pictures, *choices, *point, *view, method], answer, api_name="explain_point", **asked)
+
+
+class Explaining:
+    """Explanations for programs: known ones at once, others one after the other, and those by masks among themselves.
+
+    A black box takes as many passes as there are masks: nobody who asks for a split network waits for them.
+    """
+
+    def __init__(self, session: Session, lanes: Lanes, budget: Budget = Budget()) -> None:  # noqa: B008
+        self.session, self.lanes, self.budget = session, lanes, budget
+        self._passes, self._masks = Turns(), Turns()
+
+    async def steps(self, image_a: str, image_b: str, settings: Settings) -> AsyncIterator[Any]:
+        """How far the masks are, ``{"done", "of"}``, then the explanation.
+
+        Raises SimvisError as `Session.explain` does, where too many wait, and for more than the budget.
+        """
+        pair = await self.lanes.quick(lambda: self.session.known(image_a, image_b, settings))
+        if pair is None:
+            self.budget.check_masks(settings, settings.method)
+            async with self._passes.turn():
+                pair = await self.lanes.slow(lambda: self.session.explain(image_a, image_b, settings))
+        if not self.session.needs_masks(pair, settings):
+            yield pair
+            return
+        self.budget.check_masks(settings, settings.method or "sliding window")
+        async with self._masks.turn(), aclosing(self._drawn(image_a, image_b, settings)) as steps:
+            async for step in steps:
+                yield step
+
+    async def _drawn(self, image_a: str, image_b: str, settings: Settings) -> AsyncGenerator[Any]:
+        drawing = self.lanes.stepped(self.session.drawing(image_a, image_b, settings))
+        async with aclosing(paced(drawing)) as steps:
+            async for step, pair in steps:
+                yield pair if step is None else {"done": step[0], "of": step[1]}
+
+
+def pair_json(pair: PairExplanation, reference: Reference | None = None) -> dict[str, Any]:
+    """Everything of a pair that fits JSON; with a reference, how its score stands there."""
+    return {
+        "score": pair.score,
+        "warnings": pair.warnings,
+        "standing": None if reference is None else standing_json(pair.score, reference),
+        "map_a": pair.map_a.tolist(),
+        "map_b": pair.map_b.tolist(),
+        "ledger": pair.ledger if pair.additive else None,
+        "bias_part": {"a": pair.bias_part("a"), "b": pair.bias_part("b")} if pair.additive else None,
+        "verdict": pair.verdict,
+        "method": pair.method,
+        "additive": pair.additive,
+        "engine": pair.network.engine,
+        "grids": {"a": list(pair.a.grid), "b": list(pair.b.grid)},
+        "view_sizes": {"a": list(pair.view_a.size), "b": list(pair.view_b.size)},
+        "backbone": pair.network.name,
+        "pooling": str(pair.network.pooling),
+    }
+
+
+def standing_json(score: float, reference: Reference) -> dict[str, Any]:
+    """How a score stands among the pairs of the reference pictures, as numbers and as a sentence."""
+    facts = {"separation": reference.separation, "pictures": reference.pictures}
+    return asdict(standing(score, reference)) | facts | {"sentence": words.stands(score, reference)}
+
+
+def _is_pair(found: Any) -> bool:
+    return isinstance(found, PairExplanation)
+
+
+def _reference(references: References | None, pair: PairExplanation, settings: Settings) -> Reference | None:
+    """What is known of the network's scores; else it is asked for."""
+    if references is None:
+        return None
+    settings = replace(settings, pooling=str(pair.network.pooling))
+    references.ask(settings)
+    return references.held(settings)
+
+
+def point_json(pair: PairExplanation, side: Any, x: float, y: float) -> dict[str, Any]:
+    """A point's map on the other picture, its share in units of the score, and the cell it lies in."""
+    view, own, _ = pair.side(side)
+    map = pair.point_map(side, x, y)
+    return {
+        "map": map.tolist(),
+        "share": pair.point_share(side, x, y),
+        "score": pair.score,
+        "cell": list(cell_at(x, y, view.size, own.grid)),
+    }
+
+
+def _files(image_a: Any, image_b: Any) -> tuple[str, str]:
+    """The uploads' paths. Raises SimvisError where one is missing."""
+    if not image_a or not image_b:
+        raise SimvisError("one picture", "two", "send image_a and image_b")
+    return str(image_a["path"]), str(image_b["path"])
+
+
+def _settings(backbone: str, pooling: str, view_size: float, framing: Any, method: str) -> Settings:
+    """What the fields ask for. Raises SimvisError for what no answer can be given to."""
+    size = _number("view_size", view_size)
+    if not size.is_integer():
+        raise SimvisError(f"view_size {size:g}", "a whole number", "send 224")
+    if method and method not in MASKED:
+        raise SimvisError(f"method '{method}'", f"one of {', '.join(MASKED)}, or nothing", "send one of these")
+    return Settings(backbone, pooling, int(size), framing, method or None, True)
+
+
+def _number(name: str, value: float | None) -> float:
+    """A field that the caller may have left empty."""
+    if value is None:
+        raise SimvisError(f"no {name}", "a number", f"send {name}")
+    return float(value)

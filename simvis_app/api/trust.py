@@ -1,0 +1,165 @@
+"""API twin of the Trust tab: how faithful explainers' maps of a pair are, as JSON."""
+
+from collections.abc import AsyncIterator, Generator
+from contextlib import aclosing
+from typing import Any
+
+import gradio as gr
+
+from simvis_app.api.told import PictureDrop, told
+from simvis_app.service.lanes import Lanes, paced
+from simvis_app.service.sessions.budget import Budget
+from simvis_app.service.sessions.session import Session, Settings
+from simvis_core import SimvisError
+from simvis_core.explainers.table import EXPLAINERS
+from simvis_core.pictures.views import Framing
+from simvis_core.trust.measuring import Measured, Measuring, asked_of, baselines, compared
+from simvis_core.trust.sanity import agreement
+
+MOST_EXPLAINERS = 6  # of one answer
+
+
+def add_trust_api(
+    session: Session,
+    lanes: Lanes | None = None,
+    budget: Budget = Budget(),  # noqa: B008 - it never changes
+) -> None:
+    """Adds /trust to the app that is being built."""
+    lanes = lanes or Lanes()
+
+    async def trust(
+        image_a: str,
+        image_b: str,
+        backbone: str,
+        pooling: str,
+        view_size: float,
+        framing: Framing,
+        side: str,
+        explainers: str,
+        fill: str,
+        setting: str,
+        seed: float = 0,
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Maps of one picture of a pair by several explainers, and how closely the score follows each.
+
+        explainers: names, separated by commas (at most 6). side: a or b. fill: blur, mean or grey. setting: fixed, or
+        pair to mask both pictures where an explainer can. Each map comes with its insertion and deletion curve, their
+        areas raw and rescaled (null where the picture scores like its fill), and how it compares with random maps and
+        the centre, which are measured beside it (null where the score hardly moves, whatever is hidden). Until then
+        come answers of {"done", "of", "explainer", "doing"}; whoever stops listening stops the work.
+        """
+        with told():
+            if not image_a or not image_b:
+                raise SimvisError("one picture", "two", "send image_a and image_b")
+            names = [name.strip() for name in explainers.split(",") if name.strip()]
+            if not 1 <= len(names) <= MOST_EXPLAINERS:
+                raise SimvisError(f"{len(names)} explainers", f"1 to {MOST_EXPLAINERS}", "name some, with commas")
+            settings = Settings(backbone, pooling, whole(view_size, "view_size"), framing)
+            budget.check_trust(settings, names, setting)
+            work = trust_steps(session, (image_a, image_b), settings, side, names, (fill, setting, seed))
+            async with aclosing(paced(lanes.stepped(work))) as steps:
+                async for step, answer in steps:
+                    yield answer if step is None else step
+
+    with gr.Row(visible=False):
+        pictures = [PictureDrop(type="filepath", label=name) for name in ("image_a", "image_b")]
+        place = [gr.Textbox("efficientnet_lite0", label="backbone"), gr.Textbox("avg", label="pooling")]
+        view = [gr.Number(224, label="view_size"), gr.Textbox("whole", label="framing")]
+        texts = [gr.Textbox("a", label="side"), gr.Textbox("decomposition", label="explainers")]
+        how = [gr.Textbox("blur", label="fill"), gr.Textbox("fixed", label="setting"), gr.Number(0, label="seed")]
+        answer, ask = gr.JSON(), gr.Button()
+    ask.click(
+        trust,
+        [*pictures, *place, *view, *texts, *how],
+        answer,
+        api_name="trust",
+        concurrency_limit=1,
+        concurrency_id="trust api",
+    )
+
+
+def whole(number: float | None, name: str) -> int:
+    """A field's whole number. Raises SimvisError for none, a fraction, NaN and infinity."""
+    if number is None or not float(number).is_integer():
+        raise SimvisError(f"{name} {number}", "a whole number", "send 224")
+    return int(number)
+
+
+def trust_steps(
+    session: Session,
+    files: tuple[str, str],
+    settings: Settings,
+    side: Any,
+    names: list[str],
+    how: tuple[str, str, float | None],
+) -> Generator[dict[str, Any], None, dict[str, Any]]:
+    """Everything of a row of measurements that fits JSON, and how far it is on the way there.
+
+    Raises SimvisError as `Session.measuring` does.
+    """
+    fill, setting, seed = how
+    asked = [asked_of(name, setting, seed, fill) for name in dict.fromkeys(names)]
+    beside = baselines(asked[0])
+    found: list[Measured] = []
+    for one in (*asked, *beside):
+        measured = yield from _told_of(
+            session.measuring(*files, settings, side, one),
+            {"done": len(found), "of": len(asked) + len(beside), "explainer": one.explainer},
+        )
+        found.append(measured)
+    maps = dict(zip((one.explainer for one in asked), found, strict=False))
+    centre, *randoms = found[len(asked) :]
+    warned = {"warnings": session.explain(*files, settings).warnings}
+    return warned | _answer(session.question(*files, settings, side).score, maps, centre, randoms)
+
+
+def _told_of(steps: Measuring, where: dict[str, Any]) -> Generator[dict[str, Any], None, Measured]:
+    """The same steps, each told as JSON."""
+    while True:
+        try:
+            part = next(steps)
+        except StopIteration as end:
+            return end.value
+        yield where | {"doing": part.doing}
+
+
+def _answer(score: float, maps: dict[str, Measured], centre: Measured, randoms: list[Measured]) -> dict[str, Any]:
+    found = compared(maps, randoms, centre)
+    return {
+        "score": score,
+        "maps": {
+            name: measured_json(one) | ({"compared": found[name]} if name in found else {})
+            for name, one in maps.items()
+        },
+        "centre": measured_json(centre),
+        "random": {"gaps": [one.gap for one in randoms]},
+        "agreement": agreement({name: one.drawn.map for name, one in maps.items()}),
+    }
+
+
+def measured_json(measured: Measured) -> dict[str, Any]:
+    """A map with its numbers; the map in rows, signed, in the unit that is named."""
+    entry, drawn = EXPLAINERS[measured.drawn.explainer], measured.drawn
+    curves: dict[str, Any] = {
+        curve.kind: {
+            "shares": curve.shares.tolist(),
+            "scores": curve.scores.tolist(),
+            "auc": curve.auc,
+            "rescaled_auc": curve.rescaled_auc,
+        }
+        for curve in (measured.insertion, measured.deletion)
+    }
+    return {
+        "map": drawn.map.tolist(),
+        "unit": entry.unit,
+        "paper": entry.paper,
+        "sum": float(drawn.map.sum()),
+        "additive": entry.additive,
+        "black_box": entry.black_box,
+        "setting": drawn.setting,
+        "parameters": dict(drawn.parameters),
+        "passes": drawn.passes,
+        "seconds": drawn.seconds,
+        "gap": measured.gap,
+        **curves,
+    }

@@ -1,0 +1,72 @@
+"""The command line: one file for each command, one table of them."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+
+from simvis_core.errors import SimvisError
+
+ABOUT = "SimVis from the command line: serve the page, explain a pair into a folder, list the networks."
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command: the module with its ``add(parser)`` and ``run(options)``, and a line about it."""
+
+    module: str
+    about: str
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command; gives its exit code: 0, 2 for a user's mistake, told in one sentence, 130 where it is stopped."""
+    options = parsed(sys.argv[1:] if arguments is None else arguments)
+    try:
+        options.run(options)
+    except SimvisError as error:
+        print(f"simvis: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nsimvis: stopped; what is written stays, and the same command goes on from there", file=sys.stderr)
+        return 130
+    return 0
+
+
+def parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    """The options, with ``run`` for what they ask for. Raises SystemExit with the usage for what cannot be parsed."""
+    parser = argparse.ArgumentParser(prog="app.py", description=ABOUT)
+    parser.set_defaults(**UNSAID)
+    named = [name for name in arguments if name in COMMANDS]
+    if not named:
+        _add(parser, SERVE)
+    listed = parser.add_subparsers(dest="command", title="commands (without one, the page is served)")
+    for name, command in COMMANDS.items():
+        one = listed.add_parser(name, help=command.about)
+        if name in named:  # the others are not imported: networks and galleries take a second or two
+            _add(one, command)
+    return parser.parse_args(arguments)
+
+
+def _add(parser: argparse.ArgumentParser, command: Command) -> None:
+    module = import_module(command.module)
+    module.add(parser)
+    parser.set_defaults(run=module.run)
+
+
+# What the commands open alike, where a command has no flag for it.
+UNSAID = {"models": None, "model_uploads": False, "catalogue_only": False, "pictures": None, "backbone": None}
+_HERE = "simvis_app.commands"
+SERVE = Command(f"{_HERE}.serve", "serve the page")
+COMMANDS: dict[str, Command] = {
+    "explain": Command(f"{_HERE}.explain", "explain two pictures into a folder"),
+    "index": Command(f"{_HERE}.galleries.index", "index a folder of pictures (or a CSV) into a gallery"),
+    "search": Command(f"{_HERE}.galleries.search", "search a gallery by a picture, or by a part of it"),
+    "classes": Command(f"{_HERE}.galleries.classes", "a gallery's classes, or the members of one"),
+    "curves": Command(f"{_HERE}.galleries.curves", "how few features carry a score, over random pairs"),
+    "store-check": Command(f"{_HERE}.galleries.store_check", "run the store's contract on a Milvus server of yours"),
+    "evaluate": Command(
+        f"{_HERE}.evaluate", "measure how faithful explainers are, on drawn rooms or on a folder of yours"
+    ),
+    "models": Command(f"{_HERE}.models", "list the networks; timm/NAME and torchvision/NAME work too"),
+}

@@ -1,0 +1,110 @@
+"""`explain`: two pictures into a folder, a picture to share, or both."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from simvis_app.commands.options import DEFAULT, network_options
+from simvis_core.errors import SimvisError
+from simvis_core.files.colours import GROUNDS
+
+if TYPE_CHECKING:
+    from simvis_app.service.sessions.session import Session, Settings
+
+
+def add(pair: argparse.ArgumentParser) -> None:
+    """Adds the command's flags."""
+    pair.add_argument("a", metavar="A", help="a picture file")
+    pair.add_argument("b", metavar="B", help="a picture file")
+    pair.add_argument(
+        "--backbone", help=f"a name that `models` lists, timm/NAME or torchvision/NAME (default: {DEFAULT})"
+    )
+    pair.add_argument(
+        "--pooling",
+        help="avg, max, gem, gem:4, avgmax, catavgmax, flatten, token or own (default: the network's own)",
+    )
+    pair.add_argument("--view-size", type=int, help="short side of the view in pixels (default: about 224)")
+    pair.add_argument("--framing", default="whole", help="whole, square or crop")
+    pair.add_argument(
+        "--method",
+        choices=("sliding window", "RISE"),
+        help="draw the maps by masks, RISE with 2000 a picture (default: a class token's by its last block's values, "
+        "another black box's by a sliding window)",
+    )
+    pair.add_argument(
+        "--standing",
+        action="store_true",
+        help="measure how high the score is for this network where that is not known: some 130 passes",
+    )
+    network_options(pair)
+    pair.add_argument("--ground", choices=GROUNDS, default=GROUNDS[0], help="maps in colours, on grey, or as outlines")
+    pair.add_argument("--png", metavar="FILE", help="one picture to share; without --out, nothing else is written")
+    pair.add_argument("--out", metavar="DIR", help="folder for overlays, maps and manifest (default: out)")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Explains a pair of files, by the same session as the page's, and writes the export."""
+    from simvis_app.commands.opening import session_of
+
+    places = _places(options)
+    session, backbone = session_of(options)
+    settings = _pair_settings(options, session, backbone)
+    pair = session.explain_fully(options.a, options.b, settings, _told)
+    for warning in pair.warnings:
+        print(f"simvis: {warning}", file=sys.stderr)
+    by = "" if pair.method == "decomposition" else f", map by {pair.method}"
+    print(f"score {pair.score:.6f} ({pair.verdict}{by})")
+    for name, part in pair.ledger.items() if pair.additive else ():
+        print(f"  {name} {part:+.6f}")
+    stands = _standing(options, session, settings, pair.score)
+    if stands:
+        print(stands)
+    for path in (path for place in places for path in pair.save(place, ground=options.ground, facts=_facts(options))):
+        print(path)
+
+
+def _places(options: argparse.Namespace) -> list[str]:
+    """Where the export goes: a folder, a picture to share, or both."""
+    png = options.png
+    if png is not None and (Path(png).suffix.lower() != ".png" or Path(png).is_dir()):
+        raise SimvisError(f"--png '{png}'", "a file's name that ends in .png", "choose another name")
+    return [place for place in (options.out or (None if png else "out"), png) if place]
+
+
+def _facts(options: argparse.Namespace) -> dict[str, Any]:
+    """The files' names and credits, which the export keeps."""
+    from simvis_app.service.samples import facts_of
+    from simvis_app.service.sessions.session import content_hash
+
+    files = [options.a, options.b]
+    return facts_of(files, [content_hash(file) for file in files])
+
+
+def _pair_settings(options: argparse.Namespace, session: "Session", backbone: str) -> "Settings":
+    from simvis_app.service.sessions.session import Settings
+    from simvis_core.pictures.views import Preprocess
+
+    network = session.network(backbone)
+    pooling = options.pooling or str(network.trained_pooling)
+    usual = network.preprocess.whole_cells(Preprocess.short_side)
+    size = usual if options.view_size is None else options.view_size
+    return Settings(backbone, pooling, size, options.framing, options.method, insist=True)
+
+
+def _standing(options: argparse.Namespace, session: "Session", settings: "Settings", score: float) -> str:
+    """How high the score is for its network; empty where that is not known and not to be measured."""
+    from simvis_app.service.references import References
+    from simvis_app.service.words import stands
+
+    references = References(session)
+    reference = references.measured(settings) if options.standing else references.held(settings)
+    return "" if reference is None else stands(score, reference)
+
+
+def _told(done: int, count: int) -> None:
+    """How far the masks are: on one line of a terminal, elsewhere once as it begins."""
+    if sys.stderr.isatty():
+        print(f"\r{done} of {count} masked pictures", end="\n" if done == count else "", file=sys.stderr, flush=True)
+    elif done == 0:
+        print(f"running {count} masked pictures", file=sys.stderr, flush=True)

@@ -1,0 +1,66 @@
+"""`search`: a gallery by a picture, or by a part of it."""
+
+import argparse
+from contextlib import closing
+
+from simvis_app.commands.galleries.answering import Answered, space_of, tell, warn, written
+from simvis_app.commands.opening import galleries_of, session_of
+from simvis_app.commands.options import asking_options
+from simvis_app.service.galleries.answers import search_json, search_sheet
+from simvis_app.service.galleries.asking import regions_on
+from simvis_app.service.galleries.galleries import Asked, Galleries
+from simvis_app.service.sessions.session import Session
+from simvis_core.galleries.regions import Region
+from simvis_core.stores.contract import Space, check_count
+
+
+def add(found: argparse.ArgumentParser) -> None:
+    """Adds the command's flags."""
+    found.add_argument("image", metavar="IMAGE", help="a picture file")
+    for name, count, words in (("box", 4, ("X", "Y", "WIDTH", "HEIGHT")), ("point", 2, ("X", "Y"))):
+        for sign, kind in (("", "like this"), ("not-", "not like this")):
+            found.add_argument(
+                f"--{sign}{name}",
+                nargs=count,
+                type=float,
+                action="append",
+                metavar=words,
+                help=f"a {name} in pixels of the picture: {kind}; may be given several times",
+            )
+    found.add_argument("-k", type=int, default=20, help="how many hits (default: 20)")
+    found.add_argument("--exact", action="store_true", help="compare every picture, also where a graph is searched")
+    found.add_argument("--label", action="append", help="only this label; may be given several times")
+    asking_options(found)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Searches a gallery, and prints the hits as JSON."""
+    tell(search(options, session_of(options)[0]))
+
+
+def search(options: argparse.Namespace, session: Session) -> Answered:
+    """Searches a gallery by a picture or by regions of it."""
+    check_count(options.k)
+    with closing(galleries_of(options, session)) as galleries:
+        space = space_of(galleries, options, session)
+        marked = _regions(galleries, options, space)
+        labels = tuple(options.label) if options.label else None
+        asked = Asked(options.image, options.gallery, space.name, marked, labels, options.exact)
+        answer = galleries.search(asked, options.k)
+        told = search_json(answer, maps=options.out is not None)
+        warn(told["query"]["warnings"])
+        return written(options, told, "search", lambda: {"search.html": search_sheet(galleries, answer)})
+
+
+def _regions(galleries: Galleries, options: argparse.Namespace, space: Space) -> tuple[Region, ...]:
+    marked = [
+        {name: list(numbers), "sign": sign}
+        for name, sign, given in (
+            ("box", 1, options.box),
+            ("point", 1, options.point),
+            ("box", -1, options.not_box),
+            ("point", -1, options.not_point),
+        )
+        for numbers in given or []
+    ]
+    return regions_on(galleries, options.image, space, marked)

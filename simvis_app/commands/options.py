@@ -1,0 +1,82 @@
+"""Flags that several commands share."""
+
+import argparse
+from pathlib import Path
+
+DEFAULT = "efficientnet_lite0"
+
+
+def gallery_options(parser: argparse.ArgumentParser) -> None:
+    """Adds where galleries are kept."""
+    parser.add_argument(
+        "--galleries",
+        type=Path,
+        metavar="FOLDER",
+        default=Path.home() / ".local" / "share" / "simvis" / "galleries",
+        help="where galleries are kept",
+    )
+    parser.add_argument("--index-url", metavar="URL", help="keep embeddings on a Milvus server: http://host:port")
+
+
+def network_options(parser: argparse.ArgumentParser, engine: str = "eager") -> None:
+    """Adds one's own checkpoint, the device, the engine, resizing and the limits of pictures."""
+    parser.add_argument("--checkpoint", metavar="FILE", help="your own weights; needs --architecture")
+    parser.add_argument("--architecture", metavar="NAME", help="what they are for: timm/NAME or torchvision/NAME")
+    parser.add_argument(
+        "--head",
+        default="auto",
+        choices=("auto", "keep", "none"),
+        help="layers behind the pooling: as the checkpoint shows, every one, or none",
+    )
+    parser.add_argument(
+        "--between",
+        choices=("relu", "gelu", "silu", "none"),
+        help="what stands between linear layers that a file cannot name",
+    )
+    parser.add_argument(
+        "--choice",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="what the file does not tell, such as layers.arc=out or steps.fc=unit; may be given several times",
+    )
+    parser.add_argument("--choices", type=Path, metavar="FILE", help="such answers in a JSON file")
+    parser.add_argument(
+        "--write-choices", type=Path, metavar="FILE", help="write all answers there as JSON, with what is still asked"
+    )
+    parser.add_argument("--device", default="auto", help="where networks run, as PyTorch names it: cpu, cuda, mps")
+    parser.add_argument(
+        "--engine",
+        default=engine,
+        help=f"what runs backbones: eager, channels_last, bf16, openvino, or auto to measure (default: {engine})",
+    )
+    parser.add_argument(
+        "--resizing",
+        default="quick",
+        help="what shrinks pictures of a megapixel and more: quick, or reference, which is Pillow's (default: quick; a "
+        "gallery goes on as it was indexed)",
+    )
+    parser.add_argument(
+        "--max-megapixels",
+        type=float,
+        metavar="N",
+        help="the largest pictures that are read; their files may have as many half megabytes, on the command line as "
+        "many megabytes (default: 200 for your own on the command line and in galleries, 20 for visitors of the page)",
+    )
+
+
+def positive(text: str) -> int:
+    """A whole number above 0. Raises ArgumentTypeError, which argparse tells, for anything else."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no whole number above 0")
+    return int(text)
+
+
+def asking_options(parser: argparse.ArgumentParser) -> None:
+    """Adds which gallery is asked, what of it, and where the answer goes."""
+    parser.add_argument("--gallery", default="samples", help="its name (default: samples)")
+    parser.add_argument("--network", help="what it was indexed with (default: the first)")
+    parser.add_argument("--pooling", help="what it was indexed with (default: the first)")
+    parser.add_argument("--out", metavar="DIR", help="write the JSON and an HTML page there")
+    network_options(parser)
+    gallery_options(parser)

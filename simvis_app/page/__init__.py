@@ -1,0 +1,94 @@
+"""The web page: a frame for tabs, and the tabs."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from simvis_app.api.galleries import add_gallery_api
+from simvis_app.api.pairs import add_api
+from simvis_app.api.trust import add_trust_api
+from simvis_app.page.address import bar
+from simvis_app.page.blocks import Page
+from simvis_app.page.classes.layout import build as build_classes
+from simvis_app.page.compare.layout import build as build_compare
+from simvis_app.page.house import House
+from simvis_app.page.look import CSS, HEAD, THEME, WORDS
+from simvis_app.page.parts.drops import PictureDrops
+from simvis_app.page.search.layout import build as build_search
+from simvis_app.page.trust.layout import build as build_trust
+from simvis_app.service import samples
+from simvis_app.service.galleries.galleries import SAMPLES, Galleries
+from simvis_app.service.links import LinkedPictures
+from simvis_app.service.references import References
+from simvis_app.service.sessions.budget import Budget
+from simvis_app.service.sessions.session import Session, Settings
+
+TITLE = "SimVis: why do these two pictures match?"
+INTRO = "<h1>Why do these pictures match?</h1>"
+
+__all__ = ["CSS", "HEAD", "THEME", "WORDS", "build_app", "first_settings", "warm_up"]
+
+
+def build_app(
+    session: Session,
+    link_folder: Path,
+    galleries: Galleries,
+    budget: Budget = Budget(),  # noqa: B008 - it never changes
+) -> gr.Blocks:
+    """The whole app, ready to launch with `CSS`. The first sample pair is explained beforehand, so it opens at once.
+
+    ``budget`` is what one answer of the API may take.
+    """
+    with Page(title=TITLE, analytics_enabled=False, delete_cache=(3600, 86400)) as app:
+        house = House(
+            session, LinkedPictures(link_folder), galleries, PictureDrops(elem_id="drops"), References(session)
+        )
+        house.drops.limits = session.limits
+        gr.HTML(INTRO, elem_id="intro")
+        # Before the tabs: gradio numbers a name that one of their functions has already.
+        add_api(session, house.references, app.lanes, budget)
+        add_gallery_api(galleries)
+        add_trust_api(session, app.lanes, budget)
+        hidden = partial(gr.Textbox, visible="hidden")
+        house.places = {"tab": hidden(next(iter(TABS))), "gallery": hidden(SAMPLES), "space": hidden("")}
+        house.again = {name: hidden() for name in TABS}
+        with gr.Tabs(overflow_behavior="wrap", elem_id="rooms") as house.tabs:  # a menu would hide rooms on a phone
+            for name, build in TABS.items():
+                with gr.Tab(name, id=name) as tab:
+                    # First: what a tab fills in itself belongs to the address that names the tab.
+                    tab.select(None, None, house.places["tab"], js=f"() => '{name}'")
+                    build(house, tab)
+        bar.wire(house)
+        with gr.Accordion("Credits of all sample pictures", open=False) as credits_list:
+            shown = gr.HTML()
+        credits_list.expand(samples.credits_html, None, shown, api_visibility="private")
+    return app
+
+
+def warm_up(session: Session, backbone: str) -> None:
+    """Explains the first sample pair as the page opens it, so that the first visitor waits for nothing."""
+    first = samples.pairs()[0]
+    settings = first_settings(session, backbone)
+    session.explain(samples.PICTURES / first["a"], samples.PICTURES / first["b"], settings)
+
+
+def first_settings(session: Session, backbone: str) -> Settings:
+    """What the page opens with, for a network."""
+    network = session.network(backbone)
+    return Settings(backbone, str(network.trained_pooling), network.preprocess.whole_cells(Settings.short_side))
+
+
+def _compare(house: House, _: gr.Tab) -> None:
+    house.compare = build_compare(house.session, house.pictures, house.drops, house.references)
+    house.places |= house.compare.places
+
+
+TABS: dict[str, Callable[[House, gr.Tab], Any]] = {
+    "Compare": _compare,
+    "Search": build_search,
+    "Classes": build_classes,
+    "Trust": build_trust,
+}

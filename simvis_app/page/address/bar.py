@@ -1,0 +1,101 @@
+"""What keeps the browser's address and the page together: writes the one and restores the other."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.data_classes import GradioModel
+
+from simvis_app.page.address.address import FIELDS, QUIET, TABS
+from simvis_app.page.address.handlers import AddressHandlers
+from simvis_app.page.compare.handlers import Handlers
+from simvis_app.page.house import House
+from simvis_app.service.pictures import Pictures
+
+HERE = Path(__file__).parent
+KEY_JS = (HERE / "visitor_key.js").read_text()
+# The page as it is opened, in the form in which the bar tells of it: an address over the page's own.
+OPEN_JS = f"""(bar, ...rest) => {{ {KEY_JS}
+  const query = location.search.slice(1);
+  return [{{ query, before: "", key: visitorKey(), turn: 0, answered: false }}, ...rest]; }}"""
+CHANGED_JS = """() => { document.dispatchEvent(new CustomEvent("simvis-changed")); }"""
+
+
+class BarData(GradioModel):  # type: ignore[misc]
+    """What the bar tells and is told: the query of an address, and which question it answers."""
+
+    query: str = ""
+    before: str | None = ""  # the address of what is on screen; None where that is not known
+    key: str = ""  # the visitor's, which opens that visitor's own pictures
+    turn: int = 0
+    answered: bool = False
+
+
+class AddressBar(gr.HTML):  # type: ignore[misc]
+    """The browser's address as a component that shows nothing.
+
+    The event ``follow`` asks for the address of what is on screen, a moment after the visitor has changed it; the
+    answer becomes the browser's: as a new entry of its history, or in the place of the last one where only what is in
+    `QUIET` differs. The event ``restore`` tells of an address that the visitor went back or forward to.
+    """
+
+    data_model = BarData
+
+    def __init__(self, value: Any = None, **options: Any) -> None:
+        script = (HERE / "bar.js").read_text()
+        script = script.replace("/*OURS*/ []", json.dumps(list(FIELDS))).replace(
+            "/*QUIET*/ []", json.dumps(sorted(QUIET))
+        )
+        super().__init__(
+            value=value,
+            html_template="<span></span>",
+            js_on_load=KEY_JS + script,
+            apply_default_css=False,
+            **options,
+        )
+
+    def preprocess(self, payload: BarData | None) -> dict[str, Any]:
+        """``{"query", "before", "key", "turn"}``; the texts are not checked yet."""
+        bar = payload or BarData()
+        return {"query": bar.query, "before": bar.before, "key": bar.key, "turn": bar.turn}
+
+    def postprocess(self, value: tuple[str, int] | None) -> BarData:
+        """The answer to a ``follow``: the query, and the turn it belongs to."""
+        return BarData() if value is None else BarData(query=value[0], turn=value[1], answered=True)
+
+
+def wire(house: House) -> None:
+    """Binds the address to what the tabs have put into `House.places` and `House.again`."""
+    compare = house.compare
+    assert compare is not None
+    handlers = AddressHandlers(Handlers(house.session, house.pictures), house.galleries, Pictures(house.pictures))
+    bar = AddressBar(elem_id="address", visible="hidden")
+    places = [house.places[name] for name in FIELDS]
+    bar.follow(
+        handlers.follow,
+        [bar, compare.viewer, house.picker, *places],
+        bar,
+        show_progress="hidden",
+        trigger_mode="multiple",  # each carries its own turn; a repeated last one would carry the answer before
+        queue=False,  # names and numbers only
+        api_visibility="private",
+    )
+    restored: dict[str, Any] = {
+        "fn": handlers.restore,
+        "inputs": [bar, compare.network[2]],
+        "outputs": [*places, *compare.network, house.tabs, *house.again.values()],
+        "show_progress": "hidden",
+        "show_progress_on": bar,  # see `House.tabs`
+        "trigger_mode": "multiple",  # one after the other, as the visitor went back
+        "concurrency_limit": 1,
+        "api_visibility": "private",
+    }
+    bar.restore(**restored)
+    opened = gr.context.Context.root_block.load(js=OPEN_JS, **restored)
+    opened.then(**compare.ask)  # also after a failure: the page never stays empty
+    house.again[TABS[0]].change(**compare.ask)
+    changes = [place.change for place in places if not isinstance(place, gr.State)]
+    gr.on(changes, None, None, None, js=CHANGED_JS)
+    for event in (compare.viewer.pin, house.picker.mark):
+        event(None, None, None, js=CHANGED_JS)

@@ -1,0 +1,84 @@
+"""From an explanation to what the panels of the page show."""
+
+from typing import Any
+
+import plotly.graph_objects as go
+
+from simvis_app.service import words
+from simvis_core import PairExplanation, top_features
+from simvis_core.networks.poolings import INNER, Pooling
+from simvis_core.pairs.explanation import SIDES
+from simvis_core.pairs.figures import contribution_figure
+from simvis_core.pictures.overlays import common_scale
+
+COMPARED = ("avg", "max", "gem")
+LISTED = 10
+Rows = tuple[PairExplanation, list[dict[str, Any]], float]
+
+
+def topk_figure(pair: PairExplanation) -> go.Figure:
+    """The contribution curve of the pair, the top 10 marked."""
+    return contribution_figure({str(pair.network.pooling): (pair.ranked_contributions(), pair.score)})
+
+
+def topk_rows(pair: PairExplanation, k: int) -> Rows | None:
+    """The maps of only the top k features, on the scale of the full maps; None before there are any."""
+    if pair.method == "none":
+        return None
+    kept = float(pair.ranked_contributions()[:k].sum())
+    maps = {side: pair.top_map(side, k) for side in SIDES}
+    row = _row(f"Only the top {k} features", f"They carry {words.of_score(kept, pair.score)}.", maps)
+    return pair, [row], common_scale(pair.map_a, pair.map_b)
+
+
+def feature_choices(pair: PairExplanation) -> list[tuple[str, int]]:
+    """The strongest features with what each contributes, for a list to choose from."""
+    strongest = top_features(pair.contributions, LISTED).tolist()
+    return [(_feature_label(pair, feature), feature) for feature in strongest]
+
+
+def feature_rows(pair: PairExplanation, feature: int) -> Rows | None:
+    """Where one feature fires in both pictures, on its own scale; None before there are any maps."""
+    if pair.method == "none":
+        return None
+    maps = {side: pair.feature_map(side, int(feature)) for side in SIDES}
+    note = f"It contributes {words.of_score(float(pair.contributions[int(feature)]), pair.score)}."
+    return pair, [_row(f"Where feature {int(feature)} fires", note, maps)], common_scale(*maps.values())
+
+
+def pooling_pairs(pair: PairExplanation, exponent: float) -> list[PairExplanation]:
+    """The pair under each compared pooling that the head takes, the backbone's own first; features are reused."""
+    names = [name for name in (*INNER, *COMPARED) if name in pair.network.poolings]
+    return [pair.with_pooling(Pooling(name, exponent), unsplit=True) for name in names]
+
+
+def pooling_rows(pairs: list[PairExplanation]) -> Rows | None:
+    """Score, concentration and both maps under every pooling that has maps in shares of the score, on one scale."""
+    pairs = [pair for pair in pairs if pair.method != "none"]
+    if not pairs:
+        return None
+    maps = [{side: pair.side(side)[2] for side in SIDES} for pair in pairs]
+    rows = [_row(_pooling_title(pair), words.concentration(pair), both) for pair, both in zip(pairs, maps, strict=True)]
+    return pairs[0], rows, common_scale(*(map for both in maps for map in both.values()))
+
+
+def pooling_figure(pairs: list[PairExplanation]) -> go.Figure:
+    """The contribution curves of all compared poolings in one plot."""
+    return contribution_figure({str(pair.network.pooling): (pair.ranked_contributions(), pair.score) for pair in pairs})
+
+
+def _pooling_title(pair: PairExplanation) -> str:
+    estimate = "" if pair.method == "decomposition" else f"map by {pair.method}"
+    texts = (f"{pair.network.pooling}: score {pair.score:.3f}", estimate, words.what_if(pair))
+    return " · ".join(text for text in texts if text)
+
+
+def _feature_label(pair: PairExplanation, feature: int) -> str:
+    contribution = float(pair.contributions[feature])
+    return f"feature {feature}: {words.number(contribution)} ({words.percent(contribution, pair.score)})"
+
+
+def _row(title: str, note: str, maps: dict[Any, Any]) -> dict[str, Any]:
+    """A map's cells row by row, to five digits: what a screen can show."""
+    cells = {side: [float(f"{value:.5g}") for value in map.flatten().tolist()] for side, map in maps.items()}
+    return {"title": title, "note": note, **cells}

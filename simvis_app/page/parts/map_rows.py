@@ -1,0 +1,64 @@
+"""Rows of maps over the same two pictures."""
+
+from typing import Any
+
+import gradio as gr
+from gradio.data_classes import FileData, GradioModel
+
+from simvis_app.page.parts.drawing import HERE, script
+from simvis_app.page.parts.files import picture_file
+from simvis_core.files.numbers import UNITS
+from simvis_core.pairs.explanation import PairExplanation
+
+
+class MapRowsData(GradioModel):  # type: ignore[misc]
+    """Rows of maps over the same two pictures, on one scale."""
+
+    a: FileData
+    b: FileData
+    grid_a: tuple[int, int]
+    grid_b: tuple[int, int]
+    aspect_a: float
+    aspect_b: float
+    scale: float
+    unit: str
+    rows: list[dict[str, Any]]
+
+
+class MapRows(gr.HTML):  # type: ignore[misc]
+    """The pair's pictures under several maps. Takes ``(explanation, rows, scale)`` or None.
+
+    A row is ``{"title", "note", "a": [...], "b": [...]}`` with each map's cells row by row.
+    """
+
+    data_model = MapRowsData
+
+    def __init__(self, value: Any = None, **options: Any) -> None:
+        super().__init__(
+            value=value,
+            html_template=(HERE / "map_rows.html").read_text(),
+            css_template=(HERE / "map_rows.css").read_text(),
+            js_on_load=script("map_rows.js"),
+            apply_default_css=False,
+            **options,
+        )
+
+    def preprocess(self, payload: Any) -> None:
+        """Nothing: the rows are for looking at."""
+
+    def postprocess(self, value: tuple[PairExplanation, list[dict[str, Any]], float] | None) -> MapRowsData | None:
+        """The page's data for the rows."""
+        if value is None:
+            return None
+        pair, rows, scale = value
+        return MapRowsData(
+            a=picture_file(pair.view_a),
+            b=picture_file(pair.view_b),
+            grid_a=pair.a.grid,
+            grid_b=pair.b.grid,
+            aspect_a=pair.view_a.aspect,
+            aspect_b=pair.view_b.aspect,
+            scale=scale,
+            unit=UNITS[pair.method],
+            rows=rows,
+        )

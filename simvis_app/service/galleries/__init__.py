@@ -1,0 +1,1 @@
+"""The server's galleries: searched, indexed, and told as JSON."""

@@ -1,0 +1,409 @@
+"""The server's galleries: which there are, what they were indexed with, searching and indexing them."""
+
+import difflib
+import threading
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from simvis_app.service import samples
+from simvis_app.service.galleries.thumbnails import Thumbnails
+from simvis_app.service.sessions.cache import BoundedCache
+from simvis_app.service.sessions.session import MEBIBYTE, Pictured, Session, Settings
+from simvis_app.service.words import file_name
+from simvis_core import SimvisError
+from simvis_core.galleries.classes import ClassMeans, ClassMembers, class_means, class_members
+from simvis_core.galleries.curves import MeanCurve, pair_curves
+from simvis_core.galleries.gallery import Gallery, check_name, gallery_names, gallery_troubles, open_gallery
+from simvis_core.galleries.indexing import Progress, index_pictures
+from simvis_core.galleries.regions import Region, region_weights, regions_query
+from simvis_core.galleries.search import Found, best_of_classes, checked_against, embedding_of, find, found_rows
+from simvis_core.pictures.listing import Listing, listed
+from simvis_core.stores.contract import Row, Space, SpoiltError, VectorIndex
+from simvis_core.stores.opening import open_index
+
+SAMPLES = "samples"
+HOME = Path.home() / ".local" / "share" / "simvis" / "galleries"
+TOGETHER = 8  # pictures of a batch while others use the page
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A search: what for, where and how. Without regions it is for the whole picture; ``labels`` None means any."""
+
+    file: str
+    gallery: str
+    space: str
+    regions: tuple[Region, ...] = ()
+    labels: tuple[str, ...] | None = None
+    exact: bool = False  # whether every picture is compared where a graph could be searched
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """Hits ``found`` of a search from rank ``skip`` on, of ``total`` that could be had."""
+
+    asked: Asked
+    space: Space
+    picture: Pictured
+    query: Any  # a vector; this room does no arithmetic on it
+    weights: Any  # of cells, or None for the whole picture
+    found: list[Found]
+    skip: int
+    total: int
+    left_out: bool = False  # whether the query's own file is in the gallery, and not among the hits
+    near: bool = False  # whether a graph was searched, which may have missed some
+
+    @property
+    def more(self) -> bool:
+        """Whether there are hits beyond these."""
+        return self.skip + len(self.found) < self.total
+
+
+class Galleries:
+    """Everything the Search and Classes tabs ask of galleries. One indexing run at a time.
+
+    ``pictures`` is a folder that visitors may index, with the folders in it; None lets nobody index but the samples.
+    """
+
+    def __init__(
+        self, session: Session, home: Path = HOME, url: str | None = None, pictures: Path | None = None
+    ) -> None:
+        self.session, self.home, self.url, self.pictures = session, Path(home), url, pictures
+        self.running: Progress | None = None
+        self.preparing = False  # whether the samples are being indexed before anybody asked
+        self.failed = ""  # why the samples could not be indexed
+        self._indexing, self._opening = threading.Lock(), threading.Lock()
+        self._index: VectorIndex | None = None
+        self._preparing: threading.Thread | None = None
+        self._closing = False
+        self._galleries: dict[str, Gallery] = {}
+        self._spaces: dict[str, Space] = {}
+        self._runs = 0  # indexing runs that have ended
+        self._thumbnails = Thumbnails()
+        self._means: BoundedCache[ClassMeans] = BoundedCache(128 * MEBIBYTE, lambda means: means.means.nbytes)
+
+    @property
+    def index(self) -> VectorIndex:
+        """The store, opened when first asked for. Raises SimvisError for a server that does not answer."""
+        with self._opening:  # two stores over one folder would lock each other out
+            if self._index is None:
+                self._index = open_index(self.home / "index", self.url)
+            return self._index
+
+    def names(self) -> list[str]:
+        """The galleries there are, the samples first."""
+        names = gallery_names(self.home, self.index)
+        return [SAMPLES, *(name for name in names if name != SAMPLES)]
+
+    def spaces(self, gallery: str) -> list[Space]:
+        """What a gallery was indexed with; the spaces that hold something, without those that cannot be opened.
+
+        Raises SimvisError, saying how to mend it, where none can be.
+        """
+        usable, troubles = self._opened(gallery)
+        if troubles and not usable:
+            raise troubles[0]
+        return usable
+
+    def usable(self, gallery: str) -> list[Space]:
+        """The same for whoever makes away with damaged ones: none where all of them are.
+
+        Raises SimvisError for one that cannot be opened for another reason, such as another process that holds it.
+        """
+        usable, troubles = self._opened(gallery)
+        for trouble in troubles:
+            if not isinstance(trouble, SpoiltError):
+                raise trouble
+        return usable
+
+    def troubles(self, gallery: str | None = None) -> list[SimvisError]:
+        """What is damaged, and what mends it: of the folder of galleries, and of one gallery's spaces.
+
+        Raises SimvisError where nothing can be opened at all.
+        """
+        return gallery_troubles(self.home, self.index) + ([] if gallery is None else self._opened(gallery)[1])
+
+    def _opened(self, gallery: str) -> tuple[list[Space], list[SimvisError]]:
+        usable, troubles = [], []
+        for space in self.index.spaces():
+            if space.gallery != gallery:
+                continue
+            try:
+                usable += [space] if self.index.count(space) else []
+            except SimvisError as error:
+                troubles.append(error)
+        return usable, troubles
+
+    def space(self, gallery: str, name: str) -> Space:
+        """The space of that name. Raises SimvisError for a gallery that is not indexed so."""
+        if name not in self._spaces:  # asking a server each time would cost more than the search
+            self._spaces = {space.name: space for space in self.index.spaces()}
+        if name not in self._spaces or self._spaces[name].gallery != gallery:
+            self.spaces(gallery)  # where they cannot be opened, that is the reason
+            raise SimvisError(
+                f"gallery '{gallery}', which is not indexed with that network",
+                "one that it was indexed with",
+                "choose another under 'Indexed with', or index it first",
+            )
+        return self._spaces[name]
+
+    def labels(self, space: Space) -> dict[str, int]:
+        """How many pictures each label has, by name."""
+        return dict(sorted(self.index.labels(space).items()))
+
+    def picture(self, file: str, space: Space, name: str = "") -> Pictured:
+        """A picture under the network of a space.
+
+        Raises SimvisError where this server's network of that name is another than the space was made with.
+        """
+        settings = settings_of(space)
+        pictured = self.session.picture(file, settings, name)
+        gallery = self.gallery(space.gallery)
+        now = gallery.space(pictured.network, settings.short_side, settings.framing)
+        if now != space:
+            gallery.require(now)
+            raise SimvisError(  # the gallery has both; numbers of one under the other would mean nothing
+                f"{space.network} ({space.pooling}) of other weights, preprocessing or precision than this server's",
+                "what the gallery was indexed with since",
+                "choose the other one under 'Indexed with'",
+            )
+        return pictured
+
+    def gallery(self, name: str) -> Gallery:
+        """The gallery of that name. Raises SimvisError for one that is not there."""
+        if name not in self._galleries:
+            self._galleries[name] = open_gallery(name, self.home, self.index, create=name == SAMPLES)
+        return self._galleries[name]
+
+    def thumbnail(self, row: Row, space: Space) -> tuple[str, float] | None:
+        """What the network saw of a row's picture: a small JPEG that the browser may fetch, and its width over height.
+
+        None for a picture that is gone.
+        """
+        return self._thumbnails.shown(self.gallery(space.gallery), row, settings_of(space).framing)
+
+    def search(self, asked: Asked, k: int, skip: int = 0) -> Answer:
+        """The hits of a search; the query's picture itself is left out.
+
+        Raises SimvisError for a picture that cannot be read, a region without a pixel, a region of a black box, and
+        as `VectorIndex.search` does.
+        """
+        space = self.space(asked.gallery, asked.space)
+        picture, query, weights = self.asked_vector(asked, space)
+        own = [Row(picture.sha256, "").id]
+        whole = picture.decomposition.embedding
+        self._check_labels(asked, space)
+        found = find(self.index, space, query, whole, k, asked.labels, skip, own, asked.exact)
+        there = list(self.index.scan(space, own))
+        count = self.index.count(space)
+        total, near = self._total(space, asked, there, count), self._by_graph(count) and not asked.exact
+        return Answer(asked, space, picture, query, weights, found, skip, total, bool(there), near)
+
+    def by_graph(self, space: Space) -> bool:
+        """Whether a space has so many pictures that a graph is searched."""
+        return self._by_graph(self.index.count(space))
+
+    def _by_graph(self, count: int) -> bool:
+        return count >= self.index.exact_below
+
+    def best_of_classes(self, asked: Asked, whole: bool) -> Answer:
+        """The best hit of each of the three nearest classes, by the region or by the whole picture."""
+        space = self.space(asked.gallery, asked.space)
+        asked = Asked(asked.file, asked.gallery, asked.space, () if whole else asked.regions, exact=asked.exact)
+        picture, query, weights = self.asked_vector(asked, space)
+        own = [Row(picture.sha256, "").id]
+        embedding = picture.decomposition.embedding
+        found = best_of_classes(self.index, space, query, embedding, without=own, exact=asked.exact)
+        return Answer(asked, space, picture, query, weights, found, 0, len(found))
+
+    def hits(self, asked: Asked, ids: Sequence[str]) -> Answer:
+        """What a search would say of some pictures of the gallery, in that order."""
+        space = self.space(asked.gallery, asked.space)
+        picture, query, weights = self.asked_vector(asked, space)
+        found = found_rows(self.index, space, ids, query, picture.decomposition.embedding)
+        return Answer(asked, space, picture, query, weights, found, 0, len(found))
+
+    def asked_vector(self, asked: Asked, space: Space) -> tuple[Pictured, Any, Any]:
+        """The query's picture, the vector to search by, and the cell weights of its regions (None without)."""
+        picture = self.picture(asked.file, space)
+        decomposition, regions = picture.decomposition, asked.regions
+        if not regions:
+            return picture, decomposition.embedding, None
+        if decomposition.method == "none":
+            raise SimvisError(
+                f"a region for {space.network} under {space.pooling}, a black box",
+                "a network whose score can be split into places",
+                "search by the whole picture, or choose another network",
+            )
+        weights = region_weights(regions, picture.view.size, decomposition.grid)
+        return picture, regions_query(decomposition, regions, picture.view.size), weights
+
+    def hit(self, found: Found, space: Space) -> tuple[Found, Pictured | None]:
+        """A hit's own picture under the network, and the hit, marked stale where that is not what was indexed."""
+        try:
+            self.session.admit(found.row.file)
+            pictured = self.picture(found.row.file, space)
+        except SimvisError as error:
+            got = error.got.replace(found.row.file, file_name(found.row.file))  # strangers need not know where it lies
+            return Found(found.row, found.score, found.cosine, f"{got}: index again"), None
+        return checked_against(found, pictured.decomposition, pictured.sha256), pictured
+
+    def members(self, space: Space, label: str) -> ClassMembers:
+        """A class, most typical members first."""
+        return class_members(self.index, space, label)
+
+    def means(self, space: Space) -> ClassMeans:
+        """Every class's mean embedding; computed again after each indexing run, and when the labels are others."""
+        key = (space.name, self._runs, tuple(self.labels(space).items()))
+        return self._means.get(key, lambda: class_means(self.index, space))
+
+    def means_for(self, picture: Pictured, space: Space) -> ClassMeans:
+        """The same for asking which class a picture belongs to: without the picture itself, if the gallery has it.
+
+        Raises SimvisError where there is no other labelled picture.
+        """
+        means = self.means(space)
+        for row in self.index.scan(space, [Row(picture.sha256, "").id], embeddings=True):
+            if row.label in means.labels:
+                means = means.without(row.label, embedding_of(row))
+        if not means.labels:
+            raise SimvisError(
+                f"gallery '{space.gallery}' without other pictures that have labels", "some", "index class folders"
+            )
+        return means
+
+    def holds(self, picture: Pictured, space: Space) -> bool:
+        """Whether the gallery has this very file."""
+        return any(True for _ in self.index.scan(space, [Row(picture.sha256, "").id]))
+
+    def curves(self, space: Space, count: int, seed: int = 0) -> dict[str, MeanCurve]:
+        """Contribution curves of random pairs."""
+        return pair_curves(self.index, space, count, seed)
+
+    def folders(self) -> list[str]:
+        """What visitors may index: the owner's folder and the folders in it."""
+        if self.pictures is None:
+            return []
+        try:
+            inside = sorted(path.name for path in self.pictures.iterdir() if path.is_dir() and path.name[0] != ".")
+        except OSError:  # it is gone or closed, which `listed` says to whoever chooses it
+            return ["."]
+        return [".", *inside]
+
+    def may_index(self, gallery: str) -> bool:
+        """Whether visitors may index a gallery: the samples always, others where the owner lets them."""
+        return gallery == SAMPLES or self.pictures is not None
+
+    def listing(self, gallery: str, folder: str | None) -> Listing:
+        """What is to be indexed: an offered folder's pictures, or without one those that the gallery has already.
+
+        Raises SimvisError for a folder or a gallery that visitors may not index, and an empty one.
+        """
+        check_name(gallery)
+        if not self.may_index(gallery) or (folder and folder not in self.folders()):
+            raise SimvisError(
+                f"gallery '{gallery}'" + (f" from folder '{folder}'" if folder else ""),
+                "one that this server's owner lets visitors index",
+                "index it on the command line: python app.py index FOLDER --name NAME",
+            )
+        if folder and self.pictures is not None:
+            if gallery == SAMPLES:
+                raise SimvisError("the name 'samples' for a folder", "a name of its own", "choose another name")
+            return listed(self.pictures / folder)
+        if gallery == SAMPLES:
+            return listed(samples.PICTURES)
+        rows = {row.file: row.label for space in self.spaces(gallery) for row in self.index.scan(space)}
+        if not rows:
+            raise SimvisError(f"gallery '{gallery}', which is empty", "a folder of pictures", "choose a folder")
+        return Listing(rows)
+
+    def target(self, gallery: str, settings: Settings) -> Space:
+        """Where an indexing run with these settings puts its rows. Raises SimvisError as `Gallery.space` does."""
+        network = self.session.seeing(settings)
+        made = Gallery(gallery, self.home, self.index)
+        view = settings.short_side, settings.framing
+        return made.space(made.as_indexed(network, *view), *view)
+
+    def indexing(
+        self, gallery: str, listing: Listing, settings: Settings, together: int = TOGETHER
+    ) -> Generator[Progress, None, Space]:
+        """Indexes pictures, batch by batch in turn with the page's other passes; gives the space.
+
+        It can be left at any step. Raises SimvisError while another run is under way, and as `index_pictures` does.
+        """
+        if not self._indexing.acquire(blocking=False):
+            raise SimvisError("a second indexing run", "one at a time", "wait until the other one has ended")
+        try:
+            # Before the gallery is made: a view or pooling that is refused leaves no empty one behind.
+            space = self.target(gallery, settings)
+            network = self.session.seeing(settings)
+            opened = open_gallery(gallery, self.home, self.index, create=True)
+            steps = index_pictures(opened, listing, [network], settings.short_side, settings.framing, together=together)
+            for progress in self.session.in_turn(steps):
+                self.running = progress
+                yield progress
+            return space
+        finally:
+            self.running = None
+            self._runs += 1
+            self._indexing.release()
+
+    def index_samples(self, settings: Settings, begin: threading.Event | None = None) -> threading.Thread:
+        """Indexes the sample photographs in a thread of its own, unless they are; `failed` says why it cannot.
+
+        It waits for ``begin``.
+        """
+        self.running, self.preparing = Progress(len(samples.credits_list())), True
+        self._preparing = threading.Thread(target=self._index_samples, args=(settings, begin), daemon=True)
+        self._preparing.start()
+        return self._preparing
+
+    def _index_samples(self, settings: Settings, begin: threading.Event | None) -> None:
+        try:
+            while begin is not None and not begin.wait(0.1):
+                if self._closing:
+                    self.running = None
+                    return
+            for _ in self.indexing(SAMPLES, listed(samples.PICTURES), settings):
+                if self._closing:
+                    break
+        except SimvisError as error:
+            self.failed = str(error)
+            self.running = None
+        finally:
+            self.preparing = False
+
+    def close(self) -> None:
+        """Ends the samples' indexing after its batch, and lets go of the store."""
+        self._closing = True
+        if self._preparing is not None:
+            self._preparing.join()
+        with self._opening:
+            if self._index is not None:
+                self._index.close()
+
+    def _check_labels(self, asked: Asked, space: Space) -> None:
+        known = self.index.labels(space) if asked.labels is not None else {}
+        unknown = [label for label in asked.labels or () if label not in known]
+        if unknown:
+            near = difflib.get_close_matches(unknown[0], known, 3) or sorted(known)[:3]
+            raise SimvisError(
+                f"the label '{unknown[0]}', which no picture of gallery '{space.gallery}' has",
+                f"one of its labels ({', '.join(repr(name) for name in near) or 'it has none'}, ...)",
+                "choose one of these",
+            )
+
+    def _total(self, space: Space, asked: Asked, there: Sequence[Row], count: int) -> int:
+        if asked.labels is None:
+            return count - len(there)
+        counts = self.index.labels(space)
+        labels = set(asked.labels)
+        return sum(counts.get(label, 0) for label in labels) - sum(row.label in labels for row in there)
+
+
+def settings_of(space: Space) -> Settings:
+    """The settings under which a space was indexed."""
+    short_side, framing, resizing = space.seen
+    return Settings(space.network, space.pooling, short_side, framing, resizing=resizing)

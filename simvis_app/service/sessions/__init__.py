@@ -1,0 +1,1 @@
+"""Networks, features and drawn maps in bounded caches."""

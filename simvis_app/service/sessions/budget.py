@@ -1,0 +1,52 @@
+"""How many forward passes an answer of the API takes, about, and how many it may take: told before any work."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from simvis_app.service.sessions.session import Settings
+from simvis_core import SimvisError
+from simvis_core.explainers.masks import RISE_MASKS
+from simvis_core.explainers.table import EXPLAINERS
+from simvis_core.trust.faithfulness import KINDS, STEPS
+from simvis_core.trust.measuring import RANDOMS
+
+MOST_PASSES = 10_000  # of views with a short side of 224: on two cores some five minutes
+WINDOWS = 100  # of a picture, about: half a window apart, over 7 x 10 cells
+MASKS = {"sliding window": WINDOWS, "RISE": RISE_MASKS}
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What one answer may take. Larger views count by their pixels."""
+
+    most: int = MOST_PASSES
+
+    def check(self, passes: int, settings: Settings, what: str) -> None:
+        """Raises SimvisError for more forward passes than one answer may take."""
+        usual = Settings.short_side
+        counted = round(passes * max(1.0, (settings.short_side / usual) ** 2))
+        if counted > self.most:
+            raise SimvisError(
+                f"{what} at {settings.short_side} pixels, about {counted} forward passes of {usual}",
+                f"at most {self.most} in an answer of this server",
+                "ask for less or a smaller view_size, or run SimVis on your own machine",
+            )
+
+    def check_masks(self, settings: Settings, method: str | None) -> None:
+        """The same for a pair whose maps are drawn by masks."""
+        if method is not None:
+            self.check(2 + 2 * MASKS.get(method, WINDOWS), settings, f"a pair by {method}")
+
+    def check_trust(self, settings: Settings, explainers: Sequence[str], setting: str) -> None:
+        """The same for a row of measurements. Raises SimvisError too for an explainer that is not in the table."""
+        unknown = [name for name in explainers if name not in EXPLAINERS]
+        if unknown:
+            raise SimvisError(f"explainer '{unknown[0]}'", f"one of {', '.join(EXPLAINERS)}", "choose one of these")
+        self.check(_trust_passes(explainers, setting), settings, f"{', '.join(explainers)}, measured")
+
+
+def _trust_passes(explainers: Sequence[str], setting: str) -> int:
+    """For maps of one picture and their curves, beside those of the centre and of random maps."""
+    both = [name for name in explainers if setting == "pair" and "pair" in EXPLAINERS[name].settings]
+    drawn = sum(EXPLAINERS[name].passes for name in (*explainers, *both))
+    return 2 + drawn + (len(explainers) + 1 + RANDOMS) * len(KINDS) * STEPS

@@ -1,0 +1,1 @@
+"""Many pairs, explainers and networks measured, and what the records come to."""

@@ -1,0 +1,109 @@
+"""One case measured by one explainer after another: a record for each."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Bool
+from PIL import Image
+
+from simvis_core.errors import SimvisError
+from simvis_core.evaluation.cases import Case, Seen
+from simvis_core.evaluation.records import Record
+from simvis_core.explainers.masks import finished
+from simvis_core.explainers.question import Question
+from simvis_core.explainers.table import EXPLAINERS
+from simvis_core.networks.network import EmbeddingNetwork
+from simvis_core.pictures.views import View
+from simvis_core.trust.faithfulness import retrieval_query
+from simvis_core.trust.localisation import localisation
+from simvis_core.trust.measuring import Asked, Measured, measuring
+from simvis_core.trust.sanity import OFTEN, randomisation, stability
+
+
+def question_for(case: Case, network: EmbeddingNetwork, seen: Seen) -> Question:
+    """What the case asks of a network."""
+    view = network.view(case.picture(), seen.short_side, seen.framing)
+    others = [network.view(other(), seen.short_side, seen.framing) for other in case.others]
+    if len(others) > 1:
+        return Question(
+            network, view, retrieval_query(torch.stack([network.embed(one.pixels[None])[0] for one in others]))
+        )
+    activations = network.activations(others[0].pixels[None]).one()
+    split = network.split(activations)
+    embedding = (split or network.unsplit(activations, (1, 1))).embedding
+    bias = split.bias if split is not None and split.method == "decomposition" else None
+    return Question(network, view, embedding, bias, others[0])
+
+
+def records(
+    case: Case,
+    question: Question,
+    explainers: Sequence[Asked],
+    drawer: Question | None = None,
+    checks: bool = False,
+) -> Iterator[Record]:
+    """One record for each explainer: plain numbers, ready for JSON; an explainer that cannot be used says why.
+
+    ``drawer`` is the question on a network through which gradients flow. ``checks`` adds random weights and shifts for
+    explainers of at most ``OFTEN`` passes.
+    """
+    for asked in explainers:
+        record: Record = {"case": case.name, "kind": case.kind, "same": case.same, "explainer": asked.explainer}
+        record |= {"seed": asked.seed, "score": question.score}
+        try:
+            measured = finished(measuring(question, asked, drawer))
+            record |= _numbers(measured)
+            if case.mask is not None:
+                record |= _located(measured, case.mask(), question.view)
+        except SimvisError as error:
+            record["refused"] = str(error)
+        if checks and "refused" not in record:
+            record |= _checked(asked, drawer or question)
+        yield record
+
+
+def refused(case: Case, explainers: Sequence[Asked], error: SimvisError) -> Iterator[Record]:
+    """A record for each explainer of a case that cannot be asked about, a picture that cannot be read for one."""
+    for asked in explainers:
+        about = {"case": case.name, "kind": case.kind, "same": case.same, "explainer": asked.explainer}
+        yield about | {"seed": asked.seed, "refused": str(error)}
+
+
+def _numbers(measured: Measured) -> Record:
+    return {
+        "insertion": measured.insertion.auc,
+        "insertion_rescaled": measured.insertion.rescaled_auc,
+        "deletion": measured.deletion.auc,
+        "deletion_rescaled": measured.deletion.rescaled_auc,
+        "gap": measured.gap,
+        "insertion_curve": [round(score, 6) for score in measured.insertion.scores.tolist()],
+        "deletion_curve": [round(score, 6) for score in measured.deletion.scores.tolist()],
+        "shares": [round(share, 6) for share in measured.deletion.shares.tolist()],
+        "passes": measured.drawn.passes,
+        "seconds": round(measured.drawn.seconds, 4),
+    }
+
+
+def _located(measured: Measured, mask: Bool[np.ndarray, "h w"], view: View) -> Record:
+    """Where the map falls on the known pixels; nothing where the view shows none of them, or nothing else."""
+    seen = np.asarray(Image.fromarray(mask).resize(view.size[::-1], Image.Resampling.NEAREST, box=view.box))
+    if not seen.any() or seen.all():
+        return {}
+    return dict(localisation(measured.drawn.map, torch.from_numpy(seen.copy()), measured.asked.seed)._asdict())
+
+
+def _checked(asked: Asked, question: Question) -> Record:
+    entry = EXPLAINERS[asked.explainer]
+    if entry.passes > OFTEN or entry.baseline or question.reference is None:
+        return {}
+    try:
+        stages = randomisation(
+            asked.explainer, question.network, question.view, question.reference, asked.seed, stages=1
+        )
+        return {"randomised": stages[-1].correlation, "stability": stability(question, asked.explainer, asked.seed)}
+    except SimvisError as error:  # what was measured stays: not every engine or network has weights to draw anew
+        return {"unchecked": str(error)}
+
+
+# ---------------------------------------------------------------- records on disk

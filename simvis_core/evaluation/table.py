@@ -1,0 +1,215 @@
+"""What an evaluation's records come to: a row for each network, kind of case and explainer."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from simvis_core.evaluation.records import Record
+from simvis_core.explainers.table import EXPLAINERS
+from simvis_core.files import writing
+from simvis_core.trust.faithfulness import Interval, RemovalCurve, interval, verification_curve
+from simvis_core.trust.localisation import Transfer
+
+Row = dict[str, Any]
+# A column's name, and the number it averages; each has a 95 % interval beside it where there are several cases.
+COLUMNS: dict[str, str] = {
+    "insertion": "insertion",
+    "deletion": "deletion",
+    "difference": "gap",
+    "over_random": "over_random",
+    "insertion_rescaled": "insertion_rescaled",
+    "deletion_rescaled": "deletion_rescaled",
+    "inside": "inside",
+    "pointing": "pointing",
+    "iou": "iou",
+    "randomised": "randomised",
+    "stability": "stability",
+}
+
+
+def rows(records: Sequence[Record], seed: int = 0) -> list[Row]:
+    """A row for each network, kind and explainer, in the order of the table of explainers.
+
+    Means with their intervals; ``over_random`` is the difference less a random map's on the same case. What no case
+    has (a picture that scores like its fill, a map that is refused) is None, and ``cases`` counts what was measured.
+    """
+    randoms = {(one["network"], one["case"]): one.get("gap") for one in records if one["explainer"] == "random"}
+    groups: dict[tuple[str, str, str], list[Record]] = {}
+    for record in records:
+        key = (record["network"], record["kind"], record["explainer"])
+        gap, chance = record.get("gap"), randoms.get((record["network"], record["case"]))
+        over = None if gap is None or chance is None or record["explainer"] == "random" else gap - chance
+        groups.setdefault(key, []).append(record | {"over_random": over})
+    order = list(EXPLAINERS)
+    networks = list(dict.fromkeys(record["network"] for record in records))
+    kinds = list(dict.fromkeys(record["kind"] for record in records))
+    found = sorted(groups, key=lambda key: (networks.index(key[0]), kinds.index(key[1]), order.index(key[2])))
+    return [_row(key, groups[key], seed) for key in found]
+
+
+def _row(key: tuple[str, str, str], group: Sequence[Record], seed: int) -> Row:
+    measured = [record for record in group if "refused" not in record]
+    row: Row = {"network": key[0], "kind": key[1], "explainer": key[2], "cases": len(measured)}
+    for column, number in COLUMNS.items():
+        row[column] = _interval([record.get(number) for record in measured], seed)
+    row["area"] = _interval([record.get("area") for record in measured], seed)
+    row["passes"] = _interval([float(record["passes"]) for record in measured], seed)
+    row["seconds"] = _interval([record["seconds"] for record in measured], seed)
+    refused = [record["refused"] for record in group if "refused" in record]
+    row["refused"] = refused[0] if refused else ""
+    return row
+
+
+def _interval(values: Sequence[float | None], seed: int) -> Interval | None:
+    known = [value for value in values if value is not None]
+    return interval(known, seed) if known else None
+
+
+def verification(records: Sequence[Record]) -> list[Row]:
+    """How well pairs of one class and of two are told apart as pixels go, for each network and explainer.
+
+    Pairs that share a planted object count as neither. Nothing where there are no pairs of both kinds.
+    """
+    groups: dict[tuple[str, str], list[Record]] = {}
+    for record in records:
+        if "refused" not in record and record["kind"] in ("same", "different"):
+            groups.setdefault((record["network"], record["explainer"]), []).append(record)
+    found = []
+    for (network, explainer), group in groups.items():
+        steps = Counter(len(record["deletion_curve"]) for record in group).most_common(1)[0][0]
+        alike = [record for record in group if len(record["deletion_curve"]) == steps]  # a tiny picture has fewer
+        same = torch.tensor([record["same"] for record in alike])
+        if bool(same.all()) or not bool(same.any()):
+            continue
+        curve = verification_curve([removal_of(record, "deletion") for record in alike], same)
+        found.append(
+            {
+                "network": network,
+                "explainer": explainer,
+                "pairs": len(alike),
+                "clean": float(curve.accuracy[0]),
+                "auc": curve.auc,
+                "threshold": curve.threshold,
+            }
+        )
+    return sorted(found, key=lambda row: (row["network"], list(EXPLAINERS).index(row["explainer"])))
+
+
+def removal_of(record: Record, kind: Any) -> RemovalCurve:
+    """A record's curve. ``shares`` are the deletion's; the insertion's mirror them."""
+    shares, scores = (torch.tensor(record[name], dtype=torch.float64) for name in ("shares", f"{kind}_curve"))
+    return RemovalCurve(kind, shares if kind == "deletion" else (1 - shares).flip(0), scores)
+
+
+def mean_curves(records: Sequence[Record]) -> dict[str, dict[str, dict[str, RemovalCurve]]]:
+    """For each network and kind (as ``network, kind``) and explainer the mean of its curves."""
+    groups: dict[tuple[str, str], list[Record]] = {}
+    for record in records:
+        if "refused" not in record:
+            groups.setdefault((f"{record['network']}, {record['kind']}", record["explainer"]), []).append(record)
+    found: dict[str, dict[str, dict[str, RemovalCurve]]] = {}
+    for (place, explainer), group in groups.items():
+        both = {}
+        for kind in ("insertion", "deletion"):
+            curves = [removal_of(record, kind) for record in group]
+            steps = min(len(curve.scores) for curve in curves)  # a tiny picture has fewer
+            alike = [curve for curve in curves if len(curve.scores) == steps]
+            scores = torch.stack([curve.scores for curve in alike]).mean(0)
+            both[kind] = RemovalCurve(curves[0].kind, alike[0].shares, scores)
+        found.setdefault(place, {})[explainer] = both
+    return found
+
+
+def as_csv(table: Sequence[Row]) -> bytes:
+    """The rows as CSV: a mean and both ends of its interval in three columns; empty where there is none."""
+    plain = [_plain(row) for row in table]
+    return writing.table(list(plain[0]) if plain else ["network"], plain)
+
+
+def _plain(row: Row) -> Mapping[str, Any]:
+    plain: dict[str, Any] = {}
+    for name, value in row.items():
+        if isinstance(value, Interval) or name in (*COLUMNS, "area", "passes", "seconds"):
+            ends = (None, None, None) if value is None else (value.mean, value.low, value.high)
+            plain |= dict(zip((name, f"{name}_low", f"{name}_high"), ends, strict=True))
+        else:
+            plain[name] = value
+    return plain
+
+
+def as_markdown(table: Sequence[Row], told: Sequence[Row] = ()) -> str:
+    """The rows as Markdown tables, one for each network and kind, then verification.
+
+    Columns without numbers are left out.
+    """
+    parts = []
+    for place in dict.fromkeys((row["network"], row["kind"]) for row in table):
+        parts.append(
+            _section(f"{place[0]}, {place[1]}", [row for row in table if (row["network"], row["kind"]) == place])
+        )
+    if told:
+        lines = [
+            f"| {row['network']} | {_title(row)} | {row['pairs']} | {row['clean']:.3f} | {row['auc']:.3f} |"
+            for row in told
+        ]
+        head = "| network | explainer | pairs | clean accuracy | mean accuracy while pixels go |\n|---|---|---|---|---|"
+        parts.append("\n".join(["### Verification", "", head, *lines]))
+    return "\n\n".join(parts) + "\n"
+
+
+def transfer_row(found: Sequence[Transfer], seed: int = 0) -> Row:
+    """The means of several pictures' transfer: PCK at 1 and 2 cells, beside a random place and the middle."""
+    row: Row = {"pictures": len(found), "points": sum(one.points for one in found)}
+    for name in ("within", "random", "centre"):
+        for cells in (1, 2):
+            row[f"{name}_{cells}"] = interval([getattr(one, name)[cells - 1] for one in found], seed)
+    return row
+
+
+def transfer_markdown(table: Sequence[Row]) -> str:
+    """The rows as a Markdown table."""
+    head = "| network | warp | points | within 1 cell | random | centre | within 2 cells | random | centre |"
+    names = [f"{name}_{cells}" for cells in (1, 2) for name in ("within", "random", "centre")]
+    lines = [
+        f"| {row['network']} | {row['warp']} | {row['points']} | {' | '.join(_cell(row[name]) for name in names)} |"
+        for row in table
+    ]
+    return "\n".join([head, "|---" * 9 + "|", *lines]) + "\n"
+
+
+def _section(title: str, table: Sequence[Row]) -> str:
+    columns = [name for name in COLUMNS if any(row[name] is not None for row in table)]
+    area = next((row["area"] for row in table if row["area"] is not None), None)
+    heads = ["explainer", "cases", *(column.replace("_", " ") for column in columns), "passes", "seconds"]
+    lines = [
+        "| "
+        + " | ".join([_title(row), str(row["cases"]), *(_cell(row[name]) for name in columns), *_costs(row)])
+        + " |"
+        for row in table
+    ]
+    note = (
+        f"\n\nThe known pixels are {100 * area.mean:.1f} % of the picture: an even map has that much inside."
+        if area
+        else ""
+    )
+    note += "".join(f"\n\n{_title(row)}: {row['refused']}" for row in table if row["refused"])
+    return "\n".join([f"### {title}", "", "| " + " | ".join(heads) + " |", "|---" * len(heads) + "|", *lines]) + note
+
+
+def _title(row: Row) -> str:
+    return EXPLAINERS[row["explainer"]].title
+
+
+def _cell(value: Interval | None) -> str:
+    if value is None:
+        return ""
+    return f"{value.mean:.3f}" + ("" if value.low is None else f" ({value.low:.3f} to {value.high:.3f})")
+
+
+def _costs(row: Row) -> list[str]:
+    form: Callable[[Interval | None, str], str] = lambda value, digits: (
+        "" if value is None else f"{value.mean:{digits}}"
+    )
+    return [form(row["passes"], ".0f"), form(row["seconds"], ".2f")]

@@ -1,0 +1,31 @@
+"""Attention rollout as an explainer: where all of a transformer's blocks look."""
+
+import torch
+
+from simvis_core.errors import SimvisError
+from simvis_core.explainers.question import Interim, Question, Steps
+from simvis_core.networks.attention import rollout
+
+
+def attention_rollout(question: Question, *, seed: int = 0) -> Steps:
+    """How much of each cell reaches the embedding through all attention, whatever the query (Abnar & Zuidema 2020)."""
+    del seed
+    network = question.network
+    attentions = getattr(network.backbone, "attentions", None)
+    pixels = question.view.pixels[None]
+    with torch.inference_mode():
+        found = None if attentions is None else attentions(pixels.to(next(network.backbone.parameters(), pixels)))
+    if found is None:
+        raise SimvisError(
+            f"{network.name} on the engine '{network.engine}', which shows no attention",
+            "a plain vision transformer on the engine 'eager'",
+            "choose another explainer",
+        )
+    yield Interim(1, 1)
+    prefix = found.shape[-1] - question.grid[0] * question.grid[1]
+    reader = torch.zeros(found.shape[-1]).to(found)
+    if network.pooling.inner and prefix:
+        reader[0] = 1
+    else:
+        reader[prefix:] = 1 / (found.shape[-1] - prefix)
+    return rollout(found, reader)[prefix:].unflatten(0, question.grid)

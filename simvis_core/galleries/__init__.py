@@ -1,0 +1,1 @@
+"""Galleries of pictures: indexed, searched, and their classes."""

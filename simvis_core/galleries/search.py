@@ -1,0 +1,211 @@
+"""Asking a gallery: hits with their embeddings, scores checked, and the best of each of the nearest classes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from simvis_core.decomposition import Decomposition
+from simvis_core.errors import SimvisError
+from simvis_core.stores.contract import Hit, Row, Space, VectorIndex
+
+STALE_SCORE = 1e-3  # a stored score that is further from <query, stored embedding> is not of this row
+UNIT = 1e-3  # a stored embedding whose length is further from 1 is not as it was written
+SAME_EMBEDDING = 0.999  # cosine of a stored embedding with the picture's own, below which the row is out of date
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """A hit whose score was computed anew in float32 from the stored embedding; ``stale`` says what is wrong with it.
+
+    ``score = <query, embedding>``, and ``cosine`` is the whole query picture's score with it.
+    """
+
+    row: Row
+    score: float
+    cosine: float
+    stale: str = ""
+
+
+def find(
+    index: VectorIndex,
+    space: Space,
+    query: Float[Tensor, " D"],
+    whole: Float[Tensor, " D"],
+    k: int,
+    labels: Sequence[str] | None = None,
+    skip: int = 0,
+    without: Sequence[str] = (),
+    exact: bool = False,
+) -> list[Found]:
+    """The best hits for a query, best first; ``whole`` is the embedding of the query's picture.
+
+    With ``exact`` every row is compared, however many there are.
+
+    Raises SimvisError as `VectorIndex.search` does.
+    """
+    vector, whole_vector = _array(query), _array(whole)
+    found = _rescored(
+        _stored(index, space, index.search(space, vector, k, labels, skip, without, exact)), vector, whole_vector
+    )
+    return sorted(found, key=lambda one: -one.score)
+
+
+def found_rows(
+    index: VectorIndex, space: Space, ids: Sequence[str], query: Float[Tensor, " D"], whole: Float[Tensor, " D"]
+) -> list[Found]:
+    """The rows of the ids that are there, in their order, with what a search for the query would say of them."""
+    stored = {row.id: row for row in index.scan(space, ids, embeddings=True)}
+    rows = [stored[id] for id in ids if id in stored]
+    scores, cosines, _ = _scores(rows, _array(query), _array(whole))
+    return [Found(row, score, cosine) for row, score, cosine in zip(rows, scores, cosines, strict=True)]
+
+
+def best_of_classes(
+    index: VectorIndex,
+    space: Space,
+    query: Float[Tensor, " D"],
+    whole: Float[Tensor, " D"],
+    count: int = 3,
+    without: Sequence[str] = (),
+    exact: bool = False,
+) -> list[Found]:
+    """The best picture of each of the ``count`` most similar classes, best first (Stylianou 2019, fig. 8 and 9).
+
+    A class is as similar as its best picture; pictures without a label belong to none.
+    """
+    left = {label for label in index.labels(space) if label}
+    best: dict[str, Hit] = {}
+    labels: list[str] | None = None
+    while left and len(best) < count:
+        hits = index.search(space, _array(query), 16 * count, labels, without=without, exact=exact)
+        for hit in hits:
+            if hit.row.label:
+                best.setdefault(hit.row.label, hit)
+        if not hits:
+            break
+        left -= best.keys()
+        labels = sorted(left)  # one class may fill every first rank
+    return _rescored(_stored(index, space, list(best.values())[:count]), _array(query), _array(whole))
+
+
+def checked_against(found: Found, picture: Decomposition, sha256: str) -> Found:
+    """The hit, marked stale where its file is another now, or the network gives it another embedding."""
+    if sha256 != found.row.sha256:
+        return _stale(found, "its file has changed since it was indexed: index again")
+    embedding = found.row.embedding
+    assert embedding is not None
+    if float(picture.embedding.float().cpu() @ torch.from_numpy(embedding)) < SAME_EMBEDDING:
+        return _stale(found, "the network gives it another embedding now: index again")
+    return found
+
+
+def query_map(
+    picture: Decomposition, found: Found, weights: Float[Tensor, "H W"] | None = None
+) -> Float[Tensor, "H W"]:
+    """Where in the query's picture the hit's cosine comes from: signed shares of it.
+
+    With a region's ``weights`` of the cells it is what the region carries, and sums to the score of the region's query.
+    """
+    return query_maps(picture, [found], weights)[0]
+
+
+def query_maps(
+    picture: Decomposition, found: Sequence[Found], weights: Float[Tensor, "H W"] | None = None
+) -> Float[Tensor, "N H W"]:
+    """For each hit, where in the query's picture its cosine comes from: signed shares of it, by one product for all.
+
+    With a region's ``weights`` of the cells each is what the region carries, and sums to the score of the region's
+    query. Raises SimvisError for a hit that was read without its embedding.
+    """
+    if not found:
+        return picture.cells.new_zeros(0, *picture.grid)
+    embeddings = torch.stack([embedding_of(one.row) for one in found]).to(picture.cells)
+    return _weighed((picture.cells @ embeddings.T).permute(2, 0, 1), weights)
+
+
+def difference_map(
+    picture: Decomposition, first: Row, second: Row, weights: Float[Tensor, "H W"] | None = None
+) -> Float[Tensor, "H W"]:
+    """Why the first row and not the second: each cell's part of the difference of their cosines.
+
+    Positive cells speak for the first. The map and the bias's part sum to the difference. With a region's ``weights``
+    of the cells it is the difference of what the region carries, and the map alone sums to it.
+    """
+    map = picture.similarity_map((embedding_of(first) - embedding_of(second)).to(picture.cells))
+    return _weighed(map, weights)
+
+
+def lead_map(
+    picture: Decomposition, first: Row, others: Sequence[Row], weights: Float[Tensor, "H W"] | None = None
+) -> Float[Tensor, "H W"]:
+    """Why the first row and not the others on average: each cell's part of its lead over the mean of their cosines.
+
+    Sums as `difference_map` does, which it is for one other. Raises SimvisError without any other row.
+    """
+    if not others:
+        raise SimvisError("no other hit", "one or more to compare with", "search a larger gallery")
+    mean = torch.stack([embedding_of(row) for row in others]).mean(0)
+    return _weighed(picture.similarity_map((embedding_of(first) - mean).to(picture.cells)), weights)
+
+
+def embedding_of(row: Row) -> Float[Tensor, " D"]:
+    """The row's embedding. Raises SimvisError for a row that was read without it."""
+    if row.embedding is None:
+        raise SimvisError("a row without its embedding", "one read with it", "scan with embeddings=True")
+    return torch.from_numpy(row.embedding)
+
+
+def _stored(index: VectorIndex, space: Space, hits: Sequence[Hit]) -> list[Hit]:
+    """The hits, each with the embedding that is stored; without those that have gone meanwhile."""
+    bare = [hit.row.id for hit in hits if hit.row.embedding is None]
+    stored = {row.id: row for row in index.scan(space, bare, embeddings=True)} if bare else {}
+    whole = [hit if hit.row.embedding is not None else _with(hit, stored.get(hit.row.id)) for hit in hits]
+    return [hit for hit in whole if hit is not None]
+
+
+def _with(hit: Hit, row: Row | None) -> Hit | None:
+    return None if row is None else Hit(row, hit.score)
+
+
+def _weighed(map: Tensor, weights: Tensor | None) -> Tensor:
+    return map if weights is None else map * weights.to(map)
+
+
+def _rescored(hits: Sequence[Hit], query: np.ndarray, whole: np.ndarray) -> list[Found]:
+    """The hits with scores computed anew, all by one product; those that the store has wrong are marked stale."""
+    scores, cosines, lengths = _scores([hit.row for hit in hits], query, whole)
+    return [
+        Found(hit.row, score, cosine, _spoilt(hit.score, score, length))
+        for hit, score, cosine, length in zip(hits, scores, cosines, lengths, strict=True)
+    ]
+
+
+def _spoilt(told: float, score: float, length: float) -> str:
+    if not abs(length - 1) < UNIT:  # NaN fails too
+        return "the store keeps a damaged embedding of it: index again with --rebuild"
+    if abs(score - told) > STALE_SCORE:
+        return f"the store's score {told:.3f} is not that of the embedding it keeps: index again"
+    return ""
+
+
+def _scores(
+    rows: Sequence[Row], query: Float[np.ndarray, " D"], whole: Float[np.ndarray, " D"]
+) -> tuple[list[float], list[float], list[float]]:
+    """Each row's score with the query and with the whole picture, and the length of its embedding."""
+    if not rows:
+        return [], [], []
+    embeddings = np.stack([row.embedding for row in rows if row.embedding is not None])
+    lengths = np.sqrt(np.einsum("nd,nd->n", embeddings, embeddings))
+    return (embeddings @ query).tolist(), (embeddings @ whole).tolist(), lengths.tolist()
+
+
+def _stale(found: Found, why: str) -> Found:
+    return Found(found.row, found.score, found.cosine, why)
+
+
+def _array(vector: Tensor) -> np.ndarray:
+    return vector.detach().float().cpu().numpy()

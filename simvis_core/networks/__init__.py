@@ -1,0 +1,1 @@
+"""Embedding networks, and how they are split."""

@@ -1,0 +1,392 @@
+"""An embedding network: backbone, pooling, head and preprocessing, seen as one thing that can be decomposed."""
+
+import copy
+import hashlib
+from dataclasses import replace
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor, nn
+
+from simvis_core.decomposition import Decomposition, Verdict
+from simvis_core.errors import SimvisError
+from simvis_core.networks.heads import split_head
+from simvis_core.networks.poolings import INNER, POOLINGS, Pooling
+from simvis_core.networks.states import numbers, pieces
+from simvis_core.pictures.resizing import Resizing, check_resizing
+from simvis_core.pictures.views import Framing, Preprocess, View
+
+# A sum of float32 parts differs from the direct result by rounding only; more than this is another network.
+_HALVES = (torch.float16, torch.bfloat16)
+_RELATIVE_ERROR = {torch.float64: 1e-9, torch.float32: 1e-4}
+
+
+class Activations(NamedTuple):
+    """What a forward pass leaves for every pooling, point and query that is asked later.
+
+    ``features`` (B, C, H, W) are the last feature maps. A backbone that pools by itself adds ``pooled`` (B, F), and
+    in ``carried`` what its own ``inner_parts`` needs to say which cell brought in what.
+    """
+
+    features: Tensor
+    pooled: Tensor | None = None
+    carried: Tensor | None = None
+
+    def one(self, index: int = 0) -> "Activations":
+        """The same of one picture of the batch, without the batch axis."""
+        return Activations(*(None if tensor is None else tensor[index] for tensor in self))  # type: ignore[arg-type]
+
+    def compact(self) -> "Activations":
+        """The same, none of it a part of a larger tensor that it would keep alive."""
+        return Activations(*(None if tensor is None else _whole(tensor) for tensor in self))  # type: ignore[arg-type]
+
+    @property
+    def nbytes(self) -> int:
+        """What keeping them costs."""
+        return sum(tensor.nbytes for tensor in self if tensor is not None)
+
+
+class EmbeddingNetwork:
+    """``backbone -> pooling -> head -> unit vector``, with the split of that vector over grid cells.
+
+    ``backbone`` maps pixels (B, 3, h, w) to features (B, C, H, W); ``head`` (or None) maps pooled vectors (B, F) to
+    embeddings (B, D). Both are put into eval mode here. ``pooling`` is a `Pooling` or its name; ``trained_pooling``
+    is the one the head was trained with: any other is a what-if.
+
+    A backbone that pools by itself (a class token, attention pooling, NetVLAD) is used under the pooling ``token`` or
+    ``own``. It gives pooled vectors (B, F), or `Activations` with both, and may have two more members:
+    ``inner_pooling``, the name of its own pooling, and ``inner_parts(activations of one picture)``, which gives the
+    cells' parts of the pooled vector (H, W, F) and the rest (F,), or None.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        pooling: str | Pooling = "avg",
+        head: nn.Module | None = None,
+        preprocess: Preprocess | None = None,
+        *,
+        name: str = "your network",
+        trained_pooling: str | Pooling | None = None,
+    ) -> None:
+        self.backbone = backbone.eval()
+        self.pooling = Pooling.parse(pooling)
+        self.head = head if head is None else head.eval()
+        self.preprocess = preprocess or Preprocess()
+        self.name = name
+        self.architecture = ""  # a library's name for it, where it has one
+        self.origin = ""  # architecture and file it came from, for a manifest
+        self.engine = "eager"  # what runs the backbone; `model_zoo.running.engines` has others
+        self.trained_pooling = Pooling.parse(trained_pooling or pooling)
+        self._single_heads: dict[nn.Module, nn.Module] = {}
+        self._probes: dict[tuple[int, int], Activations] = {}  # of noise, by size; shared with every other pooling
+        self._widths: dict[tuple[str, int], int] = {}  # by pooling and short side; shared likewise
+
+    def with_pooling(self, pooling: str | Pooling) -> "EmbeddingNetwork":
+        """The same backbone and head under another pooling (``"max"``, ``"gem:4"``, ...); no weights are copied.
+
+        Raises SimvisError for an unknown name or exponent.
+        """
+        other = copy.copy(self)
+        other.pooling = Pooling.parse(pooling)
+        return other
+
+    def with_resizing(self, resizing: Resizing) -> "EmbeddingNetwork":
+        """The same network seeing pictures shrunk another way, ``"quick"`` or ``"reference"``; see `resized`.
+
+        Raises SimvisError for another name.
+        """
+        check_resizing(resizing)
+        other = copy.copy(self)
+        other.preprocess = replace(self.preprocess, resizing=resizing)
+        return other
+
+    def view(self, image: Image.Image, short_side: int | None = None, framing: Framing = "whole") -> View:
+        """What this network sees of a picture; see `Preprocess.view`."""
+        return self.preprocess.view(image, short_side, framing)
+
+    def features(self, pixels: Float[Tensor, "B 3 h w"]) -> Float[Tensor, "B C H W"]:
+        """The last feature maps, in the backbone's own dtype and on its device; see `activations`."""
+        return self.activations(pixels).features
+
+    @torch.inference_mode()
+    def activations(self, pixels: Float[Tensor, "B 3 h w"]) -> Activations:
+        """The last feature maps, and what the backbone pooled by itself; one forward pass.
+
+        A backbone that gives nothing but pooled vectors has a grid of one cell.
+
+        Raises SimvisError where the backbone does not give a finite (B, C, H, W) tensor, or under ``own`` (B, F), and
+        for pictures of a size or with channels that it cannot take.
+        """
+        activations = self._run(pixels)
+        if not bool(torch.isfinite(torch.stack(activations.features.aminmax())).all()):  # NaN shows in an extreme
+            raise SimvisError(
+                f"features with NaN or infinity from {self.name}", "finite numbers", "check the weights and the picture"
+            )
+        return activations
+
+    def raw_embedding(self, pixels: Float[Tensor, "B 3 h w"]) -> Float[Tensor, "B D"]:
+        """The embeddings before the unit norm, through which gradients flow; raises as `activations` does."""
+        return self.raw_from(self._run(pixels))
+
+    def raw_from(self, activations: Activations) -> Float[Tensor, "B D"]:
+        """The same from activations of a batch: pooling and head only, through which gradients flow."""
+        return self._project(self._pooled(activations))
+
+    def _run(self, pixels: Tensor) -> Activations:
+        weight = next(self.backbone.parameters(), pixels)
+        try:
+            output = self.backbone(pixels.to(weight))
+        except (RuntimeError, AssertionError, ValueError, IndexError) as error:  # as libraries refuse a shape
+            if isinstance(error, SimvisError) or _out_of_memory(error):
+                raise
+            raise self._refused(pixels, error) from error
+        return output if isinstance(output, Activations) else self._wrapped(output)
+
+    def _wrapped(self, output: object) -> Activations:
+        if isinstance(output, Tensor) and output.ndim == 4:
+            return Activations(output)
+        if isinstance(output, Tensor) and output.ndim == 2 and self.pooling.name == "own":
+            return Activations(output[:, :, None, None], output)
+        raise SimvisError(
+            f"{_shape(output)} from the backbone of {self.name}",
+            "(B, C, H, W)",
+            "give a backbone that ends before its pooling, or pooling 'own' for one that gives (B, F)",
+        )
+
+    def _refused(self, pixels: Tensor, error: Exception) -> SimvisError:
+        reason = " ".join(str(error).split())[:160]
+        wanted = self.preprocess.fixed_size or (self.preprocess.short_side,) * 2
+        return SimvisError(
+            f"pixels of shape {tuple(pixels.shape)}, which {self.name} does not take ({reason})",
+            f"(B, 3, h, w), for example (1, 3, {wanted[0]}, {wanted[1]})",
+            "choose another view size, or check the backbone's input channels and `Preprocess`",
+        )
+
+    @torch.inference_mode()
+    def embed(self, pixels: Float[Tensor, "B 3 h w"]) -> Float[Tensor, "B D"]:
+        """Unit embeddings of a batch of views of one size.
+
+        Raises SimvisError for an embedding of zero or infinite length, whose direction is undefined.
+        """
+        return self.embed_activations(self.activations(pixels))
+
+    @torch.inference_mode()
+    def embed_activations(self, activations: Activations) -> Float[Tensor, "B D"]:
+        """The same from activations of a batch, so that one forward pass serves several poolings. Raises alike."""
+        return self._unit(self._project(self._pooled(activations)))
+
+    @torch.inference_mode()
+    def width(self, short_side: int | None = None) -> int:
+        """Numbers in the embedding of a square view; only under ``flatten`` does that depend on the view.
+
+        The first time it costs a forward pass. Raises SimvisError for a head that does not fit.
+        """
+        side = self.preprocess.short_side if short_side is None else short_side
+        key = str(self.pooling), side
+        if key not in self._widths:
+            self._widths[key] = len(self._embedded(self._probe(side))[1])
+        return self._widths[key]
+
+    def decompose(self, pixels: Float[Tensor, "3 h w"]) -> Decomposition:
+        """The embedding of one view as a sum over its cells plus a bias; one forward pass."""
+        return self.decompose_features(self.activations(pixels[None]).one())
+
+    @torch.inference_mode()
+    def decompose_features(self, features: Float[Tensor, "C H W"] | Activations) -> Decomposition:
+        """The same from features already computed: no forward pass, so poolings can be changed freely.
+
+        A class token is decomposed by its last block's values: an estimate, whose verdict is "black box".
+
+        Raises SimvisError for a zero embedding, a head that does not fit the pooling, or a black-box head.
+        """
+        decomposition = self.split(features)
+        if decomposition is None:
+            raise SimvisError(
+                f"{self.name} under '{self.pooling}', whose embedding is no sum over cells (a black box)",
+                "a pooling and a head that can be split",
+                "let `explain_pair` draw its map by masks, or choose another pooling or head",
+            )
+        return decomposition
+
+    @torch.inference_mode()
+    def split(self, features: Float[Tensor, "C H W"] | Activations) -> Decomposition | None:
+        """The decomposition; None for a head that cannot be split, or parts that do not add up to the embedding."""
+        activations = features if isinstance(features, Activations) else Activations(features)
+        pooled, direct, norm = self._embedded(activations)
+        split = split_head(self._head_in(pooled), pooled)
+        found = None if split.verdict == "black box" else self._parts(activations)
+        if found is None:
+            return None
+        parts, rest = found
+        cells = split.linear(parts.flatten(0, 1)).unflatten(0, parts.shape[:2])
+        bias = split.bias if rest is None else split.bias + split.linear(rest[None])[0]
+        decomposition = Decomposition(cells / norm, bias / norm, split.verdict)
+        if rest is not None:
+            decomposition = replace(decomposition, verdict="black box", method="last-block values")
+        return decomposition if _adds_up(decomposition, direct / norm) else None
+
+    @torch.inference_mode()
+    def unsplit(self, features: Float[Tensor, "C H W"] | Activations, grid: tuple[int, int]) -> Decomposition:
+        """The embedding with nothing in the cells and all of it left over: what is known of a black box beforehand."""
+        activations = features if isinstance(features, Activations) else Activations(features)
+        _, direct, norm = self._embedded(activations)
+        return Decomposition(direct.new_zeros(*grid, len(direct)), direct / norm, "black box", "none")
+
+    def _embedded(self, activations: Activations) -> tuple[Tensor, Tensor, Tensor]:
+        """Pooled vector, embedding before the unit norm, and that norm, of one picture."""
+        pooled = self._pooled(Activations(*(None if t is None else t[None] for t in activations)))  # type: ignore[arg-type]
+        direct = self._project(pooled)
+        return pooled[0], direct[0], self._norm(direct)[0]
+
+    def _pooled(self, activations: Activations) -> Tensor:
+        if not self.pooling.inner:
+            return self.pooling.pool(_single(activations.features))
+        if activations.pooled is None or self.inner_pooling != self.pooling.name:
+            raise SimvisError(
+                f"pooling '{self.pooling}' for {self.name}", f"one of {', '.join(self.poolings)}", "choose one of these"
+            )
+        return _single(activations.pooled)
+
+    def _parts(self, activations: Activations) -> tuple[Tensor, Tensor | None] | None:
+        if not self.pooling.inner:
+            return self.pooling.parts(_single(activations.features)), None
+        inner_parts = getattr(self.backbone, "inner_parts", None)
+        found = None if inner_parts is None else inner_parts(activations)
+        return None if found is None else (_single(found[0]), _single(found[1]))
+
+    @property
+    @torch.inference_mode()
+    def verdict(self) -> Verdict:
+        """How exact the split is: found by splitting a probe picture and comparing the sum with the embedding.
+
+        "exact", "exact at this input" (statistics or masks of the head frozen at the picture), or "black box".
+        The probe runs the backbone once in the network's life. An explanation needs none: its own verdict is found at
+        its own pictures.
+        """
+        decomposition = self.split(self._probe(self.preprocess.short_side))
+        return "black box" if decomposition is None else decomposition.verdict
+
+    def _probe(self, short_side: int) -> Activations:
+        """What a forward pass makes of noise."""
+        h, w = self.preprocess.fixed_size or (short_side, short_side)
+        if (h, w) not in self._probes:
+            noise = torch.randn(1, 3, h, w, generator=torch.Generator().manual_seed(0))
+            self._probes[h, w] = self.activations(noise).one()
+        return self._probes[h, w]
+
+    @property
+    def poolings(self) -> tuple[str, ...]:
+        """Names of the poolings whose width the head takes (all of them without a head), the backbone's own first."""
+        own = self.inner_pooling
+        if own is not None and not hasattr(self.backbone, "inner_pooling"):
+            return (own,)  # the backbone gives nothing but pooled vectors
+        return tuple(name for name in ((own,) if own else ()) + tuple(POOLINGS) if self._fits(name))
+
+    @property
+    def inner_pooling(self) -> str | None:
+        """What the backbone itself pools by, ``token`` or ``own``; None for one that leaves pooling to others."""
+        own = self.trained_pooling.name if self.trained_pooling.inner else None
+        return getattr(self.backbone, "inner_pooling", own)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of weights, layers, architecture and preprocessing; networks that differ in any of them differ in it.
+
+        Extra state of any class counts, and sparse, quantised and nested tensors do. How pictures are shrunk
+        (`Preprocess.resizing`) is left out: manifests and galleries name it beside.
+
+        Raises SimvisError for state that cannot be saved.
+        """
+        digest = hashlib.sha256(repr((self.architecture, self.preprocess, self.backbone, self.head)).encode())
+        for module in (self.backbone, self.head):
+            for key, tensor in module.state_dict().items() if module is not None else ():
+                digest.update(key.encode())
+                for piece in pieces(tensor):
+                    digest.update(piece if isinstance(piece, bytes) else numbers(piece))
+        return digest.hexdigest()
+
+    def _fits(self, pooling: str) -> bool:
+        if not _input_widths(self.head) or pooling in INNER:
+            return True
+        h, w = self.preprocess.fixed_size or (self.preprocess.short_side,) * 2
+        grid = (h // self.preprocess.stride, w // self.preprocess.stride)
+        trained = "avg" if self.trained_pooling.inner else self.trained_pooling.name
+        widths = [POOLINGS[name].width(1, *grid) for name in (pooling, trained)]
+        return widths[0] == widths[1]
+
+    def _project(self, pooled: Tensor) -> Tensor:
+        if self.head is None:
+            return pooled
+        head = self._head_in(pooled)
+        assert head is not None
+        try:
+            return head(pooled.clone())  # a first layer with inplace=True would write over the features
+        except RuntimeError as error:
+            widths = _input_widths(self.head)
+            if _out_of_memory(error) or not widths or widths[0] == pooled.shape[1]:
+                raise
+            raise SimvisError(
+                f"{pooled.shape[1]} pooled features for the head of {self.name}",
+                f"{widths[0]} features",
+                f"choose the pooling it was trained with ({self.trained_pooling}) or a view of the trained size",
+            ) from error
+
+    def _head_in(self, pooled: Tensor) -> nn.Module | None:
+        """The head in the precision of what it is given: after a backbone in half precision, a float32 copy of it."""
+        weight = None if self.head is None else next(self.head.parameters(), None)
+        if self.head is None or weight is None or weight.dtype not in _HALVES or pooled.dtype in _HALVES:
+            return self.head
+        if self.head not in self._single_heads:
+            self._single_heads[self.head] = copy.deepcopy(self.head).float()
+        return self._single_heads[self.head]
+
+    def _norm(self, raw: Tensor) -> Tensor:
+        norm = raw.norm(dim=-1, keepdim=True)
+        broken = norm[~((norm > 0) & norm.isfinite())]
+        if len(broken):
+            raise SimvisError(
+                f"an embedding of length {broken[0].item():g} from {self.name}",
+                "a direction to compare",
+                "choose another picture or pooling",
+            )
+        return norm
+
+    def _unit(self, raw: Tensor) -> Tensor:
+        return raw / self._norm(raw)
+
+
+def _input_widths(head: nn.Module | None) -> list[int]:
+    names = ("in_features", "in_channels", "num_features", "normalized_shape")
+    modules = [] if head is None else list(head.modules())
+    widths = [getattr(module, name) for module in modules for name in names if hasattr(module, name)]
+    return [width[-1] if isinstance(width, tuple) else width for width in widths]
+
+
+def _single(tensor: Tensor) -> Tensor:
+    """Half precision as float32: sums of halves are off in the third digit, where a score is read."""
+    return tensor.float() if tensor.dtype in _HALVES else tensor
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Whether the failure is one of the machine, not of the picture's shape."""
+    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
+
+
+def _whole(tensor: Tensor) -> Tensor:
+    return tensor if tensor.untyped_storage().nbytes() == tensor.nbytes else tensor.clone()
+
+
+def _shape(features: object) -> str:
+    return (
+        f"features of shape {tuple(features.shape)}" if isinstance(features, Tensor) else f"a {type(features).__name__}"
+    )
+
+
+def _adds_up(decomposition: Decomposition, direct: Tensor) -> bool:
+    """Whether the parts give the embedding, up to rounding; parts much larger than their sum round more."""
+    tolerance = _RELATIVE_ERROR.get(direct.dtype, 3e-2) * max(1.0, decomposition.bias.norm().item())
+    return bool((decomposition.embedding - direct).norm() <= tolerance)

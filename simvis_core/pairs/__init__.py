@@ -1,0 +1,1 @@
+"""Why two pictures are similar: a pair's explanation, and what it is written as."""

@@ -1,0 +1,86 @@
+"""From two pictures to their explanation: split where the network can be split, drawn by masks where it cannot."""
+
+from collections.abc import Callable, Generator
+from dataclasses import replace
+
+from PIL import Image
+
+from simvis_core.decomposition import Decomposition, Method
+from simvis_core.explainers.masks import MASKED, Drawing, Progress, draw, finished
+from simvis_core.networks.network import EmbeddingNetwork
+from simvis_core.pairs.explanation import PairExplanation, explain_features
+from simvis_core.pictures.views import Framing
+
+Explaining = Generator[Progress, None, PairExplanation]
+
+
+def explain_pair(
+    network: EmbeddingNetwork,
+    image_a: Image.Image,
+    image_b: Image.Image,
+    short_side: int | None = None,
+    framing: Framing = "whole",
+    method: Method | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> PairExplanation:
+    """Why the network finds the two pictures as similar as it does; one forward pass a picture.
+
+    A black box, and any network under a ``method`` of MASKED ("sliding window", "RISE"), is drawn by masks instead,
+    with a forward pass for each; ``progress`` is told how many of how many are done. The explanation's ``method`` says
+    what drew it.
+
+    Raises SimvisError for a picture, a size, a framing or a method it cannot take, and for a zero embedding.
+    """
+    view_a, view_b = (network.view(image, short_side, framing) for image in (image_a, image_b))
+    a, b = (network.activations(view.pixels[None]).one() for view in (view_a, view_b))
+    pair = explain_features(network, view_a, view_b, a, b, unsplit=True)
+    if (method or default_method(pair)) == pair.method:
+        return pair
+    return finished(explain_by(pair, method or default_method(pair)), progress)
+
+
+def explain_by(
+    pair: PairExplanation, method: Method, a: Decomposition | None = None, b: Decomposition | None = None
+) -> Explaining:
+    """The pair with its maps drawn by a method of MASKED; yields how many masked pictures of how many are done.
+
+    Its verdict stays the network's, its ``additive`` is false.
+
+    A picture that was drawn before is handed in as ``a`` or ``b`` and costs nothing.
+
+    Raises SimvisError for a method that is not in MASKED.
+    """
+    drawings = [
+        _known(known) if known is not None else draw(pair.network, view.pixels, activations, method)
+        for known, view, activations in (
+            (a, pair.view_a, pair.activations_a),
+            (b, pair.view_b, pair.activations_b),
+        )
+    ]
+    counts = [next(drawing)[1] for drawing in drawings]
+    yield 0, sum(counts)
+    a = yield from _shifted(drawings[0], 0, sum(counts))
+    b = yield from _shifted(drawings[1], counts[0], sum(counts))
+    return replace(pair, a=replace(a, verdict=pair.verdict), b=replace(b, verdict=pair.verdict))
+
+
+def _known(decomposition: Decomposition) -> Drawing:
+    """A drawing that is done before it begins."""
+    yield 0, 0
+    return decomposition
+
+
+def _shifted(drawing: Drawing, before: int, count: int) -> Drawing:
+    """The drawing with its progress counted within a longer one's."""
+    while True:
+        try:
+            done, _ = next(drawing)
+        except StopIteration as end:
+            decomposition: Decomposition = end.value
+            return decomposition
+        yield before + done, count
+
+
+def default_method(pair: PairExplanation) -> Method:
+    """What draws the pair's maps where nobody chose: the split, or for a black box without one a sliding window."""
+    return next(iter(MASKED)) if pair.method == "none" else pair.method

@@ -1,0 +1,192 @@
+"""One picture of a pair to share: both with their maps, the scale, the score, and what it was measured with."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from simvis_core.decomposition import Method
+from simvis_core.files import colours
+from simvis_core.files.lettering import font, name, paragraph, plain, shortened
+from simvis_core.files.numbers import number, of_score, sum_of, three
+from simvis_core.pictures.views import View, enlarge
+
+# A messenger shows 1080 pixels as some 400: text is large here so that it can be read there.
+WIDTH, MARGIN, GAP = 1080, 36, 16
+INNER = WIDTH - 2 * MARGIN
+TALLEST = 900  # of a row of pictures
+LARGE, TEXT, LESS, SMALL = 110, 34, 31, 24  # sizes of letters
+INK, FAINT = (24, 28, 36), (92, 98, 110)
+BAR, BEHIND = (300, 30), (138, 138, 138)
+RING = 15  # the radius of a pinned point's ring
+
+
+@dataclass(frozen=True)
+class Look:
+    """How maps are drawn; see `overlay`."""
+
+    colour_map: str = colours.DEFAULT
+    opacity: float = 0.85
+    ground: colours.Ground = "colours"
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """A picture under a map, or bare; ``pin`` is a point of the view as shares of its width and height."""
+
+    view: View
+    map: Float[Tensor, "H W"] | None
+    caption: str
+    pin: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """Pictures beside each other on one scale, under what is said of them."""
+
+    said: str
+    panels: Sequence[Panel]
+    scale: float
+    unit: str
+
+
+def pair_figure(facts: Mapping[str, Any], rows: Sequence[Row], look: Look, credit: str = "") -> Image.Image:
+    """The figure, RGB on white, 1080 pixels wide. Its numbers are those of ``facts``, a pair's manifest, and the rows'.
+
+    Raises SimvisError for a look that cannot be drawn.
+    """
+    colours.check_ground(look.ground)
+    blocks = [_headline(facts), *(block for row in rows for block in _row(row, look))]
+    blocks.append(paragraph(network_line(facts), TEXT, INNER, INK))
+    blocks.append(paragraph(view_line(facts), TEXT, INNER, INK))
+    blocks.append(paragraph(f"{credit} Drawn by SimVis." if credit else "Drawn by SimVis.", SMALL, INNER, FAINT))
+    blocks = [block for block in blocks if block.height]
+    height = 2 * MARGIN + sum(block.height for block in blocks) + GAP * (len(blocks) - 1)
+    figure, top = Image.new("RGB", (WIDTH, height), "white"), MARGIN
+    for block in blocks:
+        figure.paste(block, (MARGIN, top))
+        top += block.height + GAP
+    return figure
+
+
+def widths_and_height(aspects: Sequence[float], width: int, tallest: int = TALLEST) -> tuple[list[int], int]:
+    """Pictures of these aspects (width over height) in one row, all of one height, over at most ``width`` pixels."""
+    height = min(tallest, (width - GAP * (len(aspects) - 1)) / sum(aspects))
+    return [max(1, int(aspect * height)) for aspect in aspects], max(1, int(height))
+
+
+def score_line(facts: Mapping[str, Any]) -> str:
+    """What the score is made of, or what drew the map of one that is no sum."""
+    method: Method = facts["method"]["name"]
+    if facts["ledger"] is None:
+        return "no map is drawn" if method == "none" else f"map by {method}: its parts need not add up to the score"
+    return sum_of(method, facts["score"], facts["ledger"]["cells_cells"]) or "no map is drawn"
+
+
+def network_line(facts: Mapping[str, Any]) -> str:
+    """Network, pooling and weights."""
+    network = facts["network"]
+    trained = network["trained_pooling"]
+    what_if = "" if network["pooling"] == trained else f" (a what-if: trained with {trained})"
+    weights = f" Weights: {network['origin']}." if network["origin"] else ""
+    return f"{network['name'] or 'A network'}, {network['pooling']} pooling{what_if}.{weights}"
+
+
+def view_line(facts: Mapping[str, Any]) -> str:
+    """What the network saw of each picture: width x height in pixels."""
+    sides = [_seen(facts["pictures"][side]) for side in "ab"]
+    return f"Views: A {sides[0]}, B {sides[1]}."
+
+
+def pin_line(facts: Mapping[str, Any]) -> str:
+    """What the pinned point or region carries; empty where none is pinned."""
+    pin = facts.get("point") or facts.get("region")
+    if not pin:
+        return ""
+    side = pin["side"].upper()
+    what = f"cell {pin['cell'][0]},{pin['cell'][1]} of {side}" if "cell" in pin else f"the marked region of {side}"
+    other = "B" if side == "A" else "A"
+    return f"Pinned: {what}, {of_score(pin['share'], facts['score'])}. Where it counts in {other}:"
+
+
+def _seen(picture: Mapping[str, Any]) -> str:
+    (height, width), (left, top, right, bottom) = picture["view_size"], picture["view_box"]
+    part = (right - left, bottom - top) != tuple(reversed(picture["size"]))
+    return f"{width} x {height} pixels{' (cropped)' if part else ''}"
+
+
+def _headline(facts: Mapping[str, Any]) -> Image.Image:
+    score = three(facts["score"])
+    wide = int(font(LARGE).getlength(score)) + 2 * GAP
+    told = [
+        paragraph(text, size, INNER - wide, colour)
+        for text, size, colour in (("similarity score (cosine, -1 to 1)", TEXT, INK), (score_line(facts), LESS, FAINT))
+    ]
+    drawn = Image.new("RGB", (INNER, max(LARGE, sum(block.height for block in told))), "white")
+    ImageDraw.Draw(drawn).text((0, drawn.height // 2), score, fill=INK, font=font(LARGE), anchor="lm", stroke_width=1)
+    top = (drawn.height - sum(block.height for block in told)) // 2
+    for block in told:
+        drawn.paste(block, (wide, top))
+        top += block.height
+    return drawn
+
+
+def _row(row: Row, look: Look) -> list[Image.Image]:
+    widths, height = widths_and_height([panel.view.aspect for panel in row.panels], INNER)
+    captions = any(panel.caption for panel in row.panels)
+    drawn = Image.new("RGB", (INNER, height + (round(1.5 * TEXT) if captions else 0)), "white")
+    left, pen = 0, ImageDraw.Draw(drawn)
+    for panel, width in zip(row.panels, widths, strict=True):
+        drawn.paste(_panel(panel, (width, height), row.scale, look), (left, 0))
+        pen.text(
+            (left, height + round(0.85 * TEXT)),
+            shortened(panel.caption, TEXT, width),
+            fill=INK,
+            font=font(TEXT),
+            anchor="lm",
+        )
+        left += width + GAP
+    return [paragraph(row.said, TEXT, INNER, INK), drawn, *([_bar(row, look)] if row.unit else [])]
+
+
+def _panel(panel: Panel, size: tuple[int, int], scale: float, look: Look) -> Image.Image:
+    drawn = panel.view.picture(max(size)).resize(size, Image.Resampling.BICUBIC)
+    if panel.map is not None:
+        values = enlarge(panel.map.cpu().double(), size[::-1]).numpy()
+        drawn = colours.laid(drawn, values, scale, look.colour_map, look.opacity, look.ground)
+    if panel.pin:
+        x, y = panel.pin[0] * size[0], panel.pin[1] * size[1]
+        pen = ImageDraw.Draw(drawn)
+        for radius, width, colour in ((RING + 2, 8, "black"), (RING, 4, "white")):
+            pen.ellipse((x - radius, y - radius, x + radius, y + radius), outline=colour, width=width)
+    return drawn
+
+
+def _bar(row: Row, look: Look) -> Image.Image:
+    low, high = number(-row.scale), number(row.scale)
+    unit = f"{row.unit}; lines at 1/4, 1/2 and 3/4" if look.ground == "outline" else row.unit
+    start = int(font(TEXT).getlength(low)) + GAP
+    end = start + BAR[0] + GAP
+    told = end + int(font(TEXT).getlength(high)) + GAP
+    words = paragraph(unit, TEXT, INNER - told, INK)
+    drawn = Image.new("RGB", (INNER, max(words.height, round(1.3 * TEXT))), "white")
+    middle, pen = drawn.height // 2, ImageDraw.Draw(drawn)
+    pen.text((0, middle), low, fill=INK, font=font(TEXT), anchor="lm")
+    steps = np.linspace(-1, 1, BAR[0])[None].repeat(BAR[1], 0)
+    drawn.paste(
+        colours.laid(Image.new("RGB", BAR, BEHIND), steps, 1.0, look.colour_map, look.opacity),
+        (start, middle - BAR[1] // 2),
+    )
+    pen.text((end, middle), high, fill=INK, font=font(TEXT), anchor="lm")
+    drawn.paste(words, (told, middle - words.height // 2))
+    return drawn
+
+
+def caption(side: str, file: str) -> str:
+    """``A: kitchen.jpg``; the letter alone for a file without a name, or in a script that the font lacks."""
+    written = name(file)
+    return plain(f"{side.upper()}: {written}") if written else side.upper()

@@ -1,0 +1,1 @@
+"""Pictures: opened, brought to the network's view, and listed."""

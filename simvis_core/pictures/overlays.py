@@ -1,0 +1,28 @@
+"""Maps laid over the pictures they belong to, one scale for a row."""
+
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from simvis_core.files.colours import DEFAULT, Ground, laid
+from simvis_core.pictures.views import View
+
+
+def common_scale(*maps: Float[Tensor, "_ _"]) -> float:
+    """The one scale for a row of pictures: the largest absolute value of all their maps, in score units."""
+    return max(map.abs().max().item() for map in maps)
+
+
+def overlay(
+    view: View,
+    map: Float[Tensor, "H W"],
+    scale: float,
+    colours: str = DEFAULT,
+    opacity: float = 0.85,
+    ground: Ground = "colours",
+) -> Image.Image:
+    """The map over the whole original picture at its own resolution, coloured after enlarging.
+
+    ``ground`` is how it lies there. Raises SimvisError as `laid` does.
+    """
+    return laid(view.image, view.on_original(map.cpu().double()).numpy(), scale, colours, opacity, ground)

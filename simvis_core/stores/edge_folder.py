@@ -1,0 +1,125 @@
+"""The folder of the embedded store: what each collection says of itself, and what is told where it cannot be used."""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from simvis_core.errors import SimvisError
+from simvis_core.files.reading import fields
+from simvis_core.files.writing import write_whole
+from simvis_core.stores.contract import Space, SpoiltError, rebuilding
+
+SPACE = "space.json"
+SHARD = "shard"
+FREE = 128 * 2**20  # bytes that must be free: the store maps files into memory, where a full disk kills the process
+_VIEW = re.compile(r"\d{1,5} (whole|square|crop)( quick)?")
+AGAIN = (
+    "index its gallery again as before, which mends it (python app.py index FOLDER --name NAME), or delete that folder"
+)
+
+
+def described(folder: Path) -> list[Space | SimvisError]:
+    """What each collection of the folder is of; for one that does not tell any more, why and what mends it."""
+    try:
+        # A folder under another name is being made or removed.
+        collections = sorted(path for path in folder.glob("simvis_*") if path.is_dir())
+    except OSError as error:
+        raise _unusable(folder, error) from error
+    return [_described(collection) for collection in collections]
+
+
+def describe(collection: Path, space: Space) -> None:
+    """Writes what the collection is of, where that is not there or damaged: its name alone already says it."""
+    if not isinstance(_described(collection), Space):
+        write_whole(collection / SPACE, json.dumps(asdict(space)).encode())
+
+
+def check_room(folder: Path) -> None:
+    """Raises SimvisError where the folder cannot be made, or its disk is nearly full."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise _unusable(folder, error) from error
+    if free < FREE:
+        raise _full(folder, f"{free / 2**20:.0f} MiB free")
+
+
+@contextmanager
+def told(folder: Path, space: Space) -> Iterator[None]:
+    """What the store raises as a sentence with a cure; what is neither the store's nor the disk's stays what it is.
+
+    The store raises bare `Exception`s, and panics, which are none, over files that are cut off.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise _unusable(folder, error) from error
+    except BaseException as error:
+        if type(error) is not Exception and type(error).__name__ != "PanicException":
+            raise
+        raise _sentence(folder, space, str(error)) from error
+
+
+def _described(collection: Path) -> Space | SimvisError:
+    try:
+        return _space(fields(collection / SPACE, AGAIN), collection)
+    except SimvisError as error:
+        return error
+
+
+def _space(facts: dict[str, Any], collection: Path) -> Space:
+    here = f"'{SPACE}' of '{collection.name}'"
+    try:
+        space = Space(**facts)
+    except TypeError as error:
+        raise SimvisError(f"{here}, which another version of SimVis wrote", "one of this version", AGAIN) from error
+    view = isinstance(space.view, str) and _VIEW.fullmatch(space.view)
+    if space.name != collection.name or not view:
+        raise SimvisError(f"{here}, which is of another collection", "the file as it was written", AGAIN)
+    return space
+
+
+def _sentence(folder: Path, space: Space, words: str) -> SimvisError:
+    if "WouldBlock" in words:
+        return SimvisError(
+            f"gallery '{space.gallery}', which another process holds open (a running SimVis, perhaps)",
+            "one process at a time",
+            "close the other one, or share a Milvus server with --index-url",
+        )
+    if "No space left" in words:
+        return _full(folder, "no room on the disk")
+    denied = re.search(r"Permission denied|Read-only file system", words)
+    if denied:
+        return SimvisError(
+            f"gallery '{space.gallery}', whose files cannot be written ({denied[0]})",
+            "a folder that can be written, for searching too",
+            "give the right to write it, or name another folder with --galleries",
+        )
+    return spoilt(space)
+
+
+def spoilt(space: Space) -> SpoiltError:
+    """What is told of a collection that does not hold any more what was written."""
+    return SpoiltError(
+        f"gallery '{space.gallery}' under {space.network} ({space.pooling}), whose files are damaged",
+        "the files as they were written",
+        rebuilding(space),
+    )
+
+
+def _unusable(folder: Path, error: OSError) -> SimvisError:
+    return SimvisError(
+        f"'{folder}', which cannot be used ({error.strerror})",
+        "a folder that can be written",
+        "name another with --galleries, or free some room",
+    )
+
+
+def _full(folder: Path, got: str) -> SimvisError:
+    return SimvisError(f"{got} at '{folder}'", f"at least {FREE // 2**20} MiB", "free some room and index again")

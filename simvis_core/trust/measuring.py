@@ -1,0 +1,202 @@
+"""One explainer on one question, measured: its map, both curves, and whether it does better than chance."""
+
+import statistics
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from simvis_core.errors import SimvisError
+from simvis_core.explainers.masked import Setting
+from simvis_core.explainers.question import Interim, Question
+from simvis_core.explainers.table import EXPLAINERS, DrawnMap, check_parameters, drawing
+from simvis_core.pairs.explanation import PairExplanation, Side
+from simvis_core.pictures.fills import FILLS
+from simvis_core.trust.faithfulness import KINDS, STEPS, Kind, RemovalCurve, removal_steps
+from simvis_core.trust.sanity import coarsened
+
+RANDOMS = 5  # random maps that a map is compared with
+SHOWN_CELLS = 28  # on the short side of a map on a screen
+SHOWN_QUANTILE = 0.99
+FLAT = 1e-6  # of the score
+CLEARLY = 2.0  # standard deviations of the random maps' gaps
+SETTINGS: tuple[Setting, ...] = ("fixed", "pair")
+MOST_SEED = 2**31 - 1
+Better = Literal["better than chance", "no better than the centre", "no better than chance", "worse than chance"]
+Compared = dict[str, Better | None]
+Doing = Literal["drawing", "insertion", "deletion"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How a map is to be drawn and measured."""
+
+    explainer: str
+    setting: Setting = "fixed"
+    seed: int = 0
+    fill: str = "blur"
+    steps: int = STEPS
+    parameters: tuple[tuple[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """A drawn map with its insertion and deletion curve; ``passes`` and ``seconds`` of the drawing are in ``drawn``."""
+
+    asked: Asked
+    drawn: DrawnMap
+    insertion: RemovalCurve
+    deletion: RemovalCurve
+
+    @property
+    def gap(self) -> float:
+        """Insertion AUC less deletion AUC, in units of the score: the larger, the better the score follows the map.
+
+        It is how much higher the mean score is when the map's strongest pixels come first than when they go first; an
+        order of places drawn at random has a gap around 0.
+        """
+        return self.insertion.auc - self.deletion.auc
+
+    @property
+    def flat(self) -> bool:
+        """Whether taking away every pixel hardly moves the score, so that no order of places can matter."""
+        scores = torch.cat([self.insertion.scores, self.deletion.scores])
+        return bool(scores.max() - scores.min() < FLAT)
+
+
+@dataclass(frozen=True)
+class Part:
+    """How far a measurement is: in the drawing or in a curve; ``interim`` has the map so far while it is drawn."""
+
+    doing: Doing
+    interim: Interim
+
+
+Measuring = Generator[Part, None, Measured]
+
+
+def question_of(pair: PairExplanation, side: Side) -> Question:
+    """Why this side's picture scores with the other as it does; the pair's activations are reused.
+
+    Raises SimvisError for a side that is neither a nor b.
+    """
+    view, _, _ = pair.side(side)
+    reference, other, _ = pair.side("b" if side == "a" else "a")
+    known = pair.activations_a if side == "a" else pair.activations_b
+    bias = other.bias if other.method == "decomposition" else None
+    return Question(pair.network, view, other.embedding, bias, reference, known)
+
+
+def measuring(question: Question, asked: Asked, drawer: Question | None = None) -> Measuring:
+    """Draws the map, then measures it; step by step, so that others can take turns and a caller can stop.
+
+    ``drawer`` is the same question on a network through which gradients flow, for explainers that need them.
+
+    Raises SimvisError as `draw_map` and `removal_curve` do.
+    """
+    inside = asked.explainer in EXPLAINERS and EXPLAINERS[asked.explainer].looks_inside
+    drawing_on = drawer if drawer is not None and inside else question
+    steps = drawing(asked.explainer, drawing_on, asked.setting, asked.seed, **dict(asked.parameters))
+    drawn: DrawnMap = yield from _parts("drawing", steps)
+    curves: dict[Kind, RemovalCurve] = {}
+    for kind in KINDS:
+        removing = removal_steps(question, drawn.map, kind, asked.fill, asked.steps, asked.seed)
+        curves[kind] = yield from _parts(kind, removing)
+    return Measured(asked, drawn, curves["insertion"], curves["deletion"])
+
+
+def _parts(doing: Doing, steps: Generator[Interim, None, Any]) -> Generator[Part, None, Any]:
+    """The same steps, each told with what is being done; ends with what they end with."""
+    while True:
+        try:
+            step = next(steps)
+        except StopIteration as end:
+            return end.value
+        yield Part(doing, step)
+
+
+def drawable(map: Float[Tensor, "H W"]) -> tuple[tuple[int, int], list[float], float]:
+    """A map for a screen: its grid, at most ``SHOWN_CELLS`` on the short side, its cells over the strongest, and that.
+
+    Cells go row by row, -1 to 1; the strongest value is in the explainer's own unit, before averaging to cells. Of a
+    map of pixels, where single ones stand out, the top 1 % of the cells share the end of the scale.
+    """
+    strongest, cells = float(map.abs().max()), coarsened(map, SHOWN_CELLS)
+    sizes = cells.abs().flatten()
+    most = float(sizes.quantile(SHOWN_QUANTILE) if cells.shape != map.shape else sizes.max())
+    most = most or float(sizes.max())  # of a map of a few pixels nearly all cells are 0
+    shares = (cells / most if most > 0 else cells).clamp(-1, 1).flatten().tolist()
+    return (cells.shape[0], cells.shape[1]), [round(share, 5) for share in shares], strongest
+
+
+def baselines(asked: Asked) -> list[Asked]:
+    """What a measurement stands beside: the centre, and random maps of several seeds, measured alike.
+
+    Another seed brings other random maps, all of them.
+    """
+    plain = replace(asked, setting="fixed", parameters=())
+    centre = replace(plain, explainer="centre")
+    randoms = (replace(plain, explainer="random", seed=RANDOMS * asked.seed + at) for at in range(RANDOMS))
+    return [centre, *randoms]
+
+
+def against_chance(gap: float, randoms: Sequence[float], centre: float) -> Better:
+    """How a gap compares with those of random maps and of the centre.
+
+    Better is clearly above the random maps: by more than twice their spread, and above each of them. Worse is clearly
+    below. With five random maps about one random map in fourteen passes for better: a verdict on one pair is a hint.
+    """
+    low, high = chance_limits(randoms)
+    if gap < low:
+        return "worse than chance"
+    if gap <= high:
+        return "no better than chance"
+    return "better than chance" if gap > centre else "no better than the centre"
+
+
+def chance_limits(randoms: Sequence[float]) -> tuple[float, float]:
+    """The gaps below and above which a map is clearly worse, or better, than random maps with these gaps."""
+    mean, spread = statistics.fmean(randoms), CLEARLY * (statistics.stdev(randoms) if len(randoms) > 1 else 0.0)
+    return min(mean - spread, *randoms), max(mean + spread, *randoms)
+
+
+def alike(measured: Mapping[str, Measured]) -> list[list[str]]:
+    """Names of maps under which the score moved in the same way, step by step: for this picture they are one."""
+    groups: dict[tuple[bytes, bytes], list[str]] = {}
+    for name, one in measured.items():
+        curves = tuple(curve.scores.numpy().tobytes() for curve in (one.insertion, one.deletion))
+        groups.setdefault((curves[0], curves[1]), []).append(name)
+    return [names for names in groups.values() if len(names) > 1]
+
+
+def compared(measured: Mapping[str, Measured], randoms: Sequence[Measured], centre: Measured) -> Compared:
+    """How each map that is no baseline compares with chance; None where no order of places can matter."""
+    gaps = [one.gap for one in randoms]
+    return {
+        name: None if one.flat else against_chance(one.gap, gaps, centre.gap)
+        for name, one in measured.items()
+        if not EXPLAINERS[one.drawn.explainer].baseline
+    }
+
+
+def asked_of(
+    explainer: str, setting: str, seed: float | None, fill: str, steps: int = STEPS, **parameters: Any
+) -> Asked:
+    """How a map is to be measured, checked where it enters; "pair" counts for explainers that have that setting.
+
+    Raises SimvisError for an explainer, parameter, setting, fill or seed that there is not, and fewer than 2 steps.
+    """
+    entry = check_parameters(explainer, parameters)
+    for what, value, offered in (("setting", setting, SETTINGS), ("fill", fill, tuple(FILLS))):
+        if value not in offered:
+            raise SimvisError(f"{what} '{value}'", f"one of {', '.join(offered)}", "choose one of these")
+    number = 0 if seed is None else seed
+    if not (0 <= number <= MOST_SEED and number == int(number)):
+        raise SimvisError(f"seed {number:g}", f"a whole number from 0 to {MOST_SEED}", "choose one in that range")
+    if steps < 2:
+        raise SimvisError(f"{steps} steps", "at least 2", "take 51")
+    applies: Setting = "pair" if setting == "pair" and "pair" in entry.settings else "fixed"
+    return Asked(explainer, applies, int(number), fill, steps, tuple(sorted(parameters.items())))

@@ -1,0 +1,178 @@
+"""The page's twins as functions: JSON that adds up."""
+
+import asyncio
+import functools
+import json
+
+import gradio as gr
+import pytest
+
+from simvis_app.api import pairs
+from simvis_app.service import lanes
+from simvis_app.service.sessions.session import Session
+from simvis_core import SimvisError
+from simvis_core.pictures.views import FRAMINGS
+
+
+def test_a_pair_as_json_adds_up(pair):
+    answer = json.loads(json.dumps(pairs.pair_json(pair), allow_nan=False))
+    for side in "ab":
+        total = sum(sum(row) for row in answer[f"map_{side}"]) + answer["bias_part"][side]
+        assert abs(total - answer["score"]) < 1e-6
+        assert answer["grids"][side] == [len(answer[f"map_{side}"]), len(answer[f"map_{side}"][0])]
+        assert answer["view_sizes"][side] == [8 * cells for cells in answer["grids"][side]]
+    assert abs(sum(answer["ledger"].values()) - answer["score"]) < 1e-6
+    assert (answer["backbone"], answer["pooling"], answer["verdict"]) == ("tiny", "avg", "exact")
+
+
+def test_points_at_cell_centres_share_out_the_score(pair):
+    """All cells of a, each asked for as a click would, carry the score less the bias part."""
+    rows, columns = pair.a.grid
+    answers = [
+        pairs.point_json(pair, "a", 8 * column + 3.5, 8 * row + 3.5) for row in range(rows) for column in range(columns)
+    ]
+    assert [answer["cell"] for answer in answers] == [[r, c] for r in range(rows) for c in range(columns)]
+    assert abs(sum(answer["share"] for answer in answers) + pair.bias_part("a") - pair.score) < 1e-6
+    for answer in answers:
+        json.dumps(answer, allow_nan=False)
+        assert [len(answer["map"]), len(answer["map"][0])] == list(pair.b.grid)
+
+
+def registered(session):
+    """The API's functions by name, as the app registers them; each gives the list of its answers."""
+    with gr.Blocks(analytics_enabled=False) as app:
+        pairs.add_api(session)
+    return {function.api_name: answers(function.fn) for function in app.fns.values()}
+
+
+def sent(file):
+    """An upload as it comes."""
+    return {"path": str(file)}
+
+
+def answers(function):
+    async def collected(values):
+        return [answer async for answer in function(*values)]
+
+    @functools.wraps(function)
+    def asked(*values):
+        return asyncio.run(collected(values))
+
+    return asked
+
+
+@pytest.fixture
+def endpoints(session, built):
+    return built(lambda: registered(session))
+
+
+def test_only_the_two_twins_are_registered(endpoints):
+    assert set(endpoints) == {"explain_pair", "explain_point"}
+    assert all(function.__doc__ for function in endpoints.values())
+
+
+def test_the_endpoints_explain_files(endpoints, files, pair):
+    names = [sent(file) for file in files]
+    answer = endpoints["explain_pair"](*names, "tiny", "avg", 16.0, "whole")
+    assert answer == [pairs.pair_json(pair)]
+    point = endpoints["explain_point"](*names, "tiny", "avg", "b", 3.5, 11.5, 16.0, "whole")
+    assert point == [pairs.point_json(pair, "b", 3.5, 11.5)]
+
+
+def test_masks_tell_how_far_they_are_and_are_drawn_once(endpoints, files, monkeypatch):
+    monkeypatch.setattr(lanes, "PACE", 0)
+    asked = (*map(sent, files), "tiny", "avg", 16.0, "whole", "sliding window")
+    *steps, answer = endpoints["explain_pair"](*asked)
+    assert steps[0] == {"done": 0, "of": steps[-1]["of"]}
+    assert steps[-1]["done"] == steps[-1]["of"] > 1
+    assert answer["method"] == "sliding window"
+    assert endpoints["explain_pair"](*asked) == [answer]
+
+
+def test_whoever_stops_listening_stops_the_masks_and_leaves_the_turn_to_others(session, files, small, backbone_calls):
+    explaining = pairs.Explaining(session, lanes.Lanes())
+    settings = small(method="sliding window", insist=True)
+
+    async def left():
+        steps = explaining.steps(*map(str, files), settings)
+        assert (await anext(steps))["done"] == 0
+        await steps.aclose()
+        ran = len(backbone_calls)
+        assert (await anext(explaining.steps(*map(str, files), settings)))["done"] == 0
+        return ran
+
+    assert asyncio.run(left()) == len(backbone_calls) == 2  # the pictures themselves, and no mask
+
+
+def test_a_known_point_is_told_while_an_unknown_pair_waits_for_its_pass(session, files, pair, small):
+    explaining = pairs.Explaining(session, lanes.Lanes())
+
+    async def answer(settings):
+        return [found async for found in explaining.steps(*map(str, files), settings)]
+
+    async def both():
+        waiting = [asyncio.create_task(answer(small(framing=framing))) for framing in ("square", "crop")]
+        await asyncio.sleep(0.1)
+        known = await asyncio.wait_for(answer(small()), 20)
+        assert not any(task.done() for task in waiting)
+        session._turn.release()
+        await asyncio.gather(*waiting)
+        return known[0].score
+
+    session._turn.acquire()
+    assert asyncio.run(both()) == pair.score
+
+
+def test_more_than_may_wait_are_told_so(session, files, small, monkeypatch):
+    monkeypatch.setattr(lanes, "MOST_WAITING", 1)
+    explaining = pairs.Explaining(session, lanes.Lanes())
+
+    async def third():
+        first, second = (asyncio.create_task(anext(explaining.steps(*files, small(framing=f)))) for f in FRAMINGS[:2])
+        await asyncio.sleep(0.1)
+        with pytest.raises(SimvisError, match="ask again in a minute"):
+            await anext(explaining.steps(*files, small(framing=FRAMINGS[2])))
+        session._turn.release()
+        await asyncio.gather(first, second)
+
+    session._turn.acquire()
+    asyncio.run(third())
+
+
+BAD = [
+    (("", "", "tiny", "avg", 16.0, "whole"), "send image_a and image_b"),
+    (("A", "B", "tiny", "nope", 16.0, "whole"), "pooling 'nope'"),
+    (("A", "B", "tiny", "gem:0", 16.0, "whole"), "GeM exponent"),
+    (("A", "B", "tiny", "avg", 17.0, "whole"), "17"),
+    (("A", "T", "tiny", "avg", 16.0, "whole"), "not a picture as picture B"),
+]
+
+
+@pytest.mark.parametrize(("values", "reason"), BAD)
+def test_a_mistake_is_a_sentence_for_the_caller(endpoints, files, tmp_path, values, reason):
+    (tmp_path / "text.png").write_text("text")
+    places = {"A": sent(files[0]), "B": sent(files[1]), "T": sent(tmp_path / "text.png")}
+    with pytest.raises(gr.Error, match=reason) as caught:
+        endpoints["explain_pair"](*(places.get(value, value) for value in values))
+    assert caught.value.print_exception is False
+
+
+@pytest.mark.parametrize(
+    ("side", "x", "y", "reason"),
+    [("a", 1e9, 0, "point"), ("a", float("nan"), 0, "point"), ("a", 0, -1, "point"), ("a", None, 0, "send x")],
+)
+def test_a_point_outside_is_a_sentence(endpoints, files, side, x, y, reason):
+    with pytest.raises(gr.Error, match=reason):
+        endpoints["explain_point"](*map(sent, files), "tiny", "avg", side, x, y, 16.0, "whole")
+
+
+@pytest.mark.parametrize("size", [None, float("nan"), float("inf"), 224.5])
+def test_a_view_size_that_is_no_whole_number_is_a_sentence(endpoints, files, size):
+    with pytest.raises(gr.Error, match="view_size"):
+        endpoints["explain_pair"](*map(sent, files), "tiny", "avg", size, "whole")
+
+
+def test_an_unknown_network_is_a_sentence(files, built):
+    explain = built(lambda: registered(Session()))["explain_pair"]
+    with pytest.raises(gr.Error, match="nosuchnet"):
+        explain(*map(sent, files), "nosuchnet", "avg", 224.0, "whole")
