@@ -116,6 +116,6 @@ def test_the_scripts_know_published_names_only():
         source = (recording.HERE / script).read_text().splitlines()
         ours = [line.split()[1] for line in source if line.startswith(("from simvis_core", "from model_zoo"))]
         kept = [
-            f"simvis_core.{path.stem}" for path in (ROOT / "simvis_core").glob("*.py")
+            f"simvis_core.{path.stem}" for path in (HOUSE / "simvis_core").glob("*.py")
         ]  # the last release's names too
     assert [module for module in ours if f"from {module} import" not in published and module not in kept] == []
