@@ -21,8 +21,8 @@ from benchmarks.mutations.testing import Answer
 from benchmarks.tables import Table
 
 TREE = Path(__file__).parents[2]
-# What most tests import, and no plugin of pytest is: those are to be imported by pytest alone.
-AHEAD = ("torch.fx", "beartype.door", "plotly.graph_objects", "PIL.Image")
+# What most tests import and takes long; torchvision and timm only after the operators that they may lack.
+AHEAD = ("model_zoo.operators", "torchvision", "timm", "beartype.door", "skimage.segmentation", "scipy.stats")
 LINKED = (".jpg", ".png", ".heic", ".safetensors")  # of the copy: nothing is planted in pictures and weights
 CAUGHT, SURVIVED, BROKEN = "caught", "SURVIVED", "DOES NOT RUN"
 _OUTCOMES = {0: SURVIVED, 1: CAUGHT}  # by pytest's exit code

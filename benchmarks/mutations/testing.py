@@ -1,7 +1,8 @@
 """Runs tests of the tree it is started in, each time in a child that finds slow modules imported already.
 
-Its arguments are the names of these modules. Standard input has a JSON list of tests a line; standard output answers
-with an `Answer` as one line of JSON. It is started as a file, so that nothing of another tree can be imported.
+Its arguments are the names of these modules; of the tree's own only the named ones stay. Standard input has a JSON
+list of tests a line; standard output answers with an `Answer` as one line of JSON. It is started as a file, so that
+nothing of another tree can be imported.
 """
 
 import importlib
@@ -13,7 +14,12 @@ from typing import NamedTuple
 
 import pytest
 
+PACKAGES = ("simvis_core", "model_zoo")
 SECONDS = 120  # of one test: a mistake may let it run for ever
+OPTIONS = (
+    *("-x", "-q", "--tb=short", "-p", "no:cacheprovider", "-o", "addopts=", "-o", f"timeout={SECONDS}"),
+    *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # of plugins that were imported ahead
+)
 PRINTED = 4000  # characters of it, the last
 
 
@@ -41,8 +47,11 @@ def main() -> None:
     """Answers until standard input ends."""
     sys.path[0] = os.getcwd()
     sys.dont_write_bytecode = False  # what did not change is compiled once
-    for name in sys.argv[1:]:
+    ahead = sys.argv[1:]
+    for name in ahead:
         importlib.import_module(name)
+    for name in [name for name in sys.modules if name.partition(".")[0] in PACKAGES and name not in ahead]:
+        del sys.modules[name]  # a mistake may be planted there
     answers, log = os.dup(1), Path(os.environ["TMPDIR"]) / "printed"
     for line in sys.stdin:
         child = os.fork()
@@ -59,8 +68,7 @@ def _answer(tests: list[str], answers: int, log: Path) -> None:
     os.dup2(printed, 1)
     os.dup2(printed, 2)
     failed = _Failed()
-    options = ["-x", "-q", "-p", "no:cacheprovider", "--tb=short", "-o", "addopts=", "-o", f"timeout={SECONDS}"]
-    code = int(pytest.main([*options, *tests], plugins=[failed]))
+    code = int(pytest.main([*OPTIONS, *tests], plugins=[failed]))
     sys.stdout.flush()
     _tell(Answer(code, failed.first, log.read_text(errors="replace")[-PRINTED:]), answers)
     os._exit(0)

@@ -13,7 +13,7 @@ from simvis_core.galleries.gallery import gallery_names, gallery_troubles, open_
 from simvis_core.galleries.search import find
 from simvis_core.stores.contract import Row, Space
 from simvis_core.stores.edge import EdgeIndex
-from simvis_core.stores.small_spaces import SmallSpaces
+from simvis_core.stores.small_spaces import SmallSpaces, Table
 from tests.damage import DAMAGE, JSON_DAMAGE
 from tests.simvis_core.small_galleries import class_folders, indexed, network
 
@@ -271,6 +271,15 @@ def test_pages_of_equal_scores_hold_every_row_once(index):
     index.search(space, unit, 1)
     pages = [hit.row.file for skip in range(0, 30, 7) for hit in index.search(space, unit, 7, skip=skip)]
     assert sorted(pages) == sorted(f"{at}.png" for at in range(30))
+
+
+def test_of_equal_scores_the_first_row_stays_first_on_every_page():
+    lengths = np.random.default_rng(6).integers(1, 4, 300)
+    rows = [Row(f"{at:032x}".ljust(64, "0"), str(at)) for at in range(300)]
+    table = Table(rows, np.outer(lengths, np.eye(12)[0]).astype(np.float32))
+    wanted = [str(at) for at in sorted(range(300), key=lambda at: -lengths[at])]
+    pages = [table.search(QUERY, 70, None, skip, ()) for skip in range(0, 300, 70)]
+    assert [hit.row.file for page in pages for hit in page] == wanted
 
 
 @pytest.mark.parametrize("change", ["upsert", "delete", "drop"])

@@ -559,7 +559,8 @@ def test_position_embeddings_of_torchvision_are_resampled(tmp_path):
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_broken_numbers_are_told(tmp_path, trunk, value):
-    state = trunk.state_dict() | {"layer1.0.bn1.weight": torch.full((64,), value)}
+    """One of them among sound ones is enough."""
+    state = trunk.state_dict() | {"layer1.0.bn1.weight": torch.ones(64).index_fill(0, torch.tensor([9]), value)}
     assert "layer1.0.bn1.weight holds NaN or infinity" in refusal(saved(tmp_path / "x.pth", state))
 
 
@@ -584,6 +585,13 @@ def test_other_shapes_are_listed(tmp_path, trunk):
     sentence = refusal(saved(tmp_path / "x.pth", state))
     assert "layer1.0.bn1.weight is 63 and not 64, layer1.0.bn1.bias holds integers" in sentence
     assert "what is missing would stay random" in sentence
+
+
+def test_a_layer_kept_transposed_is_no_other_shape_of_the_same(tmp_path, trunk):
+    """As many numbers, and none of them in its place."""
+    key = "layer2.0.downsample.0.weight"
+    state = trunk.state_dict() | {key: trunk.state_dict()[key].transpose(0, 1).contiguous()}
+    assert f"{key} is 64 x 128 x 1 x 1 and not 128 x 64 x 1 x 1" in refusal(saved(tmp_path / "x.pth", state))
 
 
 @pytest.mark.parametrize(("other", "share"), [("vit_tiny_patch16_224", 0), ("resnet50", 77)])

@@ -1,5 +1,6 @@
 """Every engine gives the eager features; one that cannot says so."""
 
+import copy
 import socket
 import sys
 from pathlib import Path
@@ -211,6 +212,18 @@ def test_an_engine_that_changes_the_score_is_not_chosen(timed, tiny_network, mon
     changes = {"bf16": PROBE_CHANGE}
     monkeypatch.setattr(engines, "score_change", lambda _, other: changes.get(other.engine, 0.0))
     assert measured_engine(tiny_network) == "channels_last"
+
+
+def test_a_score_changes_by_as_much_up_as_down(tiny_network):
+    """A head that gives every picture one embedding raises all scores to 1; taken the other way round they fall."""
+    alike = copy.copy(tiny_network)
+    alike.head = nn.Linear(6, 5)
+    nn.init.zeros_(alike.head.weight)
+    embeddings = tiny_network.embed(engines._squares(tiny_network)).double()
+    wanted = 1 - float((embeddings @ embeddings.T).min())
+    assert wanted > 1e-3
+    assert score_change(tiny_network, alike) == pytest.approx(wanted, abs=1e-6)
+    assert score_change(alike, tiny_network) == pytest.approx(wanted, abs=1e-6)
 
 
 def test_an_engine_that_is_not_installed_does_not_count(timed, tiny_network, monkeypatch):

@@ -258,6 +258,17 @@ def test_require_tells_the_same_network_that_is_another(filled, other):
         filled.require(filled.space(make(), *view))
 
 
+def test_a_space_without_rows_was_not_indexed(gallery):
+    """As a run leaves it that was stopped before its first picture."""
+    space = gallery.space(network(), 32, "whole")
+    assert not gallery.has(space)
+    gallery.index.ensure(space)
+    assert gallery.spaces() == [space]
+    assert not gallery.has(space)
+    gallery.index.upsert(space, [Row("0" * 64, "a.png", "", np.eye(space.width, dtype=np.float32)[0])])
+    assert gallery.has(space)
+
+
 def test_require_of_an_empty_gallery(tmp_path):
     gallery = gallery_in(tmp_path, "it's; rm -rf ~")
     with pytest.raises(SimvisError, match="which was indexed with nothing; wanted") as raised:

@@ -125,6 +125,14 @@ def test_a_score_that_is_not_the_kept_embeddings_is_said_and_the_right_one_given
     assert [one.stale for one in found] == ["", "", said, ""]
 
 
+@pytest.mark.parametrize(("value", "stale"), [(1.0, False), (1.0009, False), (0.998, True), (np.nan, True)], ids=str)
+def test_a_kept_embedding_that_is_no_unit_vector_is_said(index, value, stale):
+    row = replace(ROWS[0], embedding=(ROWS[0].embedding * np.float32(value)))
+    score = float(row.embedding @ QUERY.numpy())
+    [found] = find(Wrong(index, [Hit(row, score)]), SPACE, QUERY, WHOLE, 1)
+    assert found.stale == ("the store keeps a damaged embedding of it: index again with --rebuild" if stale else "")
+
+
 def test_hits_are_sorted_by_the_scores_computed_anew(index):
     hits = [Hit(row, score) for score, row in brute()[:5]]
     assert files(find(Wrong(index, hits[::-1]), SPACE, QUERY, WHOLE, 5)) == [hit.row.file for hit in hits]
