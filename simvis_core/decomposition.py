@@ -21,9 +21,20 @@ class Decomposition:
     ``cells[r, c]`` is the signed part of the embedding that grid cell (row r, column c) brings in;
     ``bias`` is the part that no cell brings in (the head's offset; zeros for a network without one). ``verdict`` says
     whether the split is the network's own ("exact") or holds for this one picture ("exact at this input"). A
-    "black box" has no such split; ``method`` then says what the cells are an estimate by, and ``bias`` is whatever
-    the estimate leaves over, so the sum holds but proves nothing ("none": nothing drawn yet, all of it left over).
+    "black box" has no such split; ``method`` then says what the cells are estimated by, and ``bias`` is the embedding
+    less the cells, so that the sum holds but proves nothing. Under the method "none" no map was drawn yet: every cell
+    is zero and the bias is the embedding.
     Source: Zhu 2021, section "Activation decomposition"; Stylianou 2019, eq. 2-6.
+
+    >>> import torch
+    >>> from simvis_core import Decomposition
+    >>> picture = Decomposition(torch.tensor([[[0.6, 0.1], [0.0, 0.5]]]), torch.tensor([0.0, 0.2]))
+    >>> picture.grid, picture.embedding
+    ((1, 2), tensor([0.6000, 0.8000]))
+    >>> picture.similarity_map(torch.tensor([0.0, 1.0]))  # plus the bias's 0.2 that is the second feature
+    tensor([[0.1000, 0.5000]])
+    >>> picture.region_query(torch.tensor([[1.0, 0.0]]))
+    tensor([0.6000, 0.1000])
     """
 
     cells: Float[Tensor, "H W D"]
@@ -60,18 +71,36 @@ class Decomposition:
 
 
 def feature_contributions(a: Float[Tensor, " D"], b: Float[Tensor, " D"]) -> Float[Tensor, " D"]:
-    """Each feature dimension's signed part of ``<a, b>``; they sum to it (Stylianou 2019, fig. 3)."""
+    """Each feature dimension's signed part of ``<a, b>``; they sum to it (Stylianou 2019, fig. 3).
+
+    >>> import torch
+    >>> from simvis_core import feature_contributions
+    >>> feature_contributions(torch.tensor([0.6, 0.8]), torch.tensor([0.8, -0.6]))
+    tensor([ 0.4800, -0.4800])
+    """
     return a * b
 
 
 def top_features(contributions: Float[Tensor, " D"], k: int) -> Int[Tensor, " k"]:
-    """Indices of the k largest contributions, largest first; k is held to 0..D."""
+    """Indices of the k largest contributions, largest first; k is held to 0..D.
+
+    >>> import torch
+    >>> from simvis_core import top_features
+    >>> top_features(torch.tensor([0.1, 0.5, -0.2, 0.3]), 2)
+    tensor([1, 3])
+    """
     ranked = torch.argsort(contributions, descending=True, stable=True)
     return ranked[: max(k, 0)]
 
 
 def only_features(query: Float[Tensor, " D"], indices: Int[Tensor, " k"]) -> Float[Tensor, " D"]:
-    """The query with every feature outside ``indices`` set to zero."""
+    """The query with every feature outside ``indices`` set to zero.
+
+    >>> import torch
+    >>> from simvis_core import only_features
+    >>> only_features(torch.tensor([0.1, 0.5, -0.2]), torch.tensor([1]))
+    tensor([0.0000, 0.5000, 0.0000])
+    """
     kept = torch.zeros_like(query)
     kept[indices] = query[indices]
     return kept

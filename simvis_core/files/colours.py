@@ -25,7 +25,13 @@ FADE = 0.8  # opacity is |value / scale| to this power: 1 would hide what is hal
 
 
 def lookup_table(name: str) -> UInt8[np.ndarray, "256 3"]:
-    """256 colours from -scale to +scale; the middle is near white. Raises SimvisError for an unknown name."""
+    """256 colours from -scale to +scale; the middle is near white. Raises SimvisError for an unknown name.
+
+    >>> from simvis_core.files.colours import lookup_table
+    >>> table = lookup_table("blue-red")
+    >>> table.shape, table[0].tolist(), table[255].tolist()
+    ((256, 3), [5, 40, 150], [185, 0, 20])
+    """
     if name not in STOPS:
         raise SimvisError(f"colour map '{name}'", f"one of {', '.join(STOPS)}", "choose one of these names")
     stops = np.array(STOPS[name], dtype=np.float64)
@@ -40,6 +46,11 @@ def paint(values: Float[np.ndarray, "h w"], scale: float, name: str, opacity: fl
     Values beyond the scale take its end colour. A scale of 0 (an all-zero map) paints nothing.
 
     Raises SimvisError for an unknown colour map and an opacity outside 0..1.
+
+    >>> import numpy as np
+    >>> from simvis_core.files.colours import paint
+    >>> paint(np.array([[-0.2, 0.0, 0.1]]), 0.2, "blue-red", 1.0).tolist()
+    [[[5, 40, 150, 255], [235, 234, 233, 0], [250, 61, 31, 146]]]
     """
     if not 0 <= opacity <= 1:
         raise SimvisError(f"an opacity of {opacity:g}", "0 to 1", "choose one in that range")
@@ -56,6 +67,12 @@ def outline(values: Float[np.ndarray, "h w"], scale: float, name: str) -> UInt8[
     one too. Where no line runs the picture shows.
 
     Raises SimvisError for an unknown colour map.
+
+    >>> import numpy as np
+    >>> from simvis_core.files.colours import outline
+    >>> values = np.linspace(0, 1, 64).reshape(1, 64).repeat(8, 0)
+    >>> int((outline(values, 1.0, "blue-red")[0, :, 3] > 0).sum())  # pixels of a row that a line covers
+    22
     """
     table, unit = lookup_table(name), max(1, round(max(values.shape) / LINE_SHARE))
     share = np.clip(values / scale, -1, 1) if scale > 0 else np.zeros_like(values)
@@ -86,6 +103,12 @@ def laid(
 
     In colours (`paint`), in colours on a grey picture, or as lines (`outline`, without opacity). Raises SimvisError for
     another ground, and as `paint` does.
+
+    >>> import numpy as np
+    >>> from PIL import Image
+    >>> from simvis_core.files.colours import laid
+    >>> laid(Image.new("RGB", (2, 1), "white"), np.array([[0.0, 1.0]]), 1.0, opacity=1.0).getpixel((1, 0))
+    (185, 0, 20)
     """
     check_ground(ground)
     rgba = outline(values, scale, name) if ground == "outline" else paint(values, scale, name, opacity)
@@ -94,13 +117,27 @@ def laid(
 
 
 def greyed(image: Image.Image) -> Image.Image:
-    """The RGB picture without its colours and a little paler, as the page shows it under a map."""
+    """The RGB picture without its colours and a little paler, as the page shows it under a map.
+
+    >>> from PIL import Image
+    >>> from simvis_core.files.colours import greyed
+    >>> greyed(Image.new("RGB", (1, 1), (200, 30, 30))).getpixel((0, 0))
+    (86, 86, 86)
+    """
     grey = image.convert("L", (0.2126, 0.7152, 0.0722, 0))
     return grey.point([min(255, round(1.1 * (0.8 * (level - 127.5) + 127.5))) for level in range(256)]).convert("RGB")
 
 
 def check_ground(ground: str) -> None:
-    """Raises SimvisError for no way that a map can lie on its picture."""
+    """Raises SimvisError for no way that a map can lie on its picture.
+
+    >>> from simvis_core.files.colours import check_ground
+    >>> check_ground("outline")
+    >>> check_ground("sky")
+    Traceback (most recent call last):
+        ...
+    simvis_core.errors.SimvisError: Got ground 'sky'; wanted one of colours, grey, outline: choose one of these.
+    """
     if ground not in GROUNDS:
         raise SimvisError(f"ground '{ground}'", f"one of {', '.join(GROUNDS)}", "choose one of these")
 

@@ -14,20 +14,35 @@ NOTHING = "\U0010fffe"  # a character that no font has
 
 @cache
 def font(size: int) -> ImageFont.FreeTypeFont:
-    """Pillow's own font. Needs a Pillow with FreeType, as its wheels have."""
+    """Pillow's own font. Needs a Pillow with FreeType, as its wheels have.
+
+    >>> from simvis_core.files.lettering import font
+    >>> font(24).size
+    24
+    """
     loaded = ImageFont.load_default(size)
     assert isinstance(loaded, ImageFont.FreeTypeFont)
     return loaded
 
 
 def plain(text: str) -> str:
-    """The text in characters that the font has: accents are dropped, spaces are spaces, what is left over becomes ?."""
+    """The text in characters that the font has: accents are dropped, spaces are spaces, what is left over becomes ?.
+
+    >>> from simvis_core.files.lettering import plain
+    >>> plain("Café   crème")
+    'Cafe creme'
+    """
     spaced = " ".join(text.split())
     return "".join(letter if _known(letter) else _plain_letter(letter) for letter in spaced)
 
 
 def name(text: str) -> str:
-    """A file's name as it can be written; empty where most of it is in letters that the font lacks."""
+    """A file's name as it can be written; empty where most of it is in letters that the font lacks.
+
+    >>> from simvis_core.files.lettering import name
+    >>> name("Käfer.jpg"), name("漢字.jpg")
+    ('Kafer.jpg', '')
+    """
     written = plain(text)
     lost = written.count(UNKNOWN) - text.count(UNKNOWN)
     stem = text.rpartition(".")[0] or text
@@ -35,7 +50,12 @@ def name(text: str) -> str:
 
 
 def wrapped(text: str, size: int, width: int) -> list[str]:
-    """Lines of at most so many pixels, broken between words; a word that is longer is cut."""
+    """Lines of at most so many pixels, broken between words; a word that is longer is cut.
+
+    >>> from simvis_core.files.lettering import wrapped
+    >>> wrapped("one two three", size=20, width=90)
+    ['one two', 'three']
+    """
     lines, line = [], ""
     for word in _pieces(plain(text), size, width):
         longer = f"{line} {word}".strip()
@@ -48,7 +68,12 @@ def wrapped(text: str, size: int, width: int) -> list[str]:
 
 
 def shortened(text: str, size: int, width: int) -> str:
-    """The text, or as much of its beginning as fits with three dots behind it."""
+    """The text, or as much of its beginning as fits with three dots behind it.
+
+    >>> from simvis_core.files.lettering import shortened
+    >>> shortened("a long caption", size=20, width=80)
+    'a long...'
+    """
     if font(size).getlength(text) <= width:
         return text
     while text and font(size).getlength(text + "...") > width:
@@ -57,7 +82,12 @@ def shortened(text: str, size: int, width: int) -> str:
 
 
 def paragraph(text: str, size: int, width: int, colour: tuple[int, int, int]) -> Image.Image:
-    """The text in lines, on white, so wide and as high as it needs; of no height where there is none."""
+    """The text in lines, on white, so wide and as high as it needs; of no height where there is none.
+
+    >>> from simvis_core.files.lettering import paragraph
+    >>> paragraph("one two three", size=20, width=90, colour=(0, 0, 0)).size
+    (90, 52)
+    """
     lines = wrapped(text, size, width)
     drawn = Image.new("RGB", (width, round(len(lines) * size * LEADING)), "white")
     pen = ImageDraw.Draw(drawn)

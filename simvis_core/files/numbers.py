@@ -23,24 +23,44 @@ SUMS: dict[Method, tuple[str, str]] = {
 
 
 def number(value: float) -> str:
-    """Three decimals, or two significant digits for what would vanish."""
+    """Three decimals, or two significant digits for what would vanish.
+
+    >>> from simvis_core.files.numbers import number
+    >>> number(0.7421), number(0.00123)
+    ('0.742', '0.0012')
+    """
     if value == 0 or abs(value) >= 0.0095:
         return three(value)
     return f"{value:.2g}"
 
 
 def three(value: float) -> str:
-    """Three decimals; what rounds to zero has no sign."""
+    """Three decimals; what rounds to zero has no sign.
+
+    >>> from simvis_core.files.numbers import three
+    >>> three(0.7421), three(-0.0001)
+    ('0.742', '0.000')
+    """
     return f"{round(value, 3) + 0.0:.3f}"
 
 
 def percent(part: float, whole: float) -> str:
-    """``4.2 %`` of the whole; nothing where the whole is 0."""
+    """``4.2 %`` of the whole; nothing where the whole is 0.
+
+    >>> from simvis_core.files.numbers import percent
+    >>> percent(0.031, 0.742), percent(0.031, 0)
+    ('4.2 %', '')
+    """
     return f"{100 * part / whole:.1f} %" if whole else ""
 
 
 def of_score(part: float, score: float) -> str:
-    """``0.031 of 0.742, 4.2 %``."""
+    """``0.031 of 0.742, 4.2 %``.
+
+    >>> from simvis_core.files.numbers import of_score
+    >>> of_score(0.031, 0.742)
+    '0.031 of 0.742, 4.2 %'
+    """
     return ", ".join(text for text in (f"{number(part)} of {number(score)}", percent(part, score)) if text)
 
 
@@ -48,6 +68,12 @@ def sum_of(method: Method, score: float, cells: float) -> str:
     """``0.690 in the pictures + 0.052 from the bias = 0.742``: rounded, and adding up; empty for what is no sum.
 
     ``cells`` is the part of the score between the cells of both pictures.
+
+    >>> from simvis_core.files.numbers import sum_of
+    >>> sum_of("decomposition", score=0.742, cells=0.69)
+    '0.690 in the pictures + 0.052 from the bias = 0.742'
+    >>> sum_of("RISE", score=0.742, cells=0.69)
+    ''
     """
     if method not in SUMS:
         return ""

@@ -17,11 +17,21 @@ LAYOUT = {
 
 
 def faint(colour: str) -> str:
-    """A band's colour behind its line."""
+    """A line's colour, "#rrggbb", at 13 % opacity, for the band behind the line.
+
+    >>> from simvis_core.files.plots import faint
+    >>> faint("#2f6fdf")
+    'rgba(47,111,223,0.13)'
+    """
     red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
     return f"rgba({red},{green},{blue},0.13)"
 
 
 def safe(name: str) -> str:
-    """A name that plotly shows as it is: it reads a little HTML (not &quot;), and its own %{...}."""
+    """A name that plotly shows as it is: it reads a little HTML (not &quot;), and its own %{...}.
+
+    >>> from simvis_core.files.plots import safe
+    >>> safe("a < b, %{x}")
+    'a &lt; b, %&#123;x}'
+    """
     return html.escape(name, quote=False).replace("%{", "%&#123;")

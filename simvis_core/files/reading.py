@@ -11,6 +11,17 @@ def fields(path: Path, cure: str) -> dict[str, Any]:
     """The fields of a file that holds one JSON object.
 
     Raises SimvisError, with the cure, for a file that is missing, cannot be read, or holds anything else.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from simvis_core.files.reading import fields
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder, "gallery.json")
+    ...     file.write_bytes(b'{"name": "birds"}')
+    ...     fields(file, cure="index again")
+    ...
+    17
+    {'name': 'birds'}
     """
     wanted = "the file as it was written"
     try:

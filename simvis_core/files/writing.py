@@ -21,6 +21,13 @@ def write_folder(folder: str | Path, files: Mapping[str, bytes]) -> list[Path]:
     """Writes each file under a temporary name and renames it; gives the paths in order.
 
     Raises SimvisError where the folder cannot be made or written.
+
+    >>> import tempfile
+    >>> from simvis_core.files.writing import write_folder
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     [path.name for path in write_folder(folder, {"a.txt": b"one", "b.txt": b"two"})]
+    ...
+    ['a.txt', 'b.txt']
     """
     folder = Path(folder)
     try:
@@ -35,7 +42,16 @@ def write_folder(folder: str | Path, files: Mapping[str, bytes]) -> list[Path]:
 
 
 def write_whole(path: Path, content: bytes) -> Path:
-    """Writes a file so that a reader, or a crash, never meets half of it."""
+    """Writes a file so that a reader, or a crash, never meets half of it.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from simvis_core.files.writing import write_whole
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_whole(Path(folder, "a.txt"), b"one").read_bytes()
+    ...
+    b'one'
+    """
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
@@ -49,7 +65,14 @@ def write_whole(path: Path, content: bytes) -> Path:
 
 
 def zipped(files: Mapping[str, bytes]) -> bytes:
-    """The same files as one zip archive."""
+    """The named contents as one zip archive (deflated), in their order.
+
+    >>> from io import BytesIO
+    >>> from zipfile import ZipFile
+    >>> from simvis_core.files.writing import zipped
+    >>> ZipFile(BytesIO(zipped({"a.txt": b"one"}))).namelist()
+    ['a.txt']
+    """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in files.items():
@@ -58,7 +81,14 @@ def zipped(files: Mapping[str, bytes]) -> bytes:
 
 
 def png(image: Image.Image, texts: Mapping[str, str] | None = None) -> bytes:
-    """The picture as PNG bytes, with texts that a reader of its metadata finds by their names."""
+    """The picture as PNG bytes, with texts that a reader of its metadata finds by their names.
+
+    >>> import io
+    >>> from PIL import Image
+    >>> from simvis_core.files.writing import png
+    >>> Image.open(io.BytesIO(png(Image.new("RGB", (4, 3)), {"manifest": "{}"}))).text
+    {'manifest': '{}'}
+    """
     buffer, told = io.BytesIO(), PngInfo()
     for name, text in (texts or {}).items():
         told.add_itxt(name, text)
@@ -67,19 +97,40 @@ def png(image: Image.Image, texts: Mapping[str, str] | None = None) -> bytes:
 
 
 def array(tensor: torch.Tensor) -> np.ndarray:
-    """The tensor's numbers as they are; bfloat16, which numpy lacks, as float32."""
+    """The tensor's numbers as they are; bfloat16, which numpy lacks, as float32.
+
+    >>> import torch
+    >>> from simvis_core.files.writing import array
+    >>> array(torch.ones(2, dtype=torch.bfloat16))
+    array([1., 1.], dtype=float32)
+    """
     return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).cpu().numpy()
 
 
 def npz(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """The arrays as a compressed NPZ."""
+    """The arrays as a compressed NPZ.
+
+    >>> import io
+    >>> import numpy as np
+    >>> from simvis_core.files.writing import npz
+    >>> np.load(io.BytesIO(npz({"map_a": np.eye(2)})))["map_a"]
+    array([[1., 0.],
+           [0., 1.]])
+    """
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     return buffer.getvalue()
 
 
 def table(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> bytes:
-    """The rows as CSV under a line of names; None is an empty field. Raises ValueError for a name that is no column."""
+    """The rows as CSV under a line of names; None is an empty field. Raises ValueError for a name that is no column.
+
+    >>> from simvis_core.files.writing import table
+    >>> print(table(["map", "score"], [{"map": "rise", "score": 0.5}, {"map": "lime", "score": None}]).decode().strip())
+    map,score
+    rise,0.5
+    lime,
+    """
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
@@ -88,5 +139,12 @@ def table(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> bytes
 
 
 def manifest_json(manifest: Mapping[str, object]) -> bytes:
-    """The manifest as indented JSON."""
+    """The manifest as indented JSON.
+
+    >>> from simvis_core.files.writing import manifest_json
+    >>> print(manifest_json({"score": 0.742}).decode().strip())
+    {
+      "score": 0.742
+    }
+    """
     return (json.dumps(manifest, indent=2, allow_nan=False) + "\n").encode()

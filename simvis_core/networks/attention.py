@@ -40,6 +40,16 @@ def class_token_parts(
     all offsets: an explanation by the parts alone leaves it out. Where the block's mlp cannot be split its output
     belongs to the rest as a whole. After Kobayashi et al. 2020 (norms of value vectors, eq. 3) and the frozen norms of
     Achtibat et al. 2024 (AttnLRP).
+
+    >>> import torch
+    >>> from torch import nn
+    >>> from simvis_core.networks.attention import LastBlock, class_token_parts
+    >>> heads = lambda tokens: (tokens[None], tokens[None], tokens[None])  # one head: queries, keys, values
+    >>> keep = nn.Identity()
+    >>> block = LastBlock(keep, heads, nn.Linear(3, 3), keep, nn.Sequential(nn.Linear(3, 3)), nn.LayerNorm(3))
+    >>> parts, rest = class_token_parts(block, torch.eye(3)[[0, 1, 2, 0]])
+    >>> parts.shape, rest.shape
+    (torch.Size([4, 3]), torch.Size([3]))
     """
     queries, keys, values = block.attend(block.before(tokens))
     attention = torch.softmax((queries[:, :1] * keys).sum(-1), dim=-1)  # (heads, N): what token 0 looks at
@@ -66,6 +76,12 @@ def rollout(attentions: Float[Tensor, "L heads N N"], reader: Float[Tensor, " N"
 
     Heads are averaged, half of each block is its skip connection, and the blocks are multiplied (Abnar & Zuidema 2020,
     attention rollout). It knows nothing of a query. ``reader`` is 1 at the class token, or a mean over cells.
+
+    >>> import torch
+    >>> from simvis_core.networks.attention import rollout
+    >>> attentions = torch.tensor([[[[0.5, 0.5], [0.0, 1.0]]]])  # one block, one head, two tokens
+    >>> rollout(attentions, torch.tensor([1.0, 0.0]))
+    tensor([0.7500, 0.2500])
     """
     flow = reader
     for block in reversed(attentions.mean(1)):
@@ -74,7 +90,16 @@ def rollout(attentions: Float[Tensor, "L heads N N"], reader: Float[Tensor, " N"
 
 
 def attention_weights(looking: Looking, tokens: Float[Tensor, "N C"]) -> Float[Tensor, "heads N N"]:
-    """A block's attention on the tokens that enter it; each row sums to 1."""
+    """A block's attention on the tokens that enter it; each row sums to 1.
+
+    >>> import torch
+    >>> from torch import nn
+    >>> from simvis_core.networks.attention import attention_weights
+    >>> heads = lambda tokens: (tokens[None], tokens[None], tokens[None])
+    >>> attention_weights((nn.Identity(), heads), torch.eye(2))
+    tensor([[[0.7311, 0.2689],
+             [0.2689, 0.7311]]])
+    """
     before, attend = looking
     queries, keys, _ = attend(before(tokens))
     return torch.softmax(queries @ keys.transpose(1, 2), dim=-1)

@@ -13,7 +13,15 @@ Linear = Callable[[Tensor], Tensor]
 
 
 class Elementwise(nn.Module):
-    """Marks a module, or a function, that works on each entry by itself, so that it can be frozen like a ReLU."""
+    """Marks a module, or a function, that works on each entry by itself, so that it can be frozen like a ReLU.
+
+    >>> import torch
+    >>> from simvis_core.networks.heads import Elementwise
+    >>> Elementwise(torch.relu)(torch.tensor([-1.0, 2.0]))
+    tensor([0., 2.])
+    >>> Elementwise(torch.nn.ReLU().forward).extra_repr()
+    'ReLU.forward'
+    """
 
     def __init__(self, function: Linear) -> None:
         super().__init__()
@@ -24,7 +32,13 @@ class Elementwise(nn.Module):
         return "" if isinstance(self.function, nn.Module) else getattr(self.function, "__qualname__", "")
 
     def forward(self, x: Tensor) -> Tensor:
-        """The function of every entry."""
+        """The function of every entry of ``x``, in the shape of ``x``.
+
+        >>> import torch
+        >>> from simvis_core.networks.heads import Elementwise
+        >>> Elementwise(torch.tanh).forward(torch.zeros(2))
+        tensor([0., 0.])
+        """
         return self.function(x)
 
 
@@ -32,7 +46,14 @@ class UnitLength(nn.Module):
     """Vectors (B, F), or the vectors of every cell (B, F, H, W), divided by their length."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """The same directions at length 1; a vector of zeros stays one."""
+        """Each vector (along axis 1) divided by its length, so that it has length 1; a vector of zeros stays zero.
+
+        >>> import torch
+        >>> from simvis_core.networks.heads import UnitLength
+        >>> UnitLength().forward(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
+        tensor([[0.6000, 0.8000],
+                [0.0000, 0.0000]])
+        """
         return nn.functional.normalize(x, dim=1)
 
 
@@ -55,6 +76,16 @@ def split_head(head: nn.Module | None, pooled: Float[Tensor, " F"]) -> HeadSplit
     unfolding, f(x) = (f(x) - f(0)) + f(0), and is "exact"; that it *is* affine is tested on probe vectors,
     never assumed. LayerNorm, activations and a step to unit length are frozen at ``pooled`` ("exact at this input").
     The result is checked against ``head(pooled)``; what does not add up is a "black box".
+
+    >>> import torch
+    >>> from torch import nn
+    >>> from simvis_core.networks.heads import split_head
+    >>> head, pooled = nn.Sequential(nn.Linear(3, 2), nn.ReLU()), torch.tensor([1.0, 2.0, 3.0])
+    >>> split = split_head(head, pooled)
+    >>> split.verdict
+    'exact at this input'
+    >>> torch.allclose(split.linear(pooled[None])[0] + split.bias, head(pooled))
+    True
     """
     if head is None:
         return HeadSplit(lambda parts: parts, torch.zeros_like(pooled), "exact")
@@ -96,6 +127,12 @@ def is_affine(module: nn.Module, x: Float[Tensor, " F"]) -> bool:
 
     The probes are fixed random directions of both signs and several sizes, so a kink (ReLU), a saturation or a
     normalisation shows with certainty for practical purposes.
+
+    >>> import torch
+    >>> from torch import nn
+    >>> from simvis_core.networks.heads import is_affine
+    >>> is_affine(nn.Linear(3, 2), torch.zeros(3)), is_affine(nn.ReLU(), torch.zeros(3))
+    (True, False)
     """
     generator = torch.Generator().manual_seed(0)
     scale = torch.tensor([[0.01], [1.0], [30.0], [1.0]], dtype=torch.float64)

@@ -29,6 +29,12 @@ class Activations(NamedTuple):
 
     ``features`` (B, C, H, W) are the last feature maps. A backbone that pools by itself adds ``pooled`` (B, F), and
     in ``carried`` what its own ``inner_parts`` needs to say which cell brought in what.
+
+    >>> import torch
+    >>> from simvis_core import Activations
+    >>> batch = Activations(torch.zeros(2, 4, 3, 3))
+    >>> batch.one().features.shape, batch.one().compact().nbytes  # bytes: 4 x 3 x 3 float32 numbers
+    (torch.Size([4, 3, 3]), 144)
     """
 
     features: Tensor
@@ -36,11 +42,11 @@ class Activations(NamedTuple):
     carried: Tensor | None = None
 
     def one(self, index: int = 0) -> "Activations":
-        """The same of one picture of the batch, without the batch axis."""
+        """What picture ``index`` of the batch left, without the batch axis: features (C, H, W), perhaps pooled (F,)."""
         return Activations(*(None if tensor is None else tensor[index] for tensor in self))  # type: ignore[arg-type]
 
     def compact(self) -> "Activations":
-        """The same, none of it a part of a larger tensor that it would keep alive."""
+        """Equal tensors in storage of their own: a slice of a batch no longer keeps the whole batch in memory."""
         return Activations(*(None if tensor is None else _whole(tensor) for tensor in self))  # type: ignore[arg-type]
 
     @property
@@ -60,6 +66,21 @@ class EmbeddingNetwork:
     ``own``. It gives pooled vectors (B, F), or `Activations` with both, and may have two more members:
     ``inner_pooling``, the name of its own pooling, and ``inner_parts(activations of one picture)``, which gives the
     cells' parts of the pooled vector (H, W, F) and the rest (F,), or None.
+
+    >>> import torch
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork, Preprocess
+    >>> net = EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8), "avg", nn.Linear(4, 5), Preprocess(short_side=32, stride=8))
+    >>> pixels = torch.rand(3, 32, 48)
+    >>> net.features(pixels[None]).shape, net.embed(pixels[None]).shape, net.width()
+    (torch.Size([1, 4, 4, 6]), torch.Size([1, 5]), 5)
+    >>> picture = net.decompose(pixels)
+    >>> picture.grid, net.verdict
+    ((4, 6), 'exact')
+    >>> torch.allclose(picture.embedding, net.embed(pixels[None])[0], atol=1e-5)
+    True
+    >>> net.poolings
+    ('avg', 'max', 'gem', 'avgmax')
     """
 
     def __init__(
@@ -86,18 +107,28 @@ class EmbeddingNetwork:
         self._widths: dict[tuple[str, int], int] = {}  # by pooling and short side; shared likewise
 
     def with_pooling(self, pooling: str | Pooling) -> "EmbeddingNetwork":
-        """The same backbone and head under another pooling (``"max"``, ``"gem:4"``, ...); no weights are copied.
+        """The backbone and head of this network under another pooling: ``"max"``, ``"gem:4"``, ...
 
-        Raises SimvisError for an unknown name or exponent.
+        No weights are copied. Raises SimvisError for an unknown name or exponent.
+
+        >>> from torch import nn
+        >>> from simvis_core import EmbeddingNetwork
+        >>> str(EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8)).with_pooling("gem:4").pooling)
+        'gem:4'
         """
         other = copy.copy(self)
         other.pooling = Pooling.parse(pooling)
         return other
 
     def with_resizing(self, resizing: Resizing) -> "EmbeddingNetwork":
-        """The same network seeing pictures shrunk another way, ``"quick"`` or ``"reference"``; see `resized`.
+        """The network with its pictures shrunk another way, ``"quick"`` or ``"reference"``; see `resized`.
 
-        Raises SimvisError for another name.
+        No weights are copied. Raises SimvisError for another name.
+
+        >>> from torch import nn
+        >>> from simvis_core import EmbeddingNetwork
+        >>> EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8)).with_resizing("reference").preprocess.resizing
+        'reference'
         """
         check_resizing(resizing)
         other = copy.copy(self)
@@ -105,7 +136,14 @@ class EmbeddingNetwork:
         return other
 
     def view(self, image: Image.Image, short_side: int | None = None, framing: Framing = "whole") -> View:
-        """What this network sees of a picture; see `Preprocess.view`."""
+        """What this network sees of a picture; see `Preprocess.view`.
+
+        >>> from PIL import Image
+        >>> from torch import nn
+        >>> from simvis_core import EmbeddingNetwork
+        >>> EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8)).view(Image.new("RGB", (300, 200))).size
+        (224, 320)
+        """
         return self.preprocess.view(image, short_side, framing)
 
     def features(self, pixels: Float[Tensor, "B 3 h w"]) -> Float[Tensor, "B C H W"]:
@@ -120,6 +158,12 @@ class EmbeddingNetwork:
 
         Raises SimvisError where the backbone does not give a finite (B, C, H, W) tensor, or under ``own`` (B, F), and
         for pictures of a size or with channels that it cannot take.
+
+        >>> import torch
+        >>> from torch import nn
+        >>> from simvis_core import EmbeddingNetwork
+        >>> EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8)).activations(torch.rand(1, 3, 16, 24)).features.shape
+        torch.Size([1, 4, 2, 3])
         """
         activations = self._run(pixels)
         if not bool(torch.isfinite(torch.stack(activations.features.aminmax())).all()):  # NaN shows in an extreme
@@ -129,11 +173,26 @@ class EmbeddingNetwork:
         return activations
 
     def raw_embedding(self, pixels: Float[Tensor, "B 3 h w"]) -> Float[Tensor, "B D"]:
-        """The embeddings before the unit norm, through which gradients flow; raises as `activations` does."""
+        """The embeddings before the unit norm, through which gradients flow; raises as `activations` does.
+
+        >>> import torch
+        >>> from torch import nn
+        >>> from simvis_core import EmbeddingNetwork
+        >>> EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8)).raw_embedding(torch.rand(2, 3, 16, 24)).requires_grad
+        True
+        """
         return self.raw_from(self._run(pixels))
 
     def raw_from(self, activations: Activations) -> Float[Tensor, "B D"]:
-        """The same from activations of a batch: pooling and head only, through which gradients flow."""
+        """The embeddings before the unit norm, from a batch's activations: pooling and head only, with gradients.
+
+        >>> import torch
+        >>> from torch import nn
+        >>> from simvis_core import Activations, EmbeddingNetwork
+        >>> net = EmbeddingNetwork(nn.Conv2d(3, 2, 8, 8))
+        >>> net.raw_from(Activations(torch.tensor([[[[1.0, 3.0]], [[0.0, 4.0]]]])))
+        tensor([[2., 2.]])
+        """
         return self._project(self._pooled(activations))
 
     def _run(self, pixels: Tensor) -> Activations:
@@ -176,7 +235,20 @@ class EmbeddingNetwork:
 
     @torch.inference_mode()
     def embed_activations(self, activations: Activations) -> Float[Tensor, "B D"]:
-        """The same from activations of a batch, so that one forward pass serves several poolings. Raises alike."""
+        """Unit embeddings of a batch's activations; no forward pass, so that one pass serves several poolings.
+
+        Raises SimvisError for an embedding of zero or infinite length, whose direction is undefined.
+
+        >>> import torch
+        >>> from torch import nn
+        >>> from simvis_core import Activations, EmbeddingNetwork
+        >>> net = EmbeddingNetwork(nn.Conv2d(3, 2, 8, 8))
+        >>> seen = Activations(torch.tensor([[[[0.0, 6.0]], [[4.0, 4.0]]]]))
+        >>> net.embed_activations(seen)
+        tensor([[0.6000, 0.8000]])
+        >>> net.with_pooling("max").embed_activations(seen)
+        tensor([[0.8321, 0.5547]])
+        """
         return self._unit(self._project(self._pooled(activations)))
 
     @torch.inference_mode()
@@ -197,11 +269,20 @@ class EmbeddingNetwork:
 
     @torch.inference_mode()
     def decompose_features(self, features: Float[Tensor, "C H W"] | Activations) -> Decomposition:
-        """The same from features already computed: no forward pass, so poolings can be changed freely.
+        """One picture's features or activations as a decomposition: the embedding as a sum over cells plus a bias.
 
-        A class token is decomposed by its last block's values: an estimate, whose verdict is "black box".
+        No forward pass, so poolings can be changed freely. A class token is decomposed by its last block's values: an
+        estimate, whose verdict is "black box".
 
         Raises SimvisError for a zero embedding, a head that does not fit the pooling, or a black-box head.
+
+        >>> import torch
+        >>> from torch import nn
+        >>> from simvis_core import EmbeddingNetwork
+        >>> net = EmbeddingNetwork(nn.Conv2d(3, 2, 8, 8))
+        >>> net.decompose_features(torch.tensor([[[0.0, 6.0]], [[4.0, 4.0]]])).cells
+        tensor([[[0.0000, 0.4000],
+                 [0.6000, 0.4000]]])
         """
         decomposition = self.split(features)
         if decomposition is None:
@@ -214,7 +295,15 @@ class EmbeddingNetwork:
 
     @torch.inference_mode()
     def split(self, features: Float[Tensor, "C H W"] | Activations) -> Decomposition | None:
-        """The decomposition; None for a head that cannot be split, or parts that do not add up to the embedding."""
+        """The decomposition; None for a head that cannot be split, or parts that do not add up to the embedding.
+
+        >>> import torch
+        >>> from torch import nn
+        >>> from simvis_core import EmbeddingNetwork
+        >>> net = EmbeddingNetwork(nn.Conv2d(3, 2, 8, 8), head=nn.Softmax(1))
+        >>> net.split(torch.rand(2, 3, 3)) is None, net.verdict
+        (True, 'black box')
+        """
         activations = features if isinstance(features, Activations) else Activations(features)
         pooled, direct, norm = self._embedded(activations)
         split = split_head(self._head_in(pooled), pooled)
@@ -231,7 +320,17 @@ class EmbeddingNetwork:
 
     @torch.inference_mode()
     def unsplit(self, features: Float[Tensor, "C H W"] | Activations, grid: tuple[int, int]) -> Decomposition:
-        """The embedding with nothing in the cells and all of it left over: what is known of a black box beforehand."""
+        """A black box before its map is drawn: zeros in every cell of the grid (H, W), the whole embedding as the bias.
+
+        Its method is "none" and its verdict "black box", whatever the network. Raises SimvisError for a zero embedding.
+
+        >>> import torch
+        >>> from torch import nn
+        >>> from simvis_core import EmbeddingNetwork
+        >>> picture = EmbeddingNetwork(nn.Conv2d(3, 2, 8, 8)).unsplit(torch.ones(2, 3, 3), (3, 3))
+        >>> picture.cells.abs().sum(), picture.bias
+        (tensor(0.), tensor([0.7071, 0.7071]))
+        """
         activations = features if isinstance(features, Activations) else Activations(features)
         _, direct, norm = self._embedded(activations)
         return Decomposition(direct.new_zeros(*grid, len(direct)), direct / norm, "black box", "none")
@@ -288,7 +387,14 @@ class EmbeddingNetwork:
 
     @property
     def inner_pooling(self) -> str | None:
-        """What the backbone itself pools by, ``token`` or ``own``; None for one that leaves pooling to others."""
+        """What the backbone itself pools by, ``token`` or ``own``; None for one that leaves pooling to others.
+
+        >>> from torch import nn
+        >>> from simvis_core import EmbeddingNetwork
+        >>> EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8)).inner_pooling
+        >>> EmbeddingNetwork(nn.Flatten(), "own").inner_pooling
+        'own'
+        """
         own = self.trained_pooling.name if self.trained_pooling.inner else None
         return getattr(self.backbone, "inner_pooling", own)
 
@@ -300,6 +406,12 @@ class EmbeddingNetwork:
         (`Preprocess.resizing`) is left out: manifests and galleries name it beside.
 
         Raises SimvisError for state that cannot be saved.
+
+        >>> from torch import nn
+        >>> from simvis_core import EmbeddingNetwork
+        >>> one, other = (EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8)) for _ in range(2))
+        >>> len(one.fingerprint), one.fingerprint == other.fingerprint
+        (64, False)
         """
         digest = hashlib.sha256(repr((self.architecture, self.preprocess, self.backbone, self.head)).encode())
         for module in (self.backbone, self.head):

@@ -25,7 +25,19 @@ class PoolingRule:
 
 @dataclass(frozen=True)
 class Pooling:
-    """A pooling by name; ``exponent`` counts for ``gem`` only (1 is avg, large tends to max)."""
+    """A pooling by name; ``exponent`` counts for ``gem`` only (1 is avg, large tends to max).
+
+    >>> import torch
+    >>> from simvis_core import Pooling
+    >>> pooling, features = Pooling.parse("gem:2"), torch.tensor([[[3.0, 4.0]]])
+    >>> pooling.inner, pooling.positional, pooling.width(1, 1, 2)
+    (False, False, 1)
+    >>> pooling.pool(features[None])
+    tensor([[3.5355]])
+    >>> pooling.parts(features)
+    tensor([[[1.2728],
+             [2.2627]]])
+    """
 
     name: str
     exponent: float = 3.0
@@ -41,7 +53,12 @@ class Pooling:
 
     @classmethod
     def parse(cls, text: "str | Pooling") -> "Pooling":
-        """The pooling that a text names: a name of POOLINGS, or ``gem:4.5`` for another exponent."""
+        """The pooling that a text names: a name of POOLINGS, or ``gem:4.5`` for another exponent.
+
+        >>> from simvis_core import Pooling
+        >>> str(Pooling.parse("gem:4.5")), Pooling.parse("max").name
+        ('gem:4.5', 'max')
+        """
         if isinstance(text, Pooling):
             return text
         name, _, exponent = text.partition(":")

@@ -22,6 +22,11 @@ def pieces(value: Any, inside: tuple[int, ...] = ()) -> Iterator[Tensor | bytes]
     quantised or nested tensor is the tensors that it is kept as; ``inside`` are the identities of what holds the value.
 
     Raises SimvisError for a value that cannot be saved.
+
+    >>> import torch
+    >>> from simvis_core.networks.states import pieces
+    >>> list(pieces({"steps": 3, "weight": torch.ones(2)}))
+    [b'dict of 4', b',', b"str 'steps'", b',', b'int 3', b',', b"str 'weight'", b',', tensor([1., 1.])]
     """
     if id(value) in inside:
         yield b"again %d" % inside.index(id(value))
@@ -36,7 +41,12 @@ def pieces(value: Any, inside: tuple[int, ...] = ()) -> Iterator[Tensor | bytes]
 
 
 def digest(value: Any) -> str:
-    """The SHA-256 of a value's pieces."""
+    """The SHA-256 of a value's pieces.
+
+    >>> from simvis_core.networks.states import digest
+    >>> digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1}), len(digest(None))
+    (True, 64)
+    """
     found = hashlib.sha256()
     for piece in pieces(value):
         found.update(piece if isinstance(piece, bytes) else numbers(piece))
@@ -44,13 +54,25 @@ def digest(value: Any) -> str:
 
 
 def numbers(plain: Tensor) -> bytes:
-    """The bytes of a plain tensor's numbers."""
+    """The bytes of a plain tensor's numbers.
+
+    >>> import torch
+    >>> from simvis_core.networks.states import numbers
+    >>> numbers(torch.tensor([1, 2], dtype=torch.uint8)).hex()
+    '0102'
+    """
     there = plain.detach().cpu().contiguous().resolve_conj()
     return there.view(-1).view(torch.uint8).numpy().tobytes()
 
 
 def size(value: Any) -> int:
-    """Bytes that a value's tensors take."""
+    """Bytes that a value's tensors take.
+
+    >>> import torch
+    >>> from simvis_core.networks.states import size
+    >>> size({"weight": torch.ones(2, 3)})
+    24
+    """
     return sum(piece.nbytes for piece in pieces(value) if isinstance(piece, Tensor))
 
 

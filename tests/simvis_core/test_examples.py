@@ -1,0 +1,89 @@
+"""The examples of the core's docstrings: each runs by itself, and who has none says why."""
+
+import ast
+import doctest
+import re
+from pathlib import Path
+
+import pytest
+
+import simvis_core
+
+CORE = Path(simvis_core.__file__).parent
+ROOMS = ("decomposition.py", "files", "networks")
+FILES = sorted(
+    path for room in ROOMS for path in ([CORE / room] if room.endswith(".py") else (CORE / room).rglob("*.py"))
+)
+# What is public and has no example, with the reason.
+WITHOUT: dict[str, str] = {}
+
+
+def documented(tree, name=""):
+    """The qualified name and node of a module's public functions and classes, and of these classes' public methods."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            yield f"{name}{node.name}", node
+            if isinstance(node, ast.ClassDef):
+                yield from documented(node, f"{node.name}.")
+
+
+def examples(node):
+    return doctest.DocTestParser().get_examples(ast.get_docstring(node) or "")
+
+
+def without_example(path):
+    """Functions without an example, and methods without one that their class's example does not use either."""
+    found = dict(documented(ast.parse(path.read_text())))
+    for name, node in found.items():
+        if isinstance(node, ast.ClassDef) or examples(node):
+            continue
+        shown = "".join(one.source for one in examples(found[name.split(".")[0]])) if "." in name else ""
+        if not re.search(rf"\.{node.name}\b", shown):
+            yield name
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(CORE)))
+def test_examples_give_what_they_say(path):
+    """Each with nothing but what it imports itself, so that it can be copied out of the page of documentation."""
+    said: list[str] = []
+    for name, node in documented(ast.parse(path.read_text())):
+        test = doctest.DocTest(examples(node), {"__name__": "__main__"}, name, str(path), node.lineno, None)
+        doctest.DocTestRunner(verbose=False).run(test, out=said.append)
+    assert not said, "".join(said)
+
+
+def test_each_public_function_of_the_core_has_an_example():
+    missing = {f"{path.relative_to(CORE)} {name}" for path in FILES for name in without_example(path)}
+    assert missing == set(WITHOUT)
+
+
+WRONG = '''
+def told(a):
+    """Sum.
+
+    >>> 1 + 1
+    3
+    """
+
+
+def bare():
+    """Nothing."""
+
+
+class Kind:
+    """Something.
+
+    >>> Kind().shown
+    """
+
+    def shown(self): ...
+    def left(self): ...
+'''
+
+
+def test_an_example_that_is_wrong_or_missing_is_found(tmp_path):
+    file = tmp_path / "wrong.py"
+    file.write_text(WRONG)
+    assert list(without_example(file)) == ["bare", "Kind.left"]
+    with pytest.raises(AssertionError, match=r"Expected:\s+3\s+Got:\s+2"):
+        test_examples_give_what_they_say(file)
