@@ -18,6 +18,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from simvis_core.errors import SimvisError
+from simvis_core.files.installed import installing
 from simvis_core.networks.network import Activations, EmbeddingNetwork
 
 AUTO = "auto"
@@ -251,7 +252,7 @@ def _openvino() -> ModuleType:
         raise SimvisError(
             "the engine 'openvino', which is not installed",
             "the package openvino",
-            "run pip install -r requirements-engines.txt, or use another engine",
+            f"run {installing('engines', 'openvino')}, or use another engine",
         ) from error
 
 

@@ -1,12 +1,14 @@
 """The command line: one file for each command, one table of them."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 
 from simvis_core.errors import SimvisError
+from simvis_core.files.installed import COMMAND
 
 ABOUT = "SimVis from the command line: serve the page, explain a pair into a folder, list the networks."
 
@@ -21,6 +23,8 @@ class Command:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; gives its exit code: 0, 2 for a user's mistake, told in one sentence, 130 where it is stopped."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     options = parsed(sys.argv[1:] if arguments is None else arguments)
     try:
         options.run(options)
@@ -35,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     """The options, with ``run`` for what they ask for. Raises SystemExit with the usage for what cannot be parsed."""
-    parser = argparse.ArgumentParser(prog="app.py", description=ABOUT)
+    parser = argparse.ArgumentParser(prog=COMMAND.removeprefix("python "), description=ABOUT)
     parser.set_defaults(**UNSAID)
     named = [name for name in arguments if name in COMMANDS]
     if not named:
@@ -54,6 +58,15 @@ def _add(parser: argparse.ArgumentParser, command: Command) -> None:
     parser.set_defaults(run=module.run)
 
 
+# Set before gradio and torch are imported. No usage data leaves this machine; threads that wait do not spin, which on
+# shared cores costs many times the work itself; and Gradio does not sum up all events of the past after each, which
+# takes a hundredth of a second, for a page that nobody opens.
+ENVIRONMENT = {
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "GRADIO_ANALYTICS_CACHE_FREQUENCY": "1000000000",
+    "GRADIO_ANALYTICS_MAX_EVENTS": "1",
+}
 # What the commands open alike, where a command has no flag for it.
 UNSAID = {"models": None, "model_uploads": False, "catalogue_only": False, "pictures": None, "backbone": None}
 _HERE = "simvis_app.commands"

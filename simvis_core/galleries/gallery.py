@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from simvis_core.errors import SimvisError
+from simvis_core.files.installed import COMMAND
 from simvis_core.files.reading import fields
 from simvis_core.files.writing import write_folder
 from simvis_core.networks.network import EmbeddingNetwork
@@ -23,7 +24,7 @@ from simvis_core.stores.contract import Row, Space, VectorIndex
 
 FILE = "gallery.json"  # it holds the gallery's name
 LONGEST_NAME = 100
-MEND = "index its pictures again, which mends it (python app.py index FOLDER --name NAME), or delete that folder"
+MEND = f"index its pictures again, which mends it ({COMMAND} index FOLDER --name NAME), or delete that folder"
 _FOLDER = re.compile(r"[A-Za-z0-9_]{0,40}_[0-9a-f]{12}")
 
 
@@ -94,7 +95,7 @@ class Gallery:
             f"gallery '{self.name}', which was indexed with {', '.join(there) or 'nothing'}"
             + (" but with other weights, preprocessing or views" if same else ""),
             f"{space.network} ({space.pooling}) as it is now",
-            f"index it: python app.py index FOLDER --name {shlex.quote(self.name)} --backbone {space.network} "
+            f"index it: {COMMAND} index FOLDER --name {shlex.quote(self.name)} --backbone {space.network} "
             f"--pooling {space.pooling}, or choose what it was indexed with",
         )
 
@@ -173,7 +174,7 @@ def open_gallery(name: str, home: str | Path, index: VectorIndex, create: bool =
         raise SimvisError(
             f"gallery '{name}'{damaged}",
             f"one that is there ({known})",
-            "make it with: python app.py index FOLDER --name NAME",
+            f"make it with: {COMMAND} index FOLDER --name NAME",
         )
     return gallery
 

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from simvis_core.errors import SimvisError
+from simvis_core.files.installed import COMMAND
 from simvis_core.pictures.resizing import Resizing
 from simvis_core.pictures.views import FRAMINGS, Framing
 
@@ -157,7 +158,7 @@ def rebuilding(space: Space) -> str:
     short_side, framing, resizing = space.seen
     seen = f" --view-size {short_side} --framing {framing} --resizing {resizing}"
     return (
-        f"make it anew: python app.py index FOLDER --name {shlex.quote(space.gallery)} --backbone {space.network} "
+        f"make it anew: {COMMAND} index FOLDER --name {shlex.quote(space.gallery)} --backbone {space.network} "
         f"--pooling {space.pooling}{seen} --rebuild"
     )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from simvis_core.errors import SimvisError
+from simvis_core.files.installed import COMMAND
 from simvis_core.files.reading import fields
 from simvis_core.files.writing import write_whole
 from simvis_core.stores.contract import Space, SpoiltError, rebuilding
@@ -18,9 +19,7 @@ SPACE = "space.json"
 SHARD = "shard"
 FREE = 128 * 2**20  # bytes that must be free: the store maps files into memory, where a full disk kills the process
 _VIEW = re.compile(r"\d{1,5} (whole|square|crop)( quick)?")
-AGAIN = (
-    "index its gallery again as before, which mends it (python app.py index FOLDER --name NAME), or delete that folder"
-)
+AGAIN = f"index its gallery again as before, which mends it ({COMMAND} index FOLDER --name NAME), or delete that folder"
 
 
 def described(folder: Path) -> list[Space | SimvisError]:

@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Float
 
 from simvis_core.errors import SimvisError
+from simvis_core.files.installed import COMMAND, installing
 from simvis_core.stores.contract import (
     EXACT_BELOW,
     UPSERT,
@@ -303,7 +304,7 @@ def _optional() -> tuple[ModuleType, tuple[type[Exception], ...]]:
         raise SimvisError(
             "the address of a Milvus server, but no package pymilvus",
             "pymilvus beside SimVis",
-            "pip install -r requirements-milvus.txt",
+            installing("milvus", "pymilvus"),
         ) from error
     # It prints a traceback for every error, also for those that it raises.
     logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
@@ -441,6 +442,6 @@ TROUBLE = {
     "refusing": (
         "'{why}' from the Milvus server at {url}",
         "a server that does what Milvus 2.3 to 3.0 do",
-        "try it with: python app.py store-check --index-url {url}",
+        "try it with: " + COMMAND + " store-check --index-url {url}",
     ),
 }

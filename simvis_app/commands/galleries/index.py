@@ -12,6 +12,7 @@ from simvis_app.service import samples
 from simvis_app.service.galleries.galleries import SAMPLES, Galleries
 from simvis_app.service.sessions.session import Session
 from simvis_core.errors import SimvisError
+from simvis_core.files.installed import COMMAND
 from simvis_core.galleries.gallery import Gallery, check_name, open_gallery
 from simvis_core.galleries.indexing import BATCH, Progress, index_pictures
 from simvis_core.pictures.listing import listed
@@ -91,12 +92,10 @@ def _source(options: argparse.Namespace) -> str | Path:
         raise SimvisError(
             "the name 'samples'",
             "a name of its own",
-            "choose another --name (python app.py index --name samples --rebuild makes the samples' gallery anew)",
+            f"choose another --name ({COMMAND} index --name samples --rebuild makes the samples' gallery anew)",
         )
     if options.source is None:
-        raise SimvisError(
-            "no folder", "one with pictures, or a .csv", "name it: python app.py index FOLDER --name NAME"
-        )
+        raise SimvisError("no folder", "one with pictures, or a .csv", f"name it: {COMMAND} index FOLDER --name NAME")
     source: str = options.source
     return source
 

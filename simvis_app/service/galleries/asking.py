@@ -6,6 +6,7 @@ from typing import Any
 from simvis_app.service.galleries.galleries import Galleries
 from simvis_app.service.marks import MOST_REGIONS
 from simvis_core.errors import SimvisError
+from simvis_core.files.installed import COMMAND
 from simvis_core.galleries.regions import Region, Sign, box_on, point_on
 from simvis_core.networks.poolings import Pooling
 from simvis_core.stores.contract import Space
@@ -29,7 +30,7 @@ def find_space(galleries: Galleries, gallery: str, network: str, pooling: str) -
     raise SimvisError(
         f"gallery '{gallery}', which was indexed with {there}",
         f"{network or 'any network'} ({pooling or 'any pooling'})",
-        f"choose one of these, or index it: python app.py index FOLDER --name '{gallery}'",
+        f"choose one of these, or index it: {COMMAND} index FOLDER --name '{gallery}'",
     )
 
 

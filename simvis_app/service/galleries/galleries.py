@@ -13,6 +13,7 @@ from simvis_app.service.sessions.cache import BoundedCache
 from simvis_app.service.sessions.session import MEBIBYTE, Pictured, Session, Settings
 from simvis_app.service.words import file_name
 from simvis_core import SimvisError
+from simvis_core.files.installed import COMMAND
 from simvis_core.galleries.classes import ClassMeans, ClassMembers, class_means, class_members
 from simvis_core.galleries.curves import MeanCurve, pair_curves
 from simvis_core.galleries.gallery import Gallery, check_name, gallery_names, gallery_troubles, open_gallery
@@ -306,7 +307,7 @@ class Galleries:
             raise SimvisError(
                 f"gallery '{gallery}'" + (f" from folder '{folder}'" if folder else ""),
                 "one that this server's owner lets visitors index",
-                "index it on the command line: python app.py index FOLDER --name NAME",
+                f"index it on the command line: {COMMAND} index FOLDER --name NAME",
             )
         if folder and self.pictures is not None:
             if gallery == SAMPLES:

@@ -10,7 +10,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 import model_zoo
-from model_zoo.architectures.arranging import LIBRARIES, arrange, arranging, build, nearest
+from model_zoo.architectures import arranging
+from model_zoo.architectures.arranging import LIBRARIES, arrange, build, nearest
 from simvis_core import EmbeddingNetwork, SimvisError, explain_features, explain_pair
 from tests.simvis_core.cases import cosine
 
