@@ -1,12 +1,18 @@
-"""What Gradio remembers of each visit, without the copy of the whole page's configuration."""
+"""Whose visit it is, and what Gradio remembers of it, without the copy of the whole page's configuration."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
 
+import gradio as gr
 from gradio.routes import App
 from gradio.state_holder import SessionState, StateHolder
+
+
+def visitor_of(request: gr.Request | None) -> str:
+    """Whose page it is; nobody's outside a request."""
+    return str(request.session_hash) if request else ""
 
 
 class Visit(SessionState):  # type: ignore[misc]

@@ -9,7 +9,8 @@ import gradio as gr
 from simvis_app.page import choices
 from simvis_app.page.address import address
 from simvis_app.page.address.address import FIELDS, Address
-from simvis_app.page.compare.handlers import Handlers, first
+from simvis_app.page.compare.handlers import Handlers
+from simvis_app.page.pair.networks import first
 from simvis_app.service import samples, words
 from simvis_app.service.galleries.galleries import SAMPLES, Galleries
 from simvis_app.service.pictures import Pictures, hash_of

@@ -14,6 +14,8 @@ from model_zoo.checkpoints.doubts import UndecidedError
 from simvis_app.page import choices
 from simvis_app.page.address.address import Address
 from simvis_app.page.compare import own_questions, panels
+from simvis_app.page.pair.networks import about, backbones
+from simvis_app.page.visits import visitor_of
 from simvis_app.service import samples, words
 from simvis_app.service.files import kept, served
 from simvis_app.service.links import LinkedPictures
@@ -358,28 +360,6 @@ def _followed(steps: Explaining) -> Iterator[tuple[PairExplanation | None, int, 
                 yield end.value, done, count
             return
         yield None, done, count
-
-
-def visitor_of(request: gr.Request | None) -> str:
-    """Whose page it is; nobody's outside a request."""
-    return str(request.session_hash) if request else ""
-
-
-def backbones(session: Session, chosen: str) -> list[tuple[str, str]]:
-    """What the list of networks offers: the owner's checkpoints, the chosen network, and the catalogue."""
-    names = dict.fromkeys([*session.own.names(), *([] if chosen in model_zoo.names() else [chosen])])
-    own = [(session.own.label(name) if session.own.knows(name) else name, name) for name in names]
-    return own + [(words.network_label(name), name) for name in model_zoo.names()]
-
-
-def first(session: Session) -> str:
-    """What the page opens with: the owner's own network if there is one."""
-    return next(iter(session.own.names()), choices.BACKBONE.default)
-
-
-def about(session: Session, name: str) -> str:
-    """The network's card, or what was loaded of one's own, as Markdown."""
-    return session.own.about(name) if session.own.knows(name) else words.card_text(name)
 
 
 def _methods(pair: PairExplanation, asked: str | None) -> Any:

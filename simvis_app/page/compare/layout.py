@@ -7,9 +7,10 @@ import gradio as gr
 
 from simvis_app.api.told import PictureDrop
 from simvis_app.page import choices
-from simvis_app.page.compare.handlers import Handlers, about, backbones, first
+from simvis_app.page.compare.handlers import Handlers
 from simvis_app.page.compare.own_panel import own_panel, wire_own
 from simvis_app.page.glossary import terms
+from simvis_app.page.pair.networks import about, backbones, first
 from simvis_app.page.parts.drops import PictureDrops, wire_drops
 from simvis_app.page.parts.fields import ChangingChoice, HeldSlider, MethodChoice, PoolingChoice
 from simvis_app.page.parts.map_rows import MapRows

@@ -9,8 +9,8 @@ from typing import Any
 import gradio as gr
 
 from simvis_app.page import choices
-from simvis_app.page.compare.handlers import backbones, first
 from simvis_app.page.house import House
+from simvis_app.page.pair.networks import backbones, first
 from simvis_app.page.parts.fields import PoolingChoice
 from simvis_app.service import words
 from simvis_app.service.galleries.galleries import SAMPLES, Galleries

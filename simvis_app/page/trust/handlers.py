@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from simvis_app.page import choices
-from simvis_app.page.compare.handlers import Handlers, visitor_of
+from simvis_app.page.compare.handlers import Handlers
 from simvis_app.page.parts.files import picture_file
 from simvis_app.page.parts.map_cards import Cards, MapCard
 from simvis_app.page.trust import words as trust_words
+from simvis_app.page.visits import visitor_of
 from simvis_app.service import words
 from simvis_app.service.files import kept
 from simvis_core import EmbeddingNetwork, SimvisError

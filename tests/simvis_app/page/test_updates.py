@@ -1,12 +1,13 @@
 """What the page's handlers rely on: Gradio's dictionaries of components, there and back."""
 
 import asyncio
+from dataclasses import dataclass
 
 import gradio as gr
 import pytest
 from gradio.state_holder import SessionState
 
-from simvis_app.page.updates import unchanged
+from simvis_app.page.updates import by_name, unchanged
 
 NOT_TOLD = {"__type__": "update"}
 
@@ -40,3 +41,16 @@ def test_a_request_stands_beside_the_dictionary():
         return told
 
     assert answered(handler) == ["two object", NOT_TOLD]
+
+
+def test_values_are_read_by_the_names_of_the_components_that_were_handed_over():
+    @dataclass(frozen=True)
+    class Places:
+        picture: gr.Textbox
+        seed: gr.Number
+        several: list
+
+    with gr.Blocks(analytics_enabled=False):
+        places = Places(gr.Textbox(), gr.Number(), [])
+        other = gr.Textbox()
+    assert by_name({places.picture: None, other: "x"}, places) == {"picture": None}
