@@ -12,9 +12,10 @@ from benchmarks.tables import Table, number, ratio
 from benchmarks.timing import FULL, QUICK, Job, Race, race
 from model_zoo.running.engines import with_engine
 from simvis_core import EmbeddingNetwork, SimvisError, open_picture
-from simvis_core.explainers.masks import batch_of, finished
+from simvis_core.explainers.masks import batch_of
 from simvis_core.explainers.question import Question
 from simvis_core.explainers.table import EXPLAINERS, drawing
+from simvis_core.steps import run
 
 NETWORK = "efficientnet_lite0"
 MASKS, QUICK_MASKS = 64, 4
@@ -86,7 +87,7 @@ def _costs(networks: dict[str, EmbeddingNetwork], quick: bool) -> Table:
 
 
 def _drawn(question: Question, name: str, **parameters: Any) -> int:
-    return finished(drawing(name, question, **parameters)).passes
+    return run(drawing(name, question, **parameters)).passes
 
 
 def _question(network: EmbeddingNetwork) -> Question:

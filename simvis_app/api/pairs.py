@@ -17,6 +17,7 @@ from simvis_core import PairExplanation, SimvisError
 from simvis_core.explainers.masks import MASKED
 from simvis_core.pairs.standing import Reference, standing
 from simvis_core.pictures.views import cell_at
+from simvis_core.steps import Ended
 
 Upload = dict[str, Any]  # as it came: {"path", ...}
 
@@ -120,8 +121,8 @@ class Explaining:
     async def _drawn(self, image_a: str, image_b: str, settings: Settings) -> AsyncGenerator[Any]:
         drawing = self.lanes.stepped(self.session.drawing(image_a, image_b, settings))
         async with aclosing(paced(drawing)) as steps:
-            async for step, pair in steps:
-                yield pair if step is None else {"done": step[0], "of": step[1]}
+            async for step in steps:
+                yield step.result if isinstance(step, Ended) else {"done": step[0], "of": step[1]}
 
 
 def pair_json(pair: PairExplanation, reference: Reference | None = None) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Generator
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -13,7 +14,8 @@ from simvis_app.service.sessions.session import Session, Settings
 from simvis_core import SimvisError
 from simvis_core.explainers.table import EXPLAINERS
 from simvis_core.pictures.views import Framing
-from simvis_core.trust.measuring import Measured, Measuring, asked_of, baselines, compared
+from simvis_core.steps import Ended, mapped
+from simvis_core.trust.measuring import Measured, Part, asked_of, baselines, compared
 from simvis_core.trust.sanity import agreement
 
 MOST_EXPLAINERS = 6  # of one answer
@@ -58,8 +60,8 @@ def add_trust_api(
             budget.check_trust(settings, names, setting)
             work = trust_steps(session, (image_a, image_b), settings, side, names, (fill, setting, seed))
             async with aclosing(paced(lanes.stepped(work))) as steps:
-                async for step, answer in steps:
-                    yield answer if step is None else step
+                async for step in steps:
+                    yield step.result if isinstance(step, Ended) else step
 
     with gr.Row(visible=False):
         pictures = [PictureDrop(type="filepath", label=name) for name in ("image_a", "image_b")]
@@ -102,25 +104,17 @@ def trust_steps(
     beside = baselines(asked[0])
     found: list[Measured] = []
     for one in (*asked, *beside):
-        measured = yield from _told_of(
-            session.measuring(*files, settings, side, one),
-            {"done": len(found), "of": len(asked) + len(beside), "explainer": one.explainer},
-        )
-        found.append(measured)
+        where = {"done": len(found), "of": len(asked) + len(beside), "explainer": one.explainer}
+        steps = session.measuring(*files, settings, side, one)
+        found.append((yield from mapped(steps, partial(_part_json, where))))
     maps = dict(zip((one.explainer for one in asked), found, strict=False))
     centre, *randoms = found[len(asked) :]
     warned = {"warnings": session.explain(*files, settings).warnings}
     return warned | _answer(session.question(*files, settings, side).score, maps, centre, randoms)
 
 
-def _told_of(steps: Measuring, where: dict[str, Any]) -> Generator[dict[str, Any], None, Measured]:
-    """The same steps, each told as JSON."""
-    while True:
-        try:
-            part = next(steps)
-        except StopIteration as end:
-            return end.value
-        yield where | {"doing": part.doing}
+def _part_json(where: dict[str, Any], part: Part) -> dict[str, Any]:
+    return where | {"doing": part.doing}
 
 
 def _answer(score: float, maps: dict[str, Measured], centre: Measured, randoms: list[Measured]) -> dict[str, Any]:

@@ -5,14 +5,14 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
 from contextlib import aclosing, asynccontextmanager
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from anyio import CapacityLimiter, to_thread
 
 from simvis_core import SimvisError
+from simvis_core.steps import Ended, Result, Step, advanced
 
-Result = TypeVar("Result")
-Moment = tuple[Any, Any]  # a step and None, or None and what the steps come to
+Moment = TypeVar("Moment")
 QUICK = "quick"  # the name that Gradio's queue keeps the quick lane's events under
 QUICK_THREADS, SLOW_THREADS = 4, 40
 EVENTS = 256  # under way at once: those that wait for forward passes too
@@ -44,17 +44,15 @@ class Lanes:
         """What ``work`` gives, which may wait for forward passes."""
         return await to_thread.run_sync(work, limiter=self._slow)
 
-    async def stepped(self, steps: Generator[Any, None, Any]) -> AsyncGenerator[Moment]:
-        """Each step with None; at last None with what the steps come to.
+    async def stepped(self, steps: Generator[Step, None, Result]) -> AsyncGenerator[Step | Ended[Result]]:
+        """Each step; at last `Ended` with what the steps come to.
 
         Whoever stops listening stops the steps.
         """
         try:
-            while True:
-                step, result = await self.slow(lambda: _next(steps))
-                yield step, result
-                if step is None:
-                    return
+            while not isinstance(step := await self.slow(lambda: advanced(steps)), Ended):
+                yield step
+            yield step
         finally:
             steps.close()
 
@@ -63,11 +61,11 @@ async def paced(steps: AsyncGenerator[Moment]) -> AsyncGenerator[Moment]:
     """The first of the steps, then those that come PACE after the one before, and the last."""
     last = -PACE
     async with aclosing(steps):
-        async for step, result in steps:
+        async for step in steps:
             now = time.monotonic()
-            if step is None or now - last >= PACE:
+            if isinstance(step, Ended) or now - last >= PACE:
                 last = now
-                yield step, result
+                yield step
 
 
 class Turns:
@@ -93,11 +91,3 @@ class Turns:
             yield
         finally:
             self._turn.release()
-
-
-def _next(steps: Generator[Any, None, Any]) -> Moment:
-    """A step, or what the steps come to: an end cannot be raised through a thread's answer."""
-    try:
-        return next(steps), None
-    except StopIteration as end:
-        return None, end.value

@@ -15,8 +15,8 @@ from simvis_app.service import samples
 from simvis_app.service.sessions.cache import BoundedCache
 from simvis_app.service.sessions.session import Session, Settings
 from simvis_core import SimvisError
-from simvis_core.explainers.masks import finished
 from simvis_core.pairs.standing import Reference, reference_steps
+from simvis_core.steps import run
 
 TABLE = samples.FOLDER / "standing.json"
 OF_A_CLASS, ALONE = 4, 40  # pictures of a class that has several; classes of one picture
@@ -64,7 +64,7 @@ class References:
     def measured(self, settings: Settings) -> Reference:
         """The reference, measured at once if need be. Raises SimvisError as `reference_steps` does."""
         held = self.held(settings)
-        return held if held is not None else finished(self.session.in_turn(self._steps(settings)))[settings.pooling]
+        return held if held is not None else run(self.session.in_turn(self._steps(settings)))[settings.pooling]
 
     def _measure_all(self) -> None:
         """What is asked for, one after the other, for as long as the server runs."""
@@ -140,7 +140,7 @@ def make_table(session: Session) -> dict[str, Any]:
         side = network.preprocess.whole_cells(Settings.short_side)
         poolings = [pooling for pooling in network.poolings if pooling != "flatten"]
         names = {pooling: str(network.with_pooling(pooling).pooling) for pooling in poolings}
-        found = finished(reference_steps(network, pictures(), side, "whole", list(names.values())))
+        found = run(reference_steps(network, pictures(), side, "whole", list(names.values())))
         named = {_name(Settings(name, pooling, side, "whole")): asdict(one) for pooling, one in found.items()}
         table[name] = {"weights": model_zoo.card(name).weights.sha256, "references": named}
     return table

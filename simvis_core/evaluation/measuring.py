@@ -10,11 +10,11 @@ from PIL import Image
 from simvis_core.errors import SimvisError
 from simvis_core.evaluation.cases import Case, Seen
 from simvis_core.evaluation.records import Record
-from simvis_core.explainers.masks import finished
 from simvis_core.explainers.question import Question
 from simvis_core.explainers.table import EXPLAINERS
 from simvis_core.networks.network import EmbeddingNetwork
 from simvis_core.pictures.views import View
+from simvis_core.steps import run
 from simvis_core.trust.faithfulness import retrieval_query
 from simvis_core.trust.localisation import localisation
 from simvis_core.trust.measuring import Asked, Measured, measuring
@@ -52,7 +52,7 @@ def records(
         record: Record = {"case": case.name, "kind": case.kind, "same": case.same, "explainer": asked.explainer}
         record |= {"seed": asked.seed, "score": question.score}
         try:
-            measured = finished(measuring(question, asked, drawer))
+            measured = run(measuring(question, asked, drawer))
             record |= _numbers(measured)
             if case.mask is not None:
                 record |= _located(measured, case.mask(), question.view)

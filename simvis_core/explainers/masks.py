@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Generator, Iterator
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -18,7 +18,6 @@ BATCH_PIXELS = 16 * 224 * 224  # of one batch of masked pictures: 10 MB, and wha
 MAX_MASKS = 20_000
 
 Progress = tuple[int, int]  # masked pictures done, and in all
-Result = TypeVar("Result")
 Drawing = Generator[Progress, None, Decomposition]
 
 
@@ -154,21 +153,6 @@ def map_grid(network: EmbeddingNetwork, pixels: Float[Tensor, "3 h w"], activati
 def batch_of(size: tuple[int, int]) -> int:
     """How many masked pictures of a size are run at once."""
     return max(1, BATCH_PIXELS // (size[0] * size[1]))
-
-
-def finished(steps: Generator[Any, None, Result], progress: Callable[[int, int], None] | None = None) -> Result:
-    """What a generator of steps comes to, run to its end; ``progress`` is told how far it is.
-
-    For that its steps begin with how many of how many are done.
-    """
-    while True:
-        try:
-            step = next(steps)
-        except StopIteration as end:
-            result: Result = end.value
-            return result
-        if progress is not None:
-            progress(step[0], step[1])
 
 
 def _estimate(whole: Tensor, cells: Tensor, method: Method) -> Decomposition:

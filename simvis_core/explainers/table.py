@@ -15,11 +15,11 @@ from simvis_core.explainers.baselines import centre_map, random_map
 from simvis_core.explainers.gradients import grad_cam, hires_cam, input_x_gradient, integrated_gradients
 from simvis_core.explainers.learned_mask import mask
 from simvis_core.explainers.masked import Setting, corr_rise, lime, rise, sbsm, sliding_window
-from simvis_core.explainers.masks import finished
 from simvis_core.explainers.question import Drawer, Interim, Question, Steps, finite
 from simvis_core.explainers.rollout import attention_rollout
 from simvis_core.networks.network import EmbeddingNetwork
 from simvis_core.pictures.views import View
+from simvis_core.steps import Ended, advanced, counted, run
 
 Needs = Literal["features", "gradients", "scores", "attention", "nothing"]
 
@@ -95,7 +95,7 @@ def draw_map(
     Raises SimvisError for a name, setting or parameter it does not have, and for a network it cannot explain.
     """
     question = Question(network, view, query, query_bias, reference)
-    return finished(drawing(explainer, question, setting, seed, **parameters), progress)
+    return run(drawing(explainer, question, setting, seed, **parameters), counted(progress))
 
 
 def drawing(
@@ -108,12 +108,11 @@ def drawing(
     spent, passes = 0.0, 0
     while True:
         started = time.perf_counter()
-        try:
-            step = next(steps)
-        except StopIteration as end:
-            spent += time.perf_counter() - started
-            return DrawnMap(finite(end.value.cpu(), explainer), explainer, passes, spent, setting, seed, asked)
-        spent, passes = spent + time.perf_counter() - started, step.done
+        step = advanced(steps)
+        spent += time.perf_counter() - started
+        if isinstance(step, Ended):
+            return DrawnMap(finite(step.result.cpu(), explainer), explainer, passes, spent, setting, seed, asked)
+        passes = step.done
         yield step
 
 

@@ -6,10 +6,11 @@ from dataclasses import replace
 from PIL import Image
 
 from simvis_core.decomposition import Decomposition, Method
-from simvis_core.explainers.masks import MASKED, Drawing, Progress, draw, finished
+from simvis_core.explainers.masks import MASKED, Drawing, Progress, draw
 from simvis_core.networks.network import EmbeddingNetwork
 from simvis_core.pairs.explanation import PairExplanation, explain_features
 from simvis_core.pictures.views import Framing
+from simvis_core.steps import counted, mapped, run
 
 Explaining = Generator[Progress, None, PairExplanation]
 
@@ -36,7 +37,7 @@ def explain_pair(
     pair = explain_features(network, view_a, view_b, a, b, unsplit=True)
     if (method or default_method(pair)) == pair.method:
         return pair
-    return finished(explain_by(pair, method or default_method(pair)), progress)
+    return run(explain_by(pair, method or default_method(pair)), counted(progress))
 
 
 def explain_by(
@@ -59,8 +60,8 @@ def explain_by(
     ]
     counts = [next(drawing)[1] for drawing in drawings]
     yield 0, sum(counts)
-    a = yield from _shifted(drawings[0], 0, sum(counts))
-    b = yield from _shifted(drawings[1], counts[0], sum(counts))
+    a = yield from mapped(drawings[0], lambda step: (step[0], sum(counts)))
+    b = yield from mapped(drawings[1], lambda step: (counts[0] + step[0], sum(counts)))
     return replace(pair, a=replace(a, verdict=pair.verdict), b=replace(b, verdict=pair.verdict))
 
 
@@ -68,17 +69,6 @@ def _known(decomposition: Decomposition) -> Drawing:
     """A drawing that is done before it begins."""
     yield 0, 0
     return decomposition
-
-
-def _shifted(drawing: Drawing, before: int, count: int) -> Drawing:
-    """The drawing with its progress counted within a longer one's."""
-    while True:
-        try:
-            done, _ = next(drawing)
-        except StopIteration as end:
-            decomposition: Decomposition = end.value
-            return decomposition
-        yield before + done, count
 
 
 def default_method(pair: PairExplanation) -> Method:

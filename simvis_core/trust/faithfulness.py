@@ -9,10 +9,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from simvis_core.errors import SimvisError
-from simvis_core.explainers.masks import batch_of, finished
+from simvis_core.explainers.masks import batch_of
 from simvis_core.explainers.question import Interim, Question
 from simvis_core.pictures.fills import filled
 from simvis_core.pictures.views import enlarge
+from simvis_core.steps import run
 
 Kind = Literal["insertion", "deletion"]
 KINDS: tuple[Kind, ...] = ("insertion", "deletion")
@@ -76,7 +77,7 @@ def removal_curve(
 
     Raises SimvisError for a kind or fill it does not have, fewer than 2 steps, and a map with NaN.
     """
-    return finished(removal_steps(question, map, kind, fill, steps, seed))
+    return run(removal_steps(question, map, kind, fill, steps, seed))
 
 
 def removal_steps(

@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -15,6 +16,7 @@ from simvis_core.explainers.question import Interim, Question
 from simvis_core.explainers.table import EXPLAINERS, DrawnMap, check_parameters, drawing
 from simvis_core.pairs.explanation import PairExplanation, Side
 from simvis_core.pictures.fills import FILLS
+from simvis_core.steps import mapped
 from simvis_core.trust.faithfulness import KINDS, STEPS, Kind, RemovalCurve, removal_steps
 from simvis_core.trust.sanity import coarsened
 
@@ -100,22 +102,12 @@ def measuring(question: Question, asked: Asked, drawer: Question | None = None) 
     inside = asked.explainer in EXPLAINERS and EXPLAINERS[asked.explainer].looks_inside
     drawing_on = drawer if drawer is not None and inside else question
     steps = drawing(asked.explainer, drawing_on, asked.setting, asked.seed, **dict(asked.parameters))
-    drawn: DrawnMap = yield from _parts("drawing", steps)
+    drawn = yield from mapped(steps, partial(Part, "drawing"))
     curves: dict[Kind, RemovalCurve] = {}
     for kind in KINDS:
         removing = removal_steps(question, drawn.map, kind, asked.fill, asked.steps, asked.seed)
-        curves[kind] = yield from _parts(kind, removing)
+        curves[kind] = yield from mapped(removing, partial(Part, kind))
     return Measured(asked, drawn, curves["insertion"], curves["deletion"])
-
-
-def _parts(doing: Doing, steps: Generator[Interim, None, Any]) -> Generator[Part, None, Any]:
-    """The same steps, each told with what is being done; ends with what they end with."""
-    while True:
-        try:
-            step = next(steps)
-        except StopIteration as end:
-            return end.value
-        yield Part(doing, step)
 
 
 def drawable(map: Float[Tensor, "H W"]) -> tuple[tuple[int, int], list[float], float]:

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from simvis_core.errors import SimvisError
 from simvis_core.explainers.gradients import check_engine
-from simvis_core.explainers.masks import finished
 from simvis_core.explainers.question import Interim, Question
 from simvis_core.explainers.table import drawing
 from simvis_core.networks.network import EmbeddingNetwork
 from simvis_core.pictures.views import View, enlarge
+from simvis_core.steps import run
 from simvis_core.trust.faithfulness import levels
 
 OFTEN = 100  # passes of an explainer whose map may be drawn nine times over, as both checks do
@@ -120,7 +120,7 @@ def stability(question: Question, explainer: str, seed: int = 0) -> float | None
     The view is moved by ``SHIFTS`` of its short side, edges held; the query stays. None where the map, or that of every
     shifted view, is constant.
     """
-    return finished(stability_steps(question, explainer, seed))
+    return run(stability_steps(question, explainer, seed))
 
 
 def stability_steps(question: Question, explainer: str, seed: int = 0) -> Generator[Interim, None, float | None]:

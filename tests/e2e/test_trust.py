@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from simvis_app.service.sessions.session import Settings
-from simvis_core.explainers.masks import finished
+from simvis_core.steps import run
 from simvis_core.trust.measuring import Asked, question_of
 from tests.e2e.visitor import PICTURES
 
@@ -65,7 +65,7 @@ def test_two_maps_are_measured_and_the_score_is_watched_while_pixels_go(doubter,
     expect(doubter.at("#removal_plot .legendtext")).to_have_count(4)
 
     files = [PICTURES / "taj_mahal" / f"taj_mahal_{number}.jpg" for number in (1, 3)]
-    measured = finished(session.measuring(*files, Settings(), "a", Asked("decomposition")))
+    measured = run(session.measuring(*files, Settings(), "a", Asked("decomposition")))
     assert question_of(session.explain(*files, Settings()), "a").score == pytest.approx(0.766385, abs=1e-5)
     row = doubter.page.locator("#trust_table tr", has_text=re.compile("^Decomposition"))
     shown = [float(cell) for cell in row.locator("td").all_inner_texts()[1:6]]

@@ -16,6 +16,7 @@ from simvis_app.service.galleries.galleries import Galleries
 from simvis_app.service.sessions.session import Session, Settings
 from simvis_core import EmbeddingNetwork, Preprocess
 from simvis_core.pictures.listing import listed
+from simvis_core.steps import run
 
 
 @pytest.fixture(autouse=True)
@@ -134,12 +135,7 @@ PLAIN = Settings(NETWORK, "avg", VIEW)
 
 def indexed(galleries, name, folder, settings=PLAIN):
     """Indexes a folder and gives the space."""
-    steps = galleries.indexing(name, listed(folder), settings)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
+    return run(galleries.indexing(name, listed(folder), settings))
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from torch import nn
 from simvis_core import EmbeddingNetwork, Preprocess
 from simvis_core.explainers.question import Question
 from simvis_core.networks.attention import attention_weights
+from simvis_core.steps import run
 
 STRIDE = 8
 SMALL = Preprocess((0.5, 0.4, 0.3), (0.25, 0.2, 0.3), short_side=16, stride=STRIDE)
@@ -130,11 +131,7 @@ def noise(size, seed=0):
 def finished(steps):
     """What a drawing ends with, and what it told on the way."""
     told = []
-    while True:
-        try:
-            told.append(next(steps))
-        except StopIteration as end:
-            return end.value, told
+    return run(steps, told.append), told
 
 
 def drawn(draw, *args, **kwargs):

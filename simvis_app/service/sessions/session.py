@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from PIL import Image
 
@@ -31,7 +31,7 @@ from simvis_core import (
     open_picture,
 )
 from simvis_core.explainers.gradients import GRADIENT_ENGINES
-from simvis_core.explainers.masks import MASKED, finished
+from simvis_core.explainers.masks import MASKED
 from simvis_core.explainers.question import Question
 from simvis_core.explainers.table import check_parameters
 from simvis_core.pairs.explain import Explaining, default_method, explain_by
@@ -39,10 +39,9 @@ from simvis_core.pairs.explanation import Side
 from simvis_core.pictures.opening import OWNERS, STRANGERS, Limits
 from simvis_core.pictures.resizing import Resizing, check_resizing
 from simvis_core.pictures.views import Framing
+from simvis_core.steps import Result, Step, counted, in_turn, run
 from simvis_core.trust.measuring import Asked, Measured, Measuring, measuring, question_of
 
-Step = TypeVar("Step")
-Result = TypeVar("Result")
 MEBIBYTE = 2**20
 ADMITTED = 100_000  # files of the owner's that are known as such
 VISITORS = 10_000  # whose last question is remembered
@@ -208,7 +207,7 @@ class Session:
         progress: Callable[[int, int], None] | None = None,
     ) -> PairExplanation:
         """The explanation with all its maps; ``progress`` is told how far masks are. Raises as `explain` does."""
-        return finished(self.drawing(file_a, file_b, settings), progress)
+        return run(self.drawing(file_a, file_b, settings), counted(progress))
 
     def question(self, file_a: str | Path, file_b: str | Path, settings: Settings, side: Side) -> Question:
         """What explainers are asked about one picture of the pair. Raises SimvisError as `explain` does."""
@@ -253,11 +252,7 @@ class Session:
 
     def in_turn(self, steps: Generator[Step, None, Result]) -> Generator[Step, None, Result]:
         """The same steps, each in its turn among the forward passes, so that nobody waits for all of them."""
-        while True:
-            left, step = self._pass(lambda: _step(steps))
-            if not left:
-                return step
-            yield step
+        return in_turn(steps, self._pass)
 
     def _pass(self, work: Callable[[], Result]) -> Result:
         """What ``work`` gives, in its turn and in the thread of all passes."""
@@ -305,7 +300,7 @@ class Session:
         known = [self._drawn.held((one.key, str(pair.network.pooling), method)) for one in seen]
         if method == pair.method or None in known:
             return pair
-        return finished(explain_by(pair, method, *known))
+        return run(explain_by(pair, method, *known))
 
     def admit(self, file: str | Path) -> None:
         """Notes that a file is this machine's owner's: from now on owners' limits hold for it, whoever shows it.
@@ -379,14 +374,6 @@ def _seen_key(network: EmbeddingNetwork, file: str | Path, settings: Settings) -
 
 def _explained(network: EmbeddingNetwork, a: Seen, b: Seen) -> PairExplanation:
     return explain_features(network, a.view, b.view, a.activations, b.activations, unsplit=True)
-
-
-def _step(steps: Generator[Step, None, Result]) -> tuple[bool, Any]:
-    """Whether there was a step left, and it, or what the steps came to."""
-    try:
-        return True, next(steps)
-    except StopIteration as end:
-        return False, end.value
 
 
 def _measured_key(pair: PairExplanation, seen: tuple[Seen, Seen], side: Side, asked: Asked) -> tuple[Any, ...]:

@@ -12,6 +12,7 @@ from simvis_app.page.blocks import Page
 from simvis_app.page.visits import Visits, remembered
 from simvis_app.service.lanes import QUICK, SLOW_THREADS, Lanes
 from simvis_core import SimvisError
+from simvis_core.steps import Ended
 
 
 def test_the_quick_lane_answers_while_every_slow_thread_waits():
@@ -51,8 +52,8 @@ def test_steps_come_one_by_one_and_are_closed_by_whoever_leaves():
                 await moments.aclose()
         return found
 
-    assert asyncio.run(told("end")) == [(1, None), (2, None), (None, "end")]
-    assert asyncio.run(told("left", most=1)) == [(1, None)]
+    assert asyncio.run(told("end")) == [1, 2, Ended("end")]
+    assert asyncio.run(told("left", most=1)) == [1]
     with pytest.raises(SimvisError):
         asyncio.run(told(None))
     assert closed == ["end", "left", None]

@@ -13,8 +13,8 @@ from simvis_app.service.links import LinkedPictures
 from simvis_app.service.references import References
 from simvis_app.service.sessions.session import Session, Settings
 from simvis_core import SimvisError
-from simvis_core.explainers.masks import finished
 from simvis_core.pairs.standing import LEVELS, Reference, reference_steps
+from simvis_core.steps import run
 
 LADDER = tuple(at / (LEVELS - 1) for at in range(LEVELS))
 APART = Reference(tuple(0.5 + value / 2 for value in LADDER), LADDER, 0.9, 20)
@@ -64,7 +64,7 @@ def test_what_the_table_lacks_is_measured_in_the_background(session, small, few)
     told, settings = References(session), small()
     assert told.held(settings) is None
     found = known(told, settings)
-    direct = finished(reference_steps(session.network("x"), few, 16, "whole", ["avg"]))["avg"]
+    direct = run(reference_steps(session.network("x"), few, 16, "whole", ["avg"]))["avg"]
     assert found == direct
     assert found.pictures == len(few) >= 5
     assert not told.ask(settings)

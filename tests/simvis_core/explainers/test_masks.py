@@ -7,8 +7,9 @@ from torch import nn
 
 from simvis_core import Activations, EmbeddingNetwork, Preprocess, SimvisError, explain_pair
 from simvis_core.explainers import masks as perturbation
-from simvis_core.explainers.masks import MASKED, draw, finished, map_grid, rise_masks, sliding_windows
+from simvis_core.explainers.masks import MASKED, draw, map_grid, rise_masks, sliding_windows
 from simvis_core.pairs.explain import explain_by
+from simvis_core.steps import run
 from tests import references
 from tests.simvis_core.cases import BLACK_BOXES
 
@@ -39,7 +40,7 @@ def view():
 
 
 def drawn(network, view, method):
-    return finished(draw(network, view, network.activations(view[None]).one(), method))
+    return run(draw(network, view, network.activations(view[None]).one(), method))
 
 
 def test_a_window_hides_as_often_at_the_edge_as_in_the_middle():
@@ -95,13 +96,13 @@ def test_rise_is_the_papers_map_less_the_plain_mean(network, view, monkeypatch):
     slow = references.rise_map(score, view, masks) - np.mean([score(view * mask) for mask in masks])
     # A cell's weight is the mean of the mask over it, so the map at pixel cells is the paper's.
     whole = network.embed(view[None])[0]
-    found = finished(MASKED["RISE"](network, view, whole, (12, 20)))
+    found = run(MASKED["RISE"](network, view, whole, (12, 20)))
     assert np.allclose(found.similarity_map(query.float()).double().numpy(), slow, atol=1e-5)
 
 
 def test_masks_that_show_everything_change_nothing(network, view):
     shown = perturbation.Masks(torch.ones(4, 12, 20), torch.ones(4, 3, 5))
-    means, mean = finished(perturbation.weighted_embeddings(network, view, 4, iter([shown])))
+    means, mean = run(perturbation.weighted_embeddings(network, view, 4, iter([shown])))
     whole = network.embed(view[None])[0]
     assert torch.allclose(means, whole.expand(3, 5, -1))
     assert torch.allclose(mean, whole)
@@ -187,7 +188,7 @@ def test_unknown_methods_and_impossible_counts_are_refused(network, view):
     with pytest.raises(
         SimvisError, match=r"Got method 'none'; wanted one of sliding window, RISE: choose one of these."
     ):
-        finished(draw(network, view, activations, "none"))
+        run(draw(network, view, activations, "none"))
     for count in (0, -1, 20_001):
         with pytest.raises(SimvisError, match=rf"Got {count} masks; wanted 1 to 20000"):
             rise_masks((8, 8), (2, 2), count)

@@ -10,6 +10,7 @@ from torch import nn
 
 from simvis_core import EmbeddingNetwork, Preprocess, SimvisError, open_picture
 from simvis_core.pairs.standing import LEVELS, Reference, reference_of, reference_steps, standing
+from simvis_core.steps import run
 
 LADDER = tuple(at / 100 for at in range(LEVELS))  # scores spread evenly from 0 to 1
 
@@ -82,14 +83,9 @@ def network():
 
 
 def test_pictures_go_through_in_batches_once_for_all_poolings(network, pictures):
-    steps, told = reference_steps(network, pictures, 32, poolings=("avg", "max")), []
+    told = []
     with torch.no_grad():
-        while True:
-            try:
-                told.append(next(steps))
-            except StopIteration as end:
-                found = end.value
-                break
+        found = run(reference_steps(network, pictures, 32, poolings=("avg", "max")), told.append)
     assert told[0] == (0, 10)
     assert told[-1] == (10, 10)
     assert len(told) == 4  # eight wide ones, the ninth, the high one

@@ -21,8 +21,8 @@ from simvis_app.page.trust.handlers import GLANCE, TrustHandlers
 from simvis_app.service.links import LinkedPictures
 from simvis_app.service.sessions.session import Session
 from simvis_core import SimvisError
-from simvis_core.explainers.masks import finished
 from simvis_core.explainers.table import EXPLAINERS, DrawnMap
+from simvis_core.steps import run
 from simvis_core.trust.faithfulness import STEPS, RemovalCurve, removal_curve
 from simvis_core.trust.measuring import RANDOMS, Asked, Measured, question_of
 
@@ -217,7 +217,7 @@ def test_the_slider_shows_what_was_measured(tab, asked, session, small, files):
         assert tab.remove(*asked, "a", *how, "decomposition", "deletion", odd) == tab.remove(
             *asked, "a", *how, "decomposition", "deletion", even
         )
-    measured_one = finished(session.measuring(*files, small(), "a", Asked("decomposition")))
+    measured_one = run(session.measuring(*files, small(), "a", Asked("decomposition")))
     step = round(0.2 * (len(measured_one.deletion.shares) - 1))
     assert f">{float(measured_one.deletion.scores[step]):.3f}<" in shown
     assert 'src="data:image/jpeg;base64,' in shown
@@ -252,13 +252,13 @@ def test_a_session_gives_gradients_beside_another_engine(files, small, monkeypat
     eager = session.eager(settings)
     assert eager.engine == "eager"
     assert session.eager(settings).backbone is eager.backbone
-    found = finished(session.measuring(*files, settings, "a", Asked("input_x_gradient", steps=3)))
+    found = run(session.measuring(*files, settings, "a", Asked("input_x_gradient", steps=3)))
     assert bool(found.drawn.map.isfinite().all())
 
 
 def test_the_api_gives_the_pages_numbers(session, files, small):
-    told = finished(trust_steps(session, files, small(), "a", ["decomposition", "grad_cam"], ("mean", "fixed", 3)))
-    one = finished(session.measuring(*files, small(), "a", Asked("grad_cam", seed=3, fill="mean")))
+    told = run(trust_steps(session, files, small(), "a", ["decomposition", "grad_cam"], ("mean", "fixed", 3)))
+    one = run(session.measuring(*files, small(), "a", Asked("grad_cam", seed=3, fill="mean")))
     answer = told["maps"]["grad_cam"]
     assert answer["deletion"]["auc"] == one.deletion.auc
     assert answer["map"] == one.drawn.map.tolist()
@@ -272,7 +272,7 @@ def test_the_api_gives_the_pages_numbers(session, files, small):
         (("blur", "fixed", 1e300), "seed"),
     ):
         with pytest.raises(SimvisError, match=sentence):
-            finished(trust_steps(session, files, small(), "a", ["decomposition"], wrong))
+            run(trust_steps(session, files, small(), "a", ["decomposition"], wrong))
 
 
 def test_an_export_holds_what_is_measured_of_the_pair_as_it_is_now(tab, asked, session, small, files):
@@ -292,12 +292,12 @@ def test_an_export_holds_what_is_measured_of_the_pair_as_it_is_now(tab, asked, s
     for row in table[:2]:
         assert f"<td>{row['compared'] or 'cannot be said'}</td><td>{float(row['difference']):.3f}</td>" in shown[TABLE]
     assert {f"{row['map']}.png" for row in table} < set(names)
-    one = finished(session.measuring(*files, small(), "a", Asked("input_x_gradient")))
+    one = run(session.measuring(*files, small(), "a", Asked("input_x_gradient")))
     assert float(table[1]["difference"]) == one.gap
     for other in (("b", [], *HOW), ("a", [], "grey", "fixed", 0), ("a", [], "blur", "fixed", 1)):
         with pytest.raises(gr.Error, match="draw and measure first"):
             tab.export(*asked, *look, *other, question)
-    finished(session.measuring(*files, small(), "b", Asked("decomposition")))  # as in a row that was stopped there
+    run(session.measuring(*files, small(), "b", Asked("decomposition")))  # as in a row that was stopped there
     question = question.replace("'a', 'blur'", "'b', 'blur'")
     with zipfile.ZipFile(tab.export(*asked, *look, "b", [], *HOW, question)) as archive:
         assert [name for name in archive.namelist() if name.endswith(".png")] == ["decomposition.png"]
