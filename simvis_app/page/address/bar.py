@@ -1,6 +1,5 @@
 """What keeps the browser's address and the page together: writes the one and restores the other."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from simvis_app.page.address.address import FIELDS, QUIET, TABS
 from simvis_app.page.address.handlers import AddressHandlers
 from simvis_app.page.compare.handlers import Handlers
 from simvis_app.page.house import House
+from simvis_app.page.parts.drawing import filled
 from simvis_app.service.pictures import Pictures
 
 HERE = Path(__file__).parent
@@ -43,10 +43,7 @@ class AddressBar(gr.HTML):  # type: ignore[misc]
     data_model = BarData
 
     def __init__(self, value: Any = None, **options: Any) -> None:
-        script = (HERE / "bar.js").read_text()
-        script = script.replace("/*OURS*/ []", json.dumps(list(FIELDS))).replace(
-            "/*QUIET*/ []", json.dumps(sorted(QUIET))
-        )
+        script = filled((HERE / "bar.js").read_text(), OURS=list(FIELDS), QUIET=sorted(QUIET))
         super().__init__(
             value=value,
             html_template="<span></span>",

@@ -1,20 +1,18 @@
 """Pictures that are dropped on the page, or chosen for a place that has one: they replace it if they can be read."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from gradio.data_classes import FileData, GradioModel
 
+from simvis_app.page.parts.drawing import HERE, filled
 from simvis_app.service import words
 from simvis_app.service.sessions.session import opened
 from simvis_core import SimvisError
 from simvis_core.pictures.opening import STRANGERS, Limits
 
-HERE = Path(__file__).parent
 # Each event's places, in the order in which several files fill them: what a file may be dropped on, the picture's own
 # component first.
 PLACES: dict[str, tuple[tuple[str, ...], ...]] = {
@@ -56,7 +54,7 @@ class PictureDrops(gr.HTML):  # type: ignore[misc]
     limits = STRANGERS  # of the pictures; the app sets its session's
 
     def __init__(self, **options: Any) -> None:
-        script = (HERE / "drops.js").read_text().replace("/*PLACES*/ {}", json.dumps(PLACES))
+        script = filled((HERE / "drops.js").read_text(), PLACES=PLACES)
         super().__init__(
             value=None,
             html_template='<input type="file" accept="image/*" tabindex="-1" aria-hidden="true" hidden>',

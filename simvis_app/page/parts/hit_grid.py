@@ -8,11 +8,10 @@ from base64 import b64encode
 from dataclasses import dataclass
 from typing import Any
 
-import gradio as gr
 from gradio.data_classes import FileData, GradioModel
 from gradio_client.utils import encode_file_path
 
-from simvis_app.page.parts.drawing import HERE, script
+from simvis_app.page.parts.drawing import HERE, MAPS, PagePart
 
 STEPS = 32767  # a map's scale in int16 steps
 MOST_WANTED = 1_000_000
@@ -105,7 +104,7 @@ class GridData(GradioModel):  # type: ignore[misc]
     why: Any = ()
 
 
-class HitGrid(gr.HTML):  # type: ignore[misc]
+class HitGrid(PagePart):
     """A grid of hits. As an output it takes a `Page` or None; as an input it gives what the visitor asks for.
 
     A page of another key replaces the grid, the next page of its key is appended, and cards that are on screen are
@@ -114,16 +113,12 @@ class HitGrid(gr.HTML):  # type: ignore[misc]
     """
 
     data_model = GridData
+    files = HERE / "hit_grid"
+    behind = MAPS
 
     def __init__(self, value: Any = None, blank: str = "", **options: Any) -> None:
-        super().__init__(
-            value=value,
-            html_template=(HERE / "hit_grid.html").read_text().replace(BLANK, BLANK[:-4] + html.escape(blank) + "</p>"),
-            css_template=(HERE / "hit_grid.css").read_text(),
-            js_on_load=script("hit_grid.js"),
-            apply_default_css=False,
-            **options,
-        )
+        super().__init__(value, **options)
+        self.html_template = self.html_template.replace(BLANK, BLANK[:-4] + html.escape(blank) + "</p>")
 
     def preprocess(self, payload: GridData | None) -> dict[str, Any]:
         """``{"key", "wanted", "chosen", "why"}``: the search, how many cards are shown, and the hits' ids, checked.

@@ -3,10 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-import gradio as gr
 from gradio.data_classes import FileData, GradioModel
 
-from simvis_app.page.parts.drawing import HERE, script
+from simvis_app.page.parts.drawing import HERE, MAPS, PagePart
 from simvis_app.page.parts.hit_grid import in_steps
 
 UNIT = "of each map's own strongest value (of pixel maps: their top 1 %)"
@@ -62,20 +61,12 @@ class Cards:
     cards: list[MapCard] = field(default_factory=list)
 
 
-class MapCards(gr.HTML):  # type: ignore[misc]
+class MapCards(PagePart):
     """The cards. Takes `Cards` or None; texts are set as text, never as markup."""
 
     data_model = MapCardsData
-
-    def __init__(self, value: Any = None, **options: Any) -> None:
-        super().__init__(
-            value=value,
-            html_template=(HERE / "map_cards.html").read_text(),
-            css_template=(HERE / "map_cards.css").read_text(),
-            js_on_load=script("map_cards.js"),
-            apply_default_css=False,
-            **options,
-        )
+    files = HERE / "map_cards"
+    behind = MAPS
 
     def preprocess(self, payload: Any) -> None:
         """Nothing: the cards are for looking at."""

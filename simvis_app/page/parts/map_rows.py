@@ -2,10 +2,9 @@
 
 from typing import Any
 
-import gradio as gr
 from gradio.data_classes import FileData, GradioModel
 
-from simvis_app.page.parts.drawing import HERE, script
+from simvis_app.page.parts.drawing import HERE, MAPS, PagePart
 from simvis_app.page.parts.files import picture_file
 from simvis_core.files.numbers import UNITS
 from simvis_core.pairs.explanation import PairExplanation
@@ -25,23 +24,15 @@ class MapRowsData(GradioModel):  # type: ignore[misc]
     rows: list[dict[str, Any]]
 
 
-class MapRows(gr.HTML):  # type: ignore[misc]
+class MapRows(PagePart):
     """The pair's pictures under several maps. Takes ``(explanation, rows, scale)`` or None.
 
     A row is ``{"title", "note", "a": [...], "b": [...]}`` with each map's cells row by row.
     """
 
     data_model = MapRowsData
-
-    def __init__(self, value: Any = None, **options: Any) -> None:
-        super().__init__(
-            value=value,
-            html_template=(HERE / "map_rows.html").read_text(),
-            css_template=(HERE / "map_rows.css").read_text(),
-            js_on_load=script("map_rows.js"),
-            apply_default_css=False,
-            **options,
-        )
+    files = HERE / "map_rows"
+    behind = MAPS
 
     def preprocess(self, payload: Any) -> None:
         """Nothing: the rows are for looking at."""

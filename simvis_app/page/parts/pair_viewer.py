@@ -2,11 +2,10 @@
 
 from typing import Any
 
-import gradio as gr
 from gradio.data_classes import FileData, GradioModel
 
 from simvis_app.page.choices import MODES
-from simvis_app.page.parts.drawing import HERE, script
+from simvis_app.page.parts.drawing import HERE, MAPS, PagePart
 from simvis_app.page.parts.files import picture_file
 from simvis_app.service.files import kept
 from simvis_app.service.marks import checked_pin
@@ -41,23 +40,15 @@ class PairData(GradioModel):  # type: ignore[misc]
     ground: str = "colours"
 
 
-class PairViewer(gr.HTML):  # type: ignore[misc]
+class PairViewer(PagePart):
     """Both pictures with their maps; hovering and pinning happen in the browser.
 
     As an output it takes ``(explanation, key, pin, mode)`` or None; as an input it gives the pin and mode, checked.
     """
 
     data_model = PairData
-
-    def __init__(self, value: Any = None, **options: Any) -> None:
-        super().__init__(
-            value=value,
-            html_template=(HERE / "pair_viewer.html").read_text(),
-            css_template=(HERE / "pair_viewer.css").read_text(),
-            js_on_load=script("pair_viewer.js"),
-            apply_default_css=False,
-            **options,
-        )
+    files = HERE / "pair_viewer"
+    behind = MAPS
 
     def preprocess(self, payload: PairData | None) -> dict[str, Any]:
         """``{"key", "pin", "mode", "ground"}``: its pair, the pinned cell or None, share or cosine, how maps lie.

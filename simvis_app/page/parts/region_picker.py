@@ -2,10 +2,9 @@
 
 from typing import Any
 
-import gradio as gr
 from gradio.data_classes import FileData, GradioModel
 
-from simvis_app.page.parts.drawing import HERE, script
+from simvis_app.page.parts.drawing import HERE, MAPS, PagePart
 from simvis_app.page.parts.files import picture_file
 from simvis_app.page.parts.hit_grid import in_steps
 from simvis_app.service.marks import Marked, checked_regions
@@ -30,7 +29,7 @@ class PickerData(GradioModel):  # type: ignore[misc]
     unit: str = ""
 
 
-class RegionPicker(gr.HTML):  # type: ignore[misc]
+class RegionPicker(PagePart):
     """A picture with its map, on which regions are marked: boxes, brush strokes and points, for or against.
 
     As an output it takes ``(view, key, grid, regions, map, scale, unit)`` or None; as an input it gives the key and
@@ -45,16 +44,8 @@ class RegionPicker(gr.HTML):  # type: ignore[misc]
     """
 
     data_model = PickerData
-
-    def __init__(self, value: Any = None, **options: Any) -> None:
-        super().__init__(
-            value=value,
-            html_template=(HERE / "region_picker.html").read_text(),
-            css_template=(HERE / "region_picker.css").read_text(),
-            js_on_load=script("region_picker.js"),
-            apply_default_css=False,
-            **options,
-        )
+    files = HERE / "region_picker"
+    behind = MAPS
 
     def preprocess(self, payload: PickerData | None) -> dict[str, Any]:
         """``{"key", "regions"}``: what is searched for, and where in it; no regions stand for the whole picture."""

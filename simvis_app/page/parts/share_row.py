@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 from gradio.data_classes import FileData, GradioModel
 
-HERE = Path(__file__).parent
+from simvis_app.page.parts.drawing import HERE, PagePart
 
 
 class ToldData(GradioModel):  # type: ignore[misc]
@@ -45,23 +45,14 @@ class Refusal:
     said: str
 
 
-class ShareTold(gr.HTML):  # type: ignore[misc]
+class ShareTold(PagePart):
     """What came of a click, beside the buttons: copies a link, downloads a file, says so.
 
     Takes a `Link`, a `Download`, a `Refusal` or None; a link that the browser does not let us copy is shown as text.
     """
 
     data_model = ToldData
-
-    def __init__(self, value: Any = None, **options: Any) -> None:
-        super().__init__(
-            value=value,
-            html_template=(HERE / "share_told.html").read_text(),
-            css_template=(HERE / "share_told.css").read_text(),
-            js_on_load=(HERE / "share_told.js").read_text(),
-            apply_default_css=False,
-            **options,
-        )
+    files = HERE / "share_told"
 
     def preprocess(self, payload: Any) -> None:
         """Nothing: it only tells."""

@@ -7,15 +7,20 @@ from pathlib import Path
 import gradio as gr
 import numpy as np
 import pytest
-from gradio.data_classes import FileData, ImageData
+from gradio.data_classes import FileData, GradioModel, ImageData
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from simvis_app.api.told import PictureDrop
+from simvis_app.page.parts.drawing import MAPS, PagePart, filled
 from simvis_app.page.parts.fields import ChangingChoice, HeldSlider, PoolingChoice
+from simvis_app.page.parts.hit_grid import HitGrid
+from simvis_app.page.parts.map_cards import MapCards
 from simvis_app.page.parts.map_rows import MapRows
 from simvis_app.page.parts.pair_viewer import PairData, PairViewer
+from simvis_app.page.parts.region_picker import RegionPicker
+from simvis_app.page.parts.share_row import ShareTold
 from simvis_app.service.marks import checked_pin, checked_weights
 from simvis_core.files.colours import STOPS
 
@@ -217,15 +222,44 @@ def test_rows_of_maps_carry_their_cells(pair):
     assert MapRows().preprocess(data) is None
 
 
-@pytest.mark.parametrize("viewer", [PairViewer, MapRows])
-def test_templates_are_constant_and_scripts_know_the_colours(viewer):
+PARTS = [HitGrid, MapCards, MapRows, PairViewer, RegionPicker, ShareTold]
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_is_its_three_files_and_its_data(part):
     """A template that evaluated its data would run what a file name says."""
-    component = viewer()
+    component = part()
     assert "${" not in component.html_template
     assert "{{" not in component.html_template
-    assert all(f'"{name}"' in component.js_on_load for name in STOPS)
-    assert "/*STOPS*/" not in component.js_on_load
-    assert "/*FADE*/" not in component.js_on_load
+    assert component.css_template == part.files.with_suffix(".css").read_text()
+    assert component.js_on_load.endswith(part.files.with_suffix(".js").read_text())
+    assert component.get_config()["js_on_load"] == component.js_on_load
+    assert component.get_config()["component_class_name"] == part.__name__
+    assert issubclass(component.data_model, GradioModel)
+    with pytest.raises(AttributeError, match="no_such_event"):
+        component.no_such_event  # noqa: B018
+
+
+def test_every_part_is_tried():
+    assert set(PagePart.__subclasses__()) == set(PARTS)
+
+
+@pytest.mark.parametrize("part", [part for part in PARTS if part is not ShareTold])
+def test_scripts_that_draw_know_the_colours(part):
+    script = part().js_on_load
+    assert script.startswith(MAPS)
+    assert all(f'"{name}"' in script for name in STOPS)
+    assert "/*STOPS*/" not in script
+    assert "/*FADE*/" not in script
+
+
+def test_a_script_is_filled_where_it_says_and_nowhere_else():
+    assert (
+        filled("a = /*A*/ [], b = /*B*/ {}, c = /*C*/ 10;", A=["\\1"], C=0.5) == 'a = ["\\\\1"], b = /*B*/ {}, c = 0.5;'
+    )
+    for script in ("a = [];", "/*A*/ [] /*A*/ []", "/*A*/ x"):
+        with pytest.raises(ValueError, match=r"/\*A\*/ stands"):
+            filled(script, A=1)
 
 
 def test_a_drop_zone_hands_on_the_file_undecoded(monkeypatch):
