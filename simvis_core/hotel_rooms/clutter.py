@@ -30,12 +30,24 @@ class Item(NamedTuple):
 
 
 def pick(rng: np.random.Generator, colours: Sequence[Colour]) -> Colour:
-    """One of them, a little darker or lighter."""
+    """One of the colours, a little darker or lighter.
+
+    >>> import numpy as np
+    >>> from simvis_core.hotel_rooms.clutter import pick
+    >>> pick(np.random.default_rng(0), [(100, 100, 100)])
+    (101, 101, 101)
+    """
     return shade(colours[int(rng.integers(len(colours)))], float(rng.uniform(0.85, 1.1)))
 
 
 def any_colour(rng: np.random.Generator) -> Colour:
-    """Any there is."""
+    """A colour drawn at random, each channel from 25 to 244.
+
+    >>> import numpy as np
+    >>> from simvis_core.hotel_rooms.clutter import any_colour
+    >>> all(25 <= channel < 245 for channel in any_colour(np.random.default_rng(0)))
+    True
+    """
     red, green, blue = rng.integers(25, 245, 3).tolist()
     return red, green, blue
 
@@ -48,7 +60,15 @@ def _cushion(at: Direction, half: tuple[float, float], colour: Colour) -> list[F
 
 
 def pillows(rng: np.random.Generator, placing: Arrangement) -> list[Face]:
-    """Two or four white ones, leaning on the headboard."""
+    """The faces of two or four white pillows that lean on the headboard.
+
+    >>> import numpy as np
+    >>> from simvis_core.hotel_rooms.clutter import pillows
+    >>> from simvis_core.hotel_rooms.surroundings import arrangement
+    >>> rng = np.random.default_rng(0)
+    >>> len(pillows(rng, arrangement(rng))) in (4, 8)  # two faces a pillow
+    True
+    """
     tone = shade((240, 238, 234), float(rng.uniform(0.88, 1.06)))
     faces = []
     for row in range(rng.integers(1, 3)):
@@ -137,7 +157,14 @@ def _lying(rng: np.random.Generator, at: Direction, _: float) -> list[Face]:
 
 
 def person(rng: np.random.Generator, at: Direction, _: float) -> list[Face]:
-    """Somebody who stands there, seen from the front or from behind."""
+    """The faces of somebody who stands at ``at``, seen from the front or from behind.
+
+    >>> import numpy as np
+    >>> from simvis_core.hotel_rooms.clutter import person
+    >>> faces = person(np.random.default_rng(0), (0.0, 0.0, 3.0), 0.0)
+    >>> bool(1.5 < max(face.points[:, 1].max() for face in faces) < 2.0)  # metres tall
+    True
+    """
     tall = float(rng.uniform(0.9, 1.1))
     skin, hair, top, trousers = pick(rng, SKINS), any_colour(rng), any_colour(rng), any_colour(rng)
     hair = shade(hair, 0.5)
@@ -176,7 +203,17 @@ class Clutter:
 
 
 def clutter(rng: np.random.Generator, placing: Arrangement, eye_x: float, fewer: int) -> Clutter:
-    """A draw of it, ``fewer`` less of each sort than it would be."""
+    """Loose things drawn at random: up to four on the floor, three on the tables and three on the bed.
+
+    With ``fewer`` that many less of each sort. ``eye_x`` is how far to the right the eye is, in metres.
+
+    >>> import numpy as np
+    >>> from simvis_core.hotel_rooms.clutter import clutter
+    >>> from simvis_core.hotel_rooms.surroundings import arrangement
+    >>> rng = np.random.default_rng(0)
+    >>> clutter(rng, arrangement(rng), eye_x=0.0, fewer=4)
+    Clutter(behind=[], tables=[], bed=[], front=[])
+    """
     floor = sorted((_on_floor(rng, eye_x) for _ in range(rng.integers(0, 5) - fewer)), key=lambda item: item.z)
     tables, bed = [], []
     for _ in range(rng.integers(0, 4) - fewer):

@@ -34,12 +34,22 @@ class Face(NamedTuple):
 
 
 def rectangle(left: float, bottom: float, right: float, top: float) -> Float[np.ndarray, "4 2"]:
-    """Its corners."""
+    """The four corners (x, y) of a rectangle, counter-clockwise from the lower left, in metres.
+
+    >>> from simvis_core.hotel_rooms.drawing import rectangle
+    >>> rectangle(0, 0, 2, 1).tolist()
+    [[0.0, 0.0], [2.0, 0.0], [2.0, 1.0], [0.0, 1.0]]
+    """
     return np.array([(left, bottom), (right, bottom), (right, top), (left, top)], float)
 
 
 def disc(x: float, y: float, across: float, up: float = 0.0, corners: int = 18) -> Float[np.ndarray, "n 2"]:
-    """An ellipse of these radii (a circle where ``up`` is 0) as a polygon."""
+    """An ellipse of these radii (a circle where ``up`` is 0) as a polygon.
+
+    >>> from simvis_core.hotel_rooms.drawing import disc
+    >>> disc(0, 0, 1, corners=4).round(3).tolist()
+    [[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [-0.0, -1.0]]
+    """
     turns = np.arange(corners) * (2 * np.pi / corners)
     return np.stack([x + across * np.cos(turns), y + (up or across) * np.sin(turns)], 1)
 
@@ -48,6 +58,10 @@ def cut(points: Float[np.ndarray, "n k"], axis: int, bound: float, keep: int = 1
     """The part of a convex polygon where the coordinate is at least ``bound``, or at most where ``keep`` is -1.
 
     Source: Sutherland and Hodgman 1974, one edge.
+
+    >>> from simvis_core.hotel_rooms.drawing import cut, rectangle
+    >>> cut(rectangle(0, 0, 2, 1), axis=0, bound=1.5).tolist()
+    [[1.5, 0.0], [2.0, 0.0], [2.0, 1.0], [1.5, 1.0]]
     """
     inside = keep * (points[:, axis] - bound)
     kept: list[np.ndarray] = []
@@ -60,7 +74,13 @@ def cut(points: Float[np.ndarray, "n k"], axis: int, bound: float, keep: int = 1
 
 
 def within(shapes: Iterable[Shape], left: float, bottom: float, right: float, top: float) -> list[Shape]:
-    """What of the convex shapes lies inside a rectangle."""
+    """What of the convex shapes lies inside a rectangle.
+
+    >>> from simvis_core.hotel_rooms.drawing import Shape, rectangle, within
+    >>> [shape] = within([Shape(rectangle(0, 0, 2, 1), (255, 0, 0))], 1, 0, 3, 1)
+    >>> shape.points.tolist()
+    [[1.0, 0.0], [2.0, 0.0], [2.0, 1.0], [1.0, 1.0]]
+    """
     found = []
     for points, colour in shapes:
         crossed = points.min(0) < (left, bottom), points.max(0) > (right, top)
@@ -74,7 +94,12 @@ def within(shapes: Iterable[Shape], left: float, bottom: float, right: float, to
 
 
 def shade(colour: Colour, factor: float) -> Colour:
-    """The colour made darker (below 1) or lighter (above)."""
+    """The colour made darker (below 1) or lighter (above).
+
+    >>> from simvis_core.hotel_rooms.drawing import shade
+    >>> shade((100, 200, 240), 1.2)
+    (120, 240, 255)
+    """
     red, green, blue = (min(255, max(0, round(part * factor))) for part in colour)
     return red, green, blue
 
@@ -86,13 +111,24 @@ RIGHT, UP, BACK = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, -1.0)
 def placed(
     shapes: Iterable[Shape], origin: Direction, across: Direction = RIGHT, up: Direction = UP, owner: int = 0
 ) -> list[Face]:
-    """The shapes put into the room: their (0, 0) at ``origin``, a metre of theirs along ``across`` and ``up``."""
+    """The shapes put into the room: their (0, 0) at ``origin``, a metre of theirs along ``across`` and ``up``.
+
+    >>> from simvis_core.hotel_rooms.drawing import Shape, placed, rectangle
+    >>> [face] = placed([Shape(rectangle(0, 0, 2, 1), (255, 0, 0))], origin=(0, 0, 3), owner=2)
+    >>> face.points.tolist(), face.owner
+    ([[0.0, 0.0, 3.0], [2.0, 0.0, 3.0], [2.0, 1.0, 3.0], [0.0, 1.0, 3.0]], 2)
+    """
     axes = np.array([across, up])
     return [Face(points @ axes + np.array(origin), colour, owner) for points, colour in shapes]
 
 
 def box(eye_x: float, x: float, y: float, z: float, size: Direction, colour: Colour) -> list[Face]:
-    """The sides of a box that an eye before and above it sees; (x, y, z) is the middle of its bottom."""
+    """The sides of a box that an eye before and above it sees; (x, y, z) is the middle of its bottom.
+
+    >>> from simvis_core.hotel_rooms.drawing import box
+    >>> len(box(0.5, 0, 0, 0, (1, 1, 1), (200, 0, 0)))
+    3
+    """
     width, height, depth = size
     left, front = x - width / 2, z + depth / 2
     side = left + width if eye_x > x else left
@@ -108,6 +144,13 @@ class Camera:
     """An eye, the directions right, down and forward, and the window of the picture plane that becomes the picture.
 
     The window is (left, top, width, height) in the plane one metre before the eye.
+
+    >>> import numpy as np
+    >>> from simvis_core.hotel_rooms.drawing import looking
+    >>> camera = looking(eye=(0.0, 1.0, 5.0), target=(0.0, 1.0, 0.0), roll=0.0)
+    >>> seen = camera.seen(np.array([[0.5, 1.5, 0.0]]))
+    >>> seen.round(3).tolist(), camera.shares(seen).round(3).tolist()
+    ([[0.5, -0.5, 5.0]], [[0.6, 0.4]])
     """
 
     eye: Float[np.ndarray, "3"]
@@ -125,7 +168,12 @@ class Camera:
 
 
 def looking(eye: Direction, target: Direction, roll: float) -> Camera:
-    """The camera at ``eye`` that looks at ``target``, turned by ``roll`` (radians) round its axis."""
+    """The camera at ``eye`` that looks at ``target``, turned by ``roll`` (radians) round its axis.
+
+    >>> from simvis_core.hotel_rooms.drawing import looking
+    >>> looking(eye=(0.0, 1.0, 5.0), target=(0.0, 1.0, 0.0), roll=0.0).turn[2].tolist()  # the direction forward
+    [0.0, 0.0, -1.0]
+    """
     forward = np.array(target) - np.array(eye)
     forward = forward / np.linalg.norm(forward)
     right = np.cross(forward, UP)
@@ -136,7 +184,13 @@ def looking(eye: Direction, target: Direction, roll: float) -> Camera:
 
 
 def outlines(faces: Sequence[Face], camera: Camera, size: tuple[int, int]) -> list[Float[np.ndarray, "n 2"]]:
-    """Each face's corners (x, y) in pixels of a canvas of this (height, width); empty for one behind the eye."""
+    """Each face's corners (x, y) in pixels of a canvas of this (height, width); empty for one behind the eye.
+
+    >>> from simvis_core.hotel_rooms.drawing import Shape, looking, outlines, placed, rectangle
+    >>> faces = placed([Shape(rectangle(-1, 0, 1, 2), (255, 0, 0))], origin=(0, 0, 0))
+    >>> outlines(faces, looking((0.0, 1.0, 4.0), (0.0, 1.0, 0.0), 0.0), (40, 40))[0].round(1).tolist()
+    [[10.0, 30.0], [30.0, 30.0], [30.0, 10.0], [10.0, 10.0]]
+    """
     ends = np.cumsum([len(face.points) for face in faces])
     starts = np.concatenate([[0], ends[:-1]])
     seen = camera.seen(np.concatenate([face.points for face in faces]))
@@ -150,7 +204,19 @@ def outlines(faces: Sequence[Face], camera: Camera, size: tuple[int, int]) -> li
 
 
 class Drawing(NamedTuple):
-    """A canvas whose pixels number the kinds of face, and each kind's colour and owner."""
+    """A canvas whose pixels number the kinds of face, and each kind's colour and owner.
+
+    >>> from simvis_core.hotel_rooms.drawing import Shape, draw, looking, placed, rectangle
+    >>> faces = placed([Shape(rectangle(-1, 0, 1, 2), (255, 0, 0))], origin=(0, 0, 0), owner=1)
+    >>> drawing = draw(faces, looking((0.0, 1.0, 4.0), (0.0, 1.0, 0.0), 0.0), (4, 4))
+    >>> drawing.owners()
+    array([[0, 0, 0, 0],
+           [0, 1, 1, 1],
+           [0, 1, 1, 1],
+           [0, 1, 1, 1]], dtype=uint8)
+    >>> drawing.picture().getpixel((2, 2))
+    (255, 0, 0)
+    """
 
     canvas: Image.Image
     kinds: list[tuple[Colour, int]]
@@ -175,9 +241,15 @@ class Drawing(NamedTuple):
 
 
 def draw(faces: Sequence[Face], camera: Camera, size: tuple[int, int], fine: int = FINE) -> Drawing:
-    """The faces one over the other, the first at the back.
+    """The faces as a camera sees them, one over the other, the first at the back; ``size`` is (height, width).
 
     Colours and owners are read off the same numbers, so a mask cannot disagree with its picture.
+
+    >>> from simvis_core.hotel_rooms.drawing import Shape, draw, looking, placed, rectangle
+    >>> faces = placed([Shape(rectangle(-1, 0, 1, 2), (255, 0, 0))], origin=(0, 0, 0))
+    >>> drawing = draw(faces, looking((0.0, 1.0, 4.0), (0.0, 1.0, 0.0), 0.0), (4, 6))
+    >>> drawing.canvas.size, drawing.kinds
+    ((12, 8), [((0, 0, 0), 0), ((255, 0, 0), 0)])
     """
     height, width = size[0] * fine, size[1] * fine
     canvas = Image.new("L", (width, height))
@@ -206,6 +278,12 @@ class Light:
     """What the room's light does to its colours: factors a channel, a slope (x, y) over the picture, glows, noise.
 
     ``noise`` is a standard deviation in steps of 0 to 255, drawn from ``seed``.
+
+    >>> from PIL import Image
+    >>> from simvis_core.hotel_rooms.drawing import Light
+    >>> light = Light(gains=(0.5, 0.5, 0.5), slope=(0.0, 0.0), glows=(), noise=0.0, seed=(0,))
+    >>> light.on(Image.new("RGB", (16, 16), (100, 100, 100))).getpixel((8, 8))
+    (50, 50, 50)
     """
 
     gains: Direction

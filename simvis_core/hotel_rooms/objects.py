@@ -63,7 +63,15 @@ class Arrangement:
 
 @dataclass(frozen=True)
 class Choice:
-    """One look: what the style number chose of each list in `LOOKS`, and a small shift of every colour."""
+    """One look: what the style number chose of each list in `LOOKS`, and a small shift of every colour.
+
+    >>> from simvis_core.hotel_rooms.objects import choice
+    >>> look = choice("lamp", 7)
+    >>> look.picks
+    ('gourd', 'cone', 'gold', 'sky', 'banded')
+    >>> look.toned((100, 100, 100)) != (100, 100, 100)
+    True
+    """
 
     picks: tuple[str, ...]
     shift: tuple[int, int, int]
@@ -77,7 +85,12 @@ class Choice:
 
 @lru_cache(4096)
 def choice(name: str, style: int) -> Choice:
-    """The look of a style: numbers below the count of combinations (over 1000) all choose differently."""
+    """The look of a style: numbers below the count of combinations (over 1000) all choose differently.
+
+    >>> from simvis_core.hotel_rooms.objects import choice
+    >>> choice("painting", 0).picks
+    ('square', 'oak', 'rings', 'wood')
+    """
     lists, number = LOOKS[name], list(LOOKS).index(name)
     count = prod(map(len, lists))
     place = int(_shuffled(number, count)[style % count])
@@ -90,7 +103,12 @@ def choice(name: str, style: int) -> Choice:
 
 
 def unlike(name: str, style: int, other: int) -> bool:
-    """Whether two styles choose differently from every list: another shape, another pattern, other colours."""
+    """Whether two styles choose differently from every list: another shape, another pattern, other colours.
+
+    >>> from simvis_core.hotel_rooms.objects import unlike
+    >>> unlike("lamp", 7, 7)
+    False
+    """
     return all(one != two for one, two in zip(choice(name, style).picks, choice(name, other).picks, strict=True))
 
 
@@ -116,7 +134,13 @@ FILLINGS = ("tufts", "channels", "slats", "panels", "plain", "lattice")
 
 @lru_cache(512)
 def headboard(style: int) -> tuple[Shape, ...]:
-    """The shapes; (0, 0) is the middle of its lower edge."""
+    """The shapes of the headboard of a style, in metres; (0, 0) is the middle of its lower edge.
+
+    >>> from simvis_core.hotel_rooms.objects import headboard
+    >>> shapes = headboard(3)
+    >>> round(float(shapes[0].points[:, 0].max() - shapes[0].points[:, 0].min()), 3)  # its width
+    2.0
+    """
     look = choice("headboard", style)
     profile, filling, colour, trim = look.picks
     tone = look.toned(COLOURS[colour])
@@ -180,7 +204,12 @@ SHADES: Mapping[str, tuple[tuple[float, float], ...]] = {  # the right half's ou
 
 @lru_cache(512)
 def lamp(style: int) -> tuple[Shape, ...]:
-    """The shapes; (0, 0) is the middle of its foot."""
+    """The shapes of the lamp of a style, in metres; (0, 0) is the middle of its foot.
+
+    >>> from simvis_core.hotel_rooms.objects import lamp
+    >>> bool(0.75 < max(shape.points[:, 1].max() for shape in lamp(3)) < 0.85)  # its height
+    True
+    """
     look = choice("lamp", style)
     base, form, wood, cloth, band = look.picks
     foot, tone = look.toned(WOODS[wood]), look.toned(COLOURS[cloth])
@@ -217,7 +246,13 @@ PALETTES: Mapping[str, tuple[str, str, str, str]] = {  # ground, then three that
 
 @lru_cache(512)
 def painting(style: int) -> tuple[Shape, ...]:
-    """The shapes; (0, 0) is its middle."""
+    """The shapes of the painting of a style, in metres; (0, 0) is its middle.
+
+    >>> from simvis_core.hotel_rooms.objects import painting
+    >>> frame = painting(3)[0].points
+    >>> frame.mean(0).tolist()
+    [0.0, 0.0]
+    """
     look = choice("painting", style)
     form, wood, motif, palette = look.picks
     wide, high = FORMATS[form]
@@ -252,7 +287,13 @@ def _standing_out(ground: Colour) -> list[Colour]:
 
 @lru_cache(512)
 def bedspread(style: int) -> Cloth:
-    """One cloth over three edges: the pattern runs on across them."""
+    """One cloth over three edges: the pattern runs on across them.
+
+    >>> from simvis_core.hotel_rooms.objects import bedspread
+    >>> cloth = bedspread(3)
+    >>> all(len(panel) > 0 for panel in (cloth.top, cloth.foot, cloth.left, cloth.right))
+    True
+    """
     look = choice("bedspread", style)
     pattern, ground, rank, scale = look.picks
     tone = look.toned(COLOURS[ground])
@@ -286,7 +327,15 @@ LOOKS: Mapping[str, tuple[tuple[str, ...], ...]] = {
 
 
 def object_faces(name: str, style: int, placing: Arrangement, eye_x: float) -> list[Face]:
-    """The object in the room, as an eye that far to the right sees it."""
+    """The faces of the object in the room, as an eye ``eye_x`` metres to the right of the bed's middle sees them.
+
+    >>> import numpy as np
+    >>> from simvis_core.hotel_rooms.objects import object_faces
+    >>> from simvis_core.hotel_rooms.surroundings import arrangement
+    >>> faces = object_faces("lamp", 7, arrangement(np.random.default_rng(0)), eye_x=0.0)
+    >>> {face.owner for face in faces}
+    {2}
+    """
     if name == "headboard":
         return _upright(name, headboard(style), placing)
     if name == "lamp":
@@ -297,7 +346,15 @@ def object_faces(name: str, style: int, placing: Arrangement, eye_x: float) -> l
 
 
 def core_faces(name: str, placing: Arrangement) -> list[Face]:
-    """The object's core in the room, one face."""
+    """The object's core (the part that every style fills) in the room, as one face.
+
+    >>> import numpy as np
+    >>> from simvis_core.hotel_rooms.objects import core_faces
+    >>> from simvis_core.hotel_rooms.surroundings import arrangement
+    >>> [core] = core_faces("lamp", arrangement(np.random.default_rng(0)))
+    >>> core.owner, len(core.points)
+    (2, 4)
+    """
     if name == "bedspread":
         return _laid(Cloth((Shape(rectangle(*COVER), (0, 0, 0)),), (), (), ()), placing, 0.0)
     return _upright(name, (Shape(rectangle(*CORES[name]), (0, 0, 0)),), placing)

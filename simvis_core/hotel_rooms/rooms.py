@@ -33,7 +33,15 @@ PATIENCE = 3  # draws of clutter before there is one thing less of each sort
 
 @dataclass(frozen=True, eq=False)
 class Room:
-    """A picture, the visible pixels of each object (no pixel is in two masks), and each object's style number."""
+    """A picture, the visible pixels of each object (no pixel is in two masks), and each object's style number.
+
+    >>> from simvis_core.hotel_rooms.rooms import room
+    >>> shown = room(identity=3, view=1, size=(96, 128))
+    >>> shown.image.size, sorted(shown.masks)
+    ((128, 96), ['bedspread', 'headboard', 'lamp', 'painting'])
+    >>> bool(shown.mask("lamp", "painting").sum() == shown.mask("lamp").sum() + shown.mask("painting").sum())
+    True
+    """
 
     image: Image.Image
     masks: Mapping[str, Bool[np.ndarray, "h w"]]
@@ -69,7 +77,12 @@ class _Stage:
 def room(identity: int, view: int, size: tuple[int, int] = (224, 320)) -> Room:
     """View number ``view`` of a room: the scene where all four objects have the style number ``identity``.
 
-    So two identities below 1000 have no object in common. ``size`` is (height, width). Raises SimvisError as `scene`.
+    So two identities below 1000 have no object in common. ``size`` is (height, width) in pixels. Raises SimvisError as
+    `scene` does.
+
+    >>> from simvis_core.hotel_rooms.rooms import room
+    >>> room(identity=3, view=1, size=(96, 128)).styles
+    {'headboard': 3, 'lamp': 3, 'painting': 3, 'bedspread': 3}
     """
     return scene(dict.fromkeys(OBJECTS, _natural("identity", identity)), view, size)
 
@@ -86,6 +99,12 @@ def scene(styles: Mapping[str, int], view: int, size: tuple[int, int] = (224, 32
     Style numbers below 1000 choose looks that differ pairwise; from 1080 on the choices of a bedspread come again in
     slightly other colours, those of the other objects later. Raises SimvisError for styles that do not name each of
     `OBJECTS` once, a number below 0, and a side under 16 or over 2048.
+
+    >>> from simvis_core.hotel_rooms.rooms import OBJECTS, scene
+    >>> styles = dict.fromkeys(OBJECTS, 3)
+    >>> one, other = scene(styles, 1, (96, 128)), scene(styles | {"lamp": 4}, 1, (96, 128))
+    >>> bool((one.masks["bedspread"] == other.masks["bedspread"]).all())
+    True
     """
     styles, view = _checked_styles(styles), _natural("view", view)
     height, width = _checked_size(size)
@@ -102,7 +121,12 @@ def scene(styles: Mapping[str, int], view: int, size: tuple[int, int] = (224, 32
 
 
 def same_pair(identity: int, seed: int, size: tuple[int, int] = (224, 320)) -> PlantedPair:
-    """Two views of one room: all four objects shared. Raises SimvisError as `scene`."""
+    """Two views of one room: all four objects shared. Raises SimvisError as `scene`.
+
+    >>> from simvis_core.hotel_rooms.rooms import same_pair
+    >>> same_pair(identity=3, seed=0, size=(64, 96)).shared
+    ('headboard', 'lamp', 'painting', 'bedspread')
+    """
     one, other = _two_views(_natural("seed", seed))
     return PlantedPair(room(identity, one, size), room(identity, other, size), OBJECTS)
 
@@ -113,13 +137,23 @@ def planted_pair(shared: str, seed: int, size: tuple[int, int] = (224, 320)) -> 
     Under one seed the first picture is the same whatever is shared, and the second differs in two objects only.
 
     Raises SimvisError for a name that is not in `OBJECTS`, and as `scene`.
+
+    >>> from simvis_core.hotel_rooms.rooms import planted_pair
+    >>> pair = planted_pair("lamp", seed=0, size=(64, 96))
+    >>> pair.a.styles["lamp"] == pair.b.styles["lamp"], pair.a.styles["painting"] == pair.b.styles["painting"]
+    (True, False)
     """
     _check_object(shared)
     return _pair(_natural("seed", seed), (shared,), size)
 
 
 def different_pair(seed: int, size: tuple[int, int] = (224, 320)) -> PlantedPair:
-    """Two pictures without an object in common. Raises SimvisError as `scene`."""
+    """Two pictures without an object in common. Raises SimvisError as `scene`.
+
+    >>> from simvis_core.hotel_rooms.rooms import different_pair
+    >>> different_pair(seed=0, size=(64, 96)).shared
+    ()
+    """
     return _pair(_natural("seed", seed), (), size)
 
 

@@ -38,7 +38,13 @@ WALLS: Sequence[Colour] = (
 
 
 def arrangement(rng: np.random.Generator) -> Arrangement:
-    """A draw of it."""
+    """Where the four objects stand, drawn at random.
+
+    >>> import numpy as np
+    >>> from simvis_core.hotel_rooms.surroundings import arrangement
+    >>> 1.36 <= abs(arrangement(np.random.default_rng(0)).lamp_x) <= 1.5
+    True
+    """
     side = rng.choice((-1.0, 1.0))
     return Arrangement(
         bed_x=float(rng.uniform(-0.06, 0.06)),
@@ -50,7 +56,13 @@ def arrangement(rng: np.random.Generator) -> Arrangement:
 
 
 def camera(rng: np.random.Generator, wildness: float) -> Camera:
-    """A draw of an eye in front of the bed; at ``wildness`` 0 it stands straight before it."""
+    """The camera of an eye drawn in front of the bed; at ``wildness`` 0 it stands straight before it.
+
+    >>> import numpy as np
+    >>> from simvis_core.hotel_rooms.surroundings import camera
+    >>> camera(np.random.default_rng(0), wildness=0).eye.tolist()
+    [0.0, 1.5, 4.9]
+    """
     x, y = 1.7 * wildness * rng.uniform(-1, 1), 1.5 + wildness * rng.uniform(-0.3, 0.5)
     z = 4.9 + 0.9 * wildness * rng.uniform(-1, 1)
     target = (0.25 * wildness * rng.uniform(-1, 1), 1.0, 0.4)
@@ -58,7 +70,16 @@ def camera(rng: np.random.Generator, wildness: float) -> Camera:
 
 
 def framed(camera: Camera, points: np.ndarray, aspect: float, rng: np.random.Generator, wildness: float) -> Camera:
-    """The camera with a window of this aspect (width by height) round the points, looser or tighter, off the middle."""
+    """The camera with a window of this aspect (width by height) round the points, looser or tighter, off the middle.
+
+    >>> import numpy as np
+    >>> from simvis_core.hotel_rooms.surroundings import camera, framed
+    >>> rng, points = np.random.default_rng(0), np.array([[-1.0, 0.5, 0.0], [1.0, 2.0, 0.0]])
+    >>> found = framed(camera(rng, 0), points, 1.5, rng, 0)
+    >>> shares = found.shares(found.seen(points))
+    >>> bool((0 < shares).all() and (shares < 1).all())
+    True
+    """
     seen = camera.seen(points)
     flat = seen[:, :2] / seen[:, 2:]
     low, span = flat.min(0), np.ptp(flat, 0)
@@ -73,7 +94,13 @@ def framed(camera: Camera, points: np.ndarray, aspect: float, rng: np.random.Gen
 
 
 def shell(rng: np.random.Generator) -> list[Face]:
-    """Floor, walls and ceiling, a window, a rug."""
+    """The faces of floor, walls and ceiling, a window and a rug, from the back to the front.
+
+    >>> import numpy as np
+    >>> from simvis_core.hotel_rooms.surroundings import shell
+    >>> {face.owner for face in shell(np.random.default_rng(0))}
+    {0}
+    """
     wall, floor = pick(rng, WALLS), pick(rng, MADE)
     side, reach = float(rng.choice((-1.0, 1.0))), float(rng.uniform(2.1, 3.2))
     return [
@@ -150,7 +177,14 @@ def _window(rng: np.random.Generator, side: float) -> list[Face]:
 
 
 def furniture(rng: np.random.Generator, placing: Arrangement, eye_x: float) -> list[Face]:
-    """A table under the lamp, perhaps one on the other side."""
+    """The faces of a table under the lamp, and perhaps of one on the other side of the bed.
+
+    >>> import numpy as np
+    >>> from simvis_core.hotel_rooms.surroundings import arrangement, furniture
+    >>> rng = np.random.default_rng(0)
+    >>> len(furniture(rng, arrangement(rng), eye_x=0.0)) in (5, 10)
+    True
+    """
     wood = pick(rng, MADE)
     spots = [placing.lamp_x] + ([-placing.lamp_x] if rng.random() < 0.7 else [])
     faces = []
@@ -162,7 +196,14 @@ def furniture(rng: np.random.Generator, placing: Arrangement, eye_x: float) -> l
 
 
 def bed(rng: np.random.Generator, placing: Arrangement, eye_x: float) -> list[Face]:
-    """The mattress, without headboard and bedspread."""
+    """The faces of the bed's frame and mattress, without headboard and bedspread.
+
+    >>> import numpy as np
+    >>> from simvis_core.hotel_rooms.surroundings import arrangement, bed
+    >>> rng = np.random.default_rng(0)
+    >>> len(bed(rng, arrangement(rng), eye_x=0.0))
+    6
+    """
     tone = shade((232, 230, 226), float(rng.uniform(0.85, 1.05)))
     middle = (HEAD + FOOT) / 2
     base = box(eye_x, placing.bed_x, 0.0, middle, (2 * BED_HALF, 0.26, FOOT - HEAD), pick(rng, MADE))
@@ -173,7 +214,15 @@ def bed(rng: np.random.Generator, placing: Arrangement, eye_x: float) -> list[Fa
 
 
 def light(rng: np.random.Generator, lamp: tuple[float, float], seed: tuple[int, ...]) -> Light:
-    """A draw of it; ``lamp`` is where the lamp's shade lies, in fractions of the picture."""
+    """A light drawn at random; ``lamp`` is where the lamp's shade lies, in fractions of the picture.
+
+    ``seed`` is what the light's noise is drawn from.
+
+    >>> import numpy as np
+    >>> from simvis_core.hotel_rooms.surroundings import light
+    >>> light(np.random.default_rng(0), lamp=(0.8, 0.5), seed=(0,)).seed
+    (0,)
+    """
     gains = rng.uniform(0.7, 1.08) * rng.uniform(0.92, 1.08, 3)
     slope = rng.uniform(-0.3, 0.3, 2)
     x, y = rng.uniform(-0.1, 1.1, 2).tolist()

@@ -21,6 +21,13 @@ def filled(pixels: Float[Tensor, "3 h w"], fill: str, preprocess: Preprocess) ->
 
     ``blur`` keeps what is coarser than ``BLUR`` of the short side; ``mean`` is the network's mean training colour
     (`Preprocess.neutral`); ``grey`` is the middle of the colour range. Raises SimvisError for another name.
+
+    >>> import torch
+    >>> from simvis_core import Preprocess
+    >>> from simvis_core.pictures.fills import filled
+    >>> pixels = torch.rand(3, 16, 24)
+    >>> filled(pixels, "mean", Preprocess()).abs().max(), filled(pixels, "blur", Preprocess()).shape
+    (tensor(0.), torch.Size([3, 16, 24]))
     """
     if fill not in FILLS:
         raise SimvisError(f"fill '{fill}'", f"one of {', '.join(FILLS)}", "choose one of these")
@@ -28,7 +35,15 @@ def filled(pixels: Float[Tensor, "3 h w"], fill: str, preprocess: Preprocess) ->
 
 
 def blurred(pixels: Float[Tensor, "3 h w"], sigma: float) -> Float[Tensor, "3 h w"]:
-    """The picture under a Gaussian blur of ``sigma`` pixels; edges are held."""
+    """The picture under a Gaussian blur of ``sigma`` pixels; edges are held.
+
+    >>> import torch
+    >>> from simvis_core.pictures.fills import blurred
+    >>> dot = torch.zeros(3, 1, 5)
+    >>> dot[:, :, 2] = 1
+    >>> blurred(dot, 1.0)[0]
+    tensor([[0.0540, 0.2420, 0.3991, 0.2420, 0.0540]])
+    """
     reach = max(1, math.ceil(_REACH * sigma))
     at = torch.arange(-reach, reach + 1).to(pixels)
     kernel = torch.exp(-(at**2) / (2 * sigma**2))

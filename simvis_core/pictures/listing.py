@@ -35,6 +35,18 @@ def listed(source: str | Path) -> Listing:
     from its own folder.
 
     Raises SimvisError for a source that is not there, holds no picture, or is a CSV without such a column.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from simvis_core.pictures.listing import listed
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Path(folder, "cats").mkdir()
+    ...     Path(folder, "cats", "1.jpg").touch()
+    ...     Path(folder, "notes.txt").touch()
+    ...     found = listed(folder)
+    ...     list(found.pictures.values()), list(found.left_out.values())
+    ...
+    (['cats'], ['.txt files are not read'])
     """
     source = Path(os.path.abspath(source))
     if os.path.isdir(source):  # unlike Path.is_dir also false for a name that is too long

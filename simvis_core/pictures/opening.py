@@ -36,9 +36,13 @@ class Limits:
     side: int = 65_535  # a JPEG has no more; memory is taken row by row
 
     def to(self, megapixels: float | None) -> "Limits":
-        """The same for pictures of so many megapixels, with bytes in proportion; unchanged for None.
+        """Limits for pictures of at most so many megapixels, bytes in proportion; these limits themselves for None.
 
         Raises SimvisError for a number of megapixels below 1.
+
+        >>> from simvis_core.pictures.opening import STRANGERS
+        >>> STRANGERS.to(40).pixels, STRANGERS.to(40).bytes / STRANGERS.bytes
+        (40000000, 2.0)
         """
         if megapixels is None:
             return self
@@ -87,6 +91,19 @@ def open_picture(
 
     Raises SimvisError for anything that is not such a picture: another kind of file, zero bytes, a truncated or
     damaged file, one above ``limits`` (10 MB, 20 megapixels) or made to keep decoders busy; and for ``enough`` below 1.
+
+    >>> import io
+    >>> from PIL import Image
+    >>> from simvis_core import open_picture
+    >>> file = io.BytesIO()
+    >>> Image.new("RGBA", (4, 3), (255, 0, 0, 0)).save(file, "PNG")
+    >>> picture = open_picture(file.getvalue())
+    >>> picture.mode, picture.size, picture.getpixel((0, 0))
+    ('RGB', (4, 3), (255, 255, 255))
+    >>> open_picture(b"no picture at all")
+    Traceback (most recent call last):
+        ...
+    simvis_core.errors.SimvisError: Got a file that is not a picture; wanted a JPEG, PNG or WebP picture: save ...
     """
     if enough is not None and enough < 1:
         raise SimvisError(f"{enough} pixels as enough", "at least 1", "give a short side, or None for every pixel")
@@ -106,6 +123,13 @@ def upright_rgb(image: Image.Image) -> Image.Image:
     """Any Pillow image as 8-bit RGB, turned as its EXIF tag says.
 
     Raises SimvisError for an image without pixels, and for 32-bit measurements.
+
+    >>> from PIL import Image
+    >>> from simvis_core import upright_rgb
+    >>> lying = Image.new("L", (4, 3), 200)
+    >>> lying.getexif()[0x0112] = 6  # the EXIF tag for "turn me by 90 degrees"
+    >>> upright_rgb(lying).size, upright_rgb(lying).mode
+    ((3, 4), 'RGB')
     """
     if image.width * image.height == 0:
         raise SimvisError(f"a picture of {image.width} x {image.height} pixels", "at least 1 x 1", CURE)
@@ -178,7 +202,15 @@ def _by_pillow(bare: Bare, kind: str, enough: int | None, limits: Limits) -> Ima
 
 
 def check_size(size: tuple[int, int], limits: Limits = STRANGERS) -> None:
-    """Raises SimvisError for a picture of more pixels than the limits have, and for one without any."""
+    """Raises SimvisError for a picture of more pixels than the limits have, and for one without any.
+
+    >>> from simvis_core.pictures.opening import check_size
+    >>> check_size((4000, 3000))
+    >>> check_size((40000, 30000))
+    Traceback (most recent call last):
+        ...
+    simvis_core.errors.SimvisError: Got 40000 x 30000 pixels; wanted at most 20 megapixels: make the picture ...
+    """
     width, height = size
     if max(size) > limits.side:
         most = f"at most {limits.side} pixels a side"

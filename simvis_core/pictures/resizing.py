@@ -29,6 +29,11 @@ def resized(
     (a filter near the edges of a smaller box reaches beyond it, which torch has no word for).
 
     Raises SimvisError for another name of a resizing.
+
+    >>> from PIL import Image
+    >>> from simvis_core.pictures.resizing import resized
+    >>> resized(Image.new("RGB", (60, 40), "white"), (3, 2), (0.0, 0.0, 60.0, 40.0), "bilinear", "quick").shape
+    (2, 3, 3)
     """
     check_resizing(resizing)
     if resizing == "quick" and box == (0.0, 0.0, float(image.width), float(image.height)) and _pays(image, size):
@@ -37,7 +42,15 @@ def resized(
 
 
 def check_resizing(resizing: str) -> None:
-    """Raises SimvisError for a name that is none of `RESIZINGS`."""
+    """Raises SimvisError for a name that is none of `RESIZINGS`.
+
+    >>> from simvis_core.pictures.resizing import check_resizing
+    >>> check_resizing("reference")
+    >>> check_resizing("sharp")
+    Traceback (most recent call last):
+        ...
+    simvis_core.errors.SimvisError: Got resizing 'sharp'; wanted one of quick, reference: choose one of these.
+    """
     if resizing not in RESIZINGS:
         raise SimvisError(f"resizing '{resizing}'", f"one of {', '.join(RESIZINGS)}", "choose one of these")
 

@@ -11,7 +11,14 @@ THUMBNAIL = 224  # pixels of its longer side
 
 
 def thumbnail(image: Image.Image) -> bytes:
-    """A picture as a small JPEG, its longer side at most 224 pixels."""
+    """A picture as a small JPEG, its longer side at most 224 pixels.
+
+    >>> import io
+    >>> from PIL import Image
+    >>> from simvis_core.pictures.thumbnails import thumbnail
+    >>> Image.open(io.BytesIO(thumbnail(Image.new("RGB", (448, 100))))).size
+    (224, 50)
+    """
     if max(image.size) > THUMBNAIL:
         ratio = THUMBNAIL / max(image.size)
         size = (max(1, round(image.width * ratio)), max(1, round(image.height * ratio)))
@@ -22,7 +29,14 @@ def thumbnail(image: Image.Image) -> bytes:
 
 
 def is_whole(data: bytes) -> bool:
-    """Whether a file begins and ends as a JPEG does: one that was cut off, emptied or written over does not."""
+    """Whether a file begins and ends as a JPEG does: one that was cut off, emptied or written over does not.
+
+    >>> from PIL import Image
+    >>> from simvis_core.pictures.thumbnails import is_whole, thumbnail
+    >>> small = thumbnail(Image.new("RGB", (448, 100)))
+    >>> is_whole(small), is_whole(small[:-10])
+    (True, False)
+    """
     if not (data.startswith(b"\xff\xd8\xff") and data.endswith(b"\xff\xd9")):
         return False
     try:
@@ -33,7 +47,14 @@ def is_whole(data: bytes) -> bool:
 
 
 def seen_part(thumbnail: bytes, framing: Framing) -> tuple[bytes, float]:
-    """The part of a thumbnail that a framing covers, and its width over height, as maps are drawn on it."""
+    """The part of a thumbnail that a framing covers, and its width over height, as maps are drawn on it.
+
+    >>> from PIL import Image
+    >>> from simvis_core.pictures.thumbnails import seen_part, thumbnail
+    >>> small = thumbnail(Image.new("RGB", (200, 100)))
+    >>> seen_part(small, "whole")[1], seen_part(small, "crop")[1]
+    (2.0, 1.0)
+    """
     image = Image.open(io.BytesIO(thumbnail), formats=["JPEG"])
     if framing != "crop":
         return thumbnail, image.width / image.height

@@ -11,6 +11,13 @@ def view_warning(view: View, name: str) -> str:
 
     Squeezed is what the view makes twice as narrow or more, and what is longer than 4:1 and not seen in its own shape.
     Tiny is what is enlarged fourfold or more in both directions.
+
+    >>> from PIL import Image
+    >>> from simvis_core import Preprocess
+    >>> from simvis_core.pictures.view_warnings import view_warning
+    >>> seen = Preprocess().view(Image.new("RGB", (3000, 300)))
+    >>> view_warning(seen, "A")
+    'A is 3000 x 300 and was squeezed to 896 x 224: shapes are distorted; crop it first.'
     """
     left, top, right, bottom = view.box
     wide, high = right - left, bottom - top

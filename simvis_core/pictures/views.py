@@ -25,6 +25,17 @@ class View:
     """What the network sees of a picture: ``pixels`` covers ``box`` = (left, top, right, bottom) of ``image``.
 
     ``image`` is upright RGB; ``box`` is in its pixels, as edges, and may have fractions.
+
+    >>> import torch
+    >>> from PIL import Image
+    >>> from simvis_core import Preprocess
+    >>> view = Preprocess(short_side=32, stride=8).view(Image.new("RGB", (60, 40)))
+    >>> view.size, view.aspect, view.picture().size  # (h, w), width over height, (width, height)
+    ((32, 48), 1.5, (60, 40))
+    >>> view.cell_box((4, 6), row=0, column=5)
+    (50.0, 0.0, 60.0, 10.0)
+    >>> view.on_original(torch.ones(4, 6)).shape
+    torch.Size([40, 60])
     """
 
     image: Image.Image
@@ -73,6 +84,19 @@ class Preprocess:
     ``neutral`` is the mean training colour in preprocessed values: 0, but where the network normalises by itself.
     ``resizing`` is what shrinks pictures of a megapixel and more, see `resized`; it is no part of the network, so a
     fingerprint of it leaves it out.
+
+    >>> from PIL import Image
+    >>> from simvis_core import Preprocess
+    >>> preprocess = Preprocess(short_side=64, stride=32)
+    >>> view = preprocess.view(Image.new("RGB", (300, 200), "orange"))
+    >>> view.size, preprocess.picture(view.pixels).getpixel((0, 0))
+    ((64, 96), (255, 165, 0))
+    >>> preprocess.whole_cells(100)
+    96
+    >>> preprocess.check(100, "whole")
+    Traceback (most recent call last):
+        ...
+    simvis_core.errors.SimvisError: Got a short side of 100 pixels; wanted a multiple of 32 from 32 to 1280: choose 96.
     """
 
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
@@ -144,6 +168,11 @@ def enlarge(map: Float[Tensor, "H W"], size: tuple[int, int]) -> Float[Tensor, "
     """The map at ``size`` (h, w): bilinear between cell centres, held constant beyond the outermost ones.
 
     A constant map stays constant; whole-number factors keep the mean.
+
+    >>> import torch
+    >>> from simvis_core import enlarge
+    >>> enlarge(torch.tensor([[0.0, 1.0]]), (1, 4))
+    tensor([[0.0000, 0.2500, 0.7500, 1.0000]])
     """
     return _blend(map, _positions(size[0]), _positions(size[1]))
 
@@ -155,6 +184,15 @@ def weights_at(x: float, y: float, size: tuple[int, int], grid: tuple[int, int])
     Whole numbers are pixel centres. Source: Zhu 2021, point-to-point map, bilinear over the grid.
 
     Raises SimvisError for a point outside the view.
+
+    >>> import torch
+    >>> from simvis_core import enlarge, weights_at
+    >>> weights = weights_at(1, 0, size=(1, 4), grid=(1, 2))
+    >>> weights
+    tensor([[0.7500, 0.2500]], dtype=torch.float64)
+    >>> map = torch.tensor([[0.0, 1.0]], dtype=torch.float64)
+    >>> float((weights * map).sum()) == float(enlarge(map, (1, 4))[0, 1])
+    True
     """
     height, width = size
     if not (-0.5 <= x <= width - 0.5 and -0.5 <= y <= height - 0.5):
@@ -169,19 +207,35 @@ def weights_in(mask: Bool[Tensor, "h w"], grid: tuple[int, int]) -> Float[Tensor
     """Cell weights of a region: for each cell the share of its area that the mask covers, 0 to 1.
 
     Disjoint regions add; the whole view gives 1 everywhere, so its region query is the embedding without bias.
+
+    >>> import torch
+    >>> from simvis_core import weights_in
+    >>> weights_in(torch.tensor([[True, True, True, False]]), grid=(1, 2))
+    tensor([[1.0000, 0.5000]], dtype=torch.float64)
     """
     rows, columns = _coverage(mask.shape[0], grid[0]), _coverage(mask.shape[1], grid[1])
     return rows @ mask.to(torch.float64) @ columns.T
 
 
 def cell_at(x: float, y: float, size: tuple[int, int], grid: tuple[int, int]) -> tuple[int, int]:
-    """The (row, column) of the cell that view pixel (x, y) lies in."""
+    """The (row, column) of the cell that view pixel (x, y) lies in.
+
+    >>> from simvis_core.pictures.views import cell_at
+    >>> cell_at(x=30, y=10, size=(32, 48), grid=(4, 6))
+    (1, 3)
+    """
     row, column = int((y + 0.5) * grid[0] / size[0]), int((x + 0.5) * grid[1] / size[1])
     return min(max(row, 0), grid[0] - 1), min(max(column, 0), grid[1] - 1)
 
 
 def covered(image: Image.Image, framing: Framing) -> tuple[float, float, float, float]:
-    """What a framing covers of an upright picture: (left, top, right, bottom) in its pixels."""
+    """What a framing covers of an upright picture: (left, top, right, bottom) in its pixels.
+
+    >>> from PIL import Image
+    >>> from simvis_core.pictures.views import covered
+    >>> covered(Image.new("RGB", (80, 40)), "crop")
+    (22.5, 2.5, 57.5, 37.5)
+    """
     return _centre_box(image) if framing == "crop" else (0.0, 0.0, float(image.width), float(image.height))
 
 

@@ -38,12 +38,25 @@ class Bare:
 
 
 def too_much_work(got: str) -> SimvisError:
-    """The refusal of a picture whose pixels are few and whose decoding is not."""
+    """The refusal of a picture whose pixels are few and whose decoding is not.
+
+    >>> from simvis_core.pictures.formats.bare import too_much_work
+    >>> print(too_much_work("a JPEG of 4000 scans"))
+    Got a JPEG of 4000 scans; wanted one that is quickly decoded: save it as a JPEG, PNG or WebP picture and try again.
+    """
     return SimvisError(got, "one that is quickly decoded", CURE)
 
 
 def exif_orientation(exif: bytes) -> int:
-    """The orientation that an EXIF block (a small TIFF) tells, 1 where it tells none; nothing else of it is read."""
+    """The orientation that an EXIF block (a small TIFF) tells, 1 where it tells none; nothing else of it is read.
+
+    >>> from PIL import Image
+    >>> from simvis_core.pictures.formats.bare import exif_orientation
+    >>> exif = Image.Exif()
+    >>> exif[0x0112] = 6
+    >>> exif_orientation(exif.tobytes()), exif_orientation(b"")
+    (6, 1)
+    """
     exif = exif.removeprefix(b"Exif\0\0")
     order = {b"II": "<", b"MM": ">"}.get(exif[:2])
     if order is None or len(exif) < 10:
@@ -59,7 +72,12 @@ def exif_orientation(exif: bytes) -> int:
 
 
 def xmp_orientation(xmp: bytes) -> int:
-    """The same from an XMP packet."""
+    """The orientation, 1 to 8, that an XMP packet tells; 1 where it tells none.
+
+    >>> from simvis_core.pictures.formats.bare import xmp_orientation
+    >>> xmp_orientation(b'<rdf:Description tiff:Orientation="6"/>'), xmp_orientation(b"")
+    (6, 1)
+    """
     found = re.search(rb"tiff:Orientation(?:=[\"']|>)([1-8])", xmp)
     return int(found[1]) if found else 1
 
@@ -74,7 +92,20 @@ _USUAL = {0xC0, 0xC1, 0xC2}  # baseline, extended, progressive; the others are a
 
 
 def bare_jpeg(data: bytes, most: int) -> Bare:
-    """A JPEG without its metadata and whatever follows its end."""
+    """A JPEG without its metadata and whatever follows its end.
+
+    Raises `Damaged` for a file without a frame or a scan, and SimvisError for a rare coding or more scans than ``most``
+    pixels are worth.
+
+    >>> import io
+    >>> from PIL import Image
+    >>> from simvis_core.pictures.formats.bare import bare_jpeg
+    >>> file = io.BytesIO()
+    >>> Image.new("RGB", (4, 3)).save(file, "JPEG", comment=b"taken on a Monday")
+    >>> bare = bare_jpeg(file.getvalue() + b"what follows the end", most=20_000_000)
+    >>> bare.size, bare.orientation, b"Monday" in bare.data
+    ((4, 3), 1, False)
+    """
     segments = list(_segments(data))
     scans = [start for marker, start, _ in segments if marker == 0xDA]
     frames = [start for marker, start, _ in segments if marker in _FRAMES]
@@ -148,7 +179,17 @@ _PNG_KEPT = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
 
 
 def bare_png(data: bytes, most: int) -> Bare:
-    """A PNG without its metadata; of an animation the first frame, or the picture that stands in for it."""
+    """A PNG without its metadata; of an animation the first frame, or the picture that stands in for it.
+
+    Raises `Damaged` for a cut-off chunk or a missing header, and SimvisError for too many chunks.
+
+    >>> from PIL import Image
+    >>> from simvis_core.files.writing import png
+    >>> from simvis_core.pictures.formats.bare import bare_png
+    >>> bare = bare_png(png(Image.new("RGB", (4, 3)), {"Comment": "taken on a Monday"}), most=20_000_000)
+    >>> bare.size, bare.orientation, b"Monday" in bare.data
+    ((4, 3), 1, False)
+    """
     chunks = list(_png_chunks(data))
     kept = [data[start:stop] for kind, start, stop in chunks if kind in _PNG_KEPT]
     if not kept or kept[0][4:8] != b"IHDR" or len(kept[0]) != 25:
@@ -180,7 +221,19 @@ _PNG_TURNS: dict[bytes, Callable[[bytes], int]] = {b"eXIf": exif_orientation, b"
 
 
 def bare_gif(data: bytes, most: int) -> Bare:
-    """A GIF's first frame, without comments and the frames that follow."""
+    """A GIF's first frame, without comments and the frames that follow.
+
+    Raises `Damaged` for a file without a frame, and SimvisError for too many blocks.
+
+    >>> import io
+    >>> from PIL import Image
+    >>> from simvis_core.pictures.formats.bare import bare_gif
+    >>> file = io.BytesIO()
+    >>> Image.new("P", (4, 3)).save(file, "GIF", comment=b"taken on a Monday")
+    >>> bare = bare_gif(file.getvalue(), most=20_000_000)
+    >>> bare.size, b"Monday" in bare.data
+    ((4, 3), False)
+    """
     at, control = _gif_table(data, 6, 10) + 7, b""
     head = data[:at]
     for _ in _allowed(data, "GIF"):
@@ -226,7 +279,19 @@ _WEBP_KEPT = {b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF"}
 
 
 def bare_webp(data: bytes, most: int) -> Bare:
-    """A WebP without its metadata; of an animation the first frame."""
+    """A WebP without its metadata; of an animation the first frame.
+
+    Raises `Damaged` for a cut-off chunk or a missing picture, and SimvisError for too many chunks.
+
+    >>> import io
+    >>> from PIL import Image
+    >>> from simvis_core.pictures.formats.bare import bare_webp
+    >>> file = io.BytesIO()
+    >>> Image.new("RGB", (4, 3)).save(file, "WEBP", xmp=b"taken on a Monday")
+    >>> bare = bare_webp(file.getvalue(), most=20_000_000)
+    >>> bare.size, b"Monday" in bare.data
+    ((4, 3), False)
+    """
     chunks = list(_webp_chunks(data))
     kept: dict[bytes, bytes] = {}
     for kind, content in chunks:
@@ -273,7 +338,16 @@ def _webp_size(kept: dict[bytes, bytes]) -> tuple[int, int]:
 
 
 def bare_bmp(data: bytes, most: int) -> Bare:
-    """A BMP as it is: there is nothing around its pixels."""
+    """A BMP as it is: there is nothing around its pixels. Raises SimvisError for a run-length coded one above 1 MB.
+
+    >>> import io
+    >>> from PIL import Image
+    >>> from simvis_core.pictures.formats.bare import bare_bmp
+    >>> file = io.BytesIO()
+    >>> Image.new("RGB", (4, 3)).save(file, "BMP")
+    >>> bare_bmp(file.getvalue(), most=20_000_000).size
+    (4, 3)
+    """
     (length,) = struct.unpack_from("<I", data, 14)
     width, height = struct.unpack_from("<HH" if length == 12 else "<ii", data, 18)
     if length >= 40 and data[30] in (1, 2) and len(data) > RUN_BYTES:

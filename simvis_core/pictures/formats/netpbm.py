@@ -13,7 +13,12 @@ _LONGEST_HEADER = 2**16
 
 
 def header(data: bytes) -> tuple[tuple[int, int], int, int]:
-    """Size, the value of white, and where the samples begin. Raises `Damaged` for a header that is none."""
+    """Size, the value of white, and where the samples begin. Raises `Damaged` for a header that is none.
+
+    >>> from simvis_core.pictures.formats.netpbm import header
+    >>> header(b"P2 2 1 255 0 255")
+    ((2, 1), 255, 11)
+    """
     numbers, at = [], 2
     for _ in range(2 if data[:2] in (b"P1", b"P4") else 3):
         found = _TOKEN.match(data[:_LONGEST_HEADER], at)
@@ -28,7 +33,13 @@ def header(data: bytes) -> tuple[tuple[int, int], int, int]:
 
 
 def picture(data: bytes) -> Image.Image:
-    """The picture, scaled to 8 bits a sample; what follows it is passed over. Raises `Damaged` for too few samples."""
+    """The picture, scaled to 8 bits a sample; what follows it is passed over. Raises `Damaged` for too few samples.
+
+    >>> from simvis_core.pictures.formats.netpbm import picture
+    >>> image = picture(b"P2 2 1 15 0 15")
+    >>> image.size, image.getpixel((1, 0))
+    ((2, 1), 255)
+    """
     (width, height), white, start = header(data)
     channels, text = _KINDS[data[:2]]
     if data[:2] == b"P4":

@@ -26,6 +26,15 @@ def decoded_elsewhere(data: bytes, kind: str, most: int) -> tuple[Image.Image | 
     """The picture in one of `MODES`, its size and its orientation; no picture where it has more than ``most`` pixels.
 
     Raises `Damaged` where the decoder gives up, and SimvisError where it works too long or is not installed.
+
+    >>> import io
+    >>> from PIL import Image
+    >>> from simvis_core.pictures.formats.process import decoded_elsewhere
+    >>> file = io.BytesIO()
+    >>> Image.new("RGB", (4, 3)).save(file, "AVIF")
+    >>> image, size, orientation = decoded_elsewhere(file.getvalue(), "AVIF", most=20_000_000)
+    >>> image.mode, size, orientation
+    ('RGB', (4, 3), 1)
     """
     if importlib.util.find_spec(NEEDED[kind]) is None:
         raise SimvisError(

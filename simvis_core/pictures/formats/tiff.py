@@ -48,7 +48,20 @@ class _Entry:
 
 
 def bare_tiff(data: bytes, most: int) -> Bare:
-    """A TIFF whose first directory has the tags of its pixels only, and no other directory behind it."""
+    """A TIFF whose first directory has the tags of its pixels only, and no other directory behind it.
+
+    Raises `Damaged` for tags that are missing or reach beyond the file, and SimvisError for a rare compression, or for
+    more pieces, scans or values than ``most`` pixels are worth.
+
+    >>> import io
+    >>> from PIL import Image
+    >>> from simvis_core.pictures.formats.tiff import bare_tiff
+    >>> file = io.BytesIO()
+    >>> Image.new("RGB", (4, 3)).save(file, "TIFF", description="taken on a Monday")
+    >>> bare = bare_tiff(file.getvalue(), most=20_000_000)
+    >>> bare.size, Image.open(io.BytesIO(bare.data)).tag_v2.get(270)
+    ((4, 3), None)
+    """
     layout = _Layout("<" if data[:2] == b"II" else ">", 43 in data[2:4])
     (start,) = struct.unpack_from(layout.offset, data, 8 if layout.big else 4)
     entries = _entries(data, start, layout, max(_LONGEST, most // _PIECE))
