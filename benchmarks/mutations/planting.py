@@ -22,7 +22,10 @@ from benchmarks.tables import Table
 
 TREE = Path(__file__).parents[2]
 # What most tests import and takes long; torchvision and timm only after the operators that they may lack.
-AHEAD = ("model_zoo.operators", "torchvision", "timm", "beartype.door", "skimage.segmentation", "scipy.stats")
+AHEAD = (
+    *("model_zoo.operators", "torchvision", "timm", "skimage.segmentation", "scipy.stats"),
+    *("beartype.door", "jaxtyping", "hypothesis.strategies"),
+)
 LINKED = (".jpg", ".png", ".heic", ".safetensors")  # of the copy: nothing is planted in pictures and weights
 CAUGHT, SURVIVED, BROKEN = "caught", "SURVIVED", "DOES NOT RUN"
 _OUTCOMES = {0: SURVIVED, 1: CAUGHT}  # by pytest's exit code

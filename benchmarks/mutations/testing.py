@@ -5,6 +5,7 @@ list of tests a line; standard output answers with an `Answer` as one line of JS
 nothing of another tree can be imported.
 """
 
+import gc
 import importlib
 import json
 import os
@@ -52,6 +53,7 @@ def main() -> None:
         importlib.import_module(name)
     for name in [name for name in sys.modules if name.partition(".")[0] in PACKAGES and name not in ahead]:
         del sys.modules[name]  # a mistake may be planted there
+    gc.freeze()  # no child looks through what was imported here
     answers, log = os.dup(1), Path(os.environ["TMPDIR"]) / "printed"
     for line in sys.stdin:
         child = os.fork()
