@@ -1,4 +1,4 @@
-"""Runs the command line of the tree it is in: what each command prints and writes, each value as text.
+"""Runs the command line of the tree it is in: what each command prints, writes and serves, each value as text.
 
 A script of its own: ``python -P by_command.py TREE WORK``. It imports nothing of SimVis: ``app.py`` is run as a script.
 """
@@ -10,10 +10,16 @@ import io
 import json
 import re
 import runpy
+import socket
+import subprocess
 import sys
+import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+from gradio_client import Client, handle_file
 
 Values = Iterator[tuple[str, str]]
 TIMES = re.compile(r"(pictures_per_)?seconds?(_low|_high)?")  # names of what differs in every run
@@ -24,12 +30,13 @@ def main(tree: Path, work: Path) -> None:
     """Writes ``answer.json``: a text for each value of every command, in turn."""
     sys.path.insert(0, str(tree))  # as Python itself does for a script
     values = dict(entry for name, command in COMMANDS.items() for entry in _ran(tree, work, name, command.split()))
+    values |= _served(tree, work)
     (work / "answer.json").write_text(json.dumps(values))
 
 
 def _ran(tree: Path, work: Path, name: str, words: list[str]) -> Values:
     out = work / "out" / name.replace(" ", "_")
-    arguments = [_FILLED.get(word, word).format(work=work, out=out) for word in words]
+    arguments = [_filled(word, work, out) for word in words]
     told = io.StringIO()
     with contextlib.redirect_stdout(told):
         code = _exit_code(tree, arguments)
@@ -51,6 +58,37 @@ def _exit_code(tree: Path, arguments: list[str]) -> Any:
     finally:
         sys.argv = before
     return 0
+
+
+def _served(tree: Path, work: Path) -> Values:
+    """What a running page answers to programs, of the gallery that the commands made."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    options = ["--port", str(port), "--galleries", f"{work}/galleries", "--links", f"{work}/links", "--engine", "eager"]
+    with subprocess.Popen([sys.executable, "app.py", *options], cwd=tree, stdout=sys.stderr) as server:
+        try:
+            client = _connected(f"http://127.0.0.1:{port}", server)
+            for name, (endpoint, asked) in CALLS.items():
+                sent = {key: handle_file(_filled(one, work)) if key in FILES else one for key, one in asked.items()}
+                answers = client.submit(**sent, api_name=f"/{endpoint}")
+                answers.result()
+                yield from _leaves(f"api/{name}", json.loads(_placed(json.dumps(answers.outputs()[-1]), tree, work)))
+                print(f"api {name}: answered", file=sys.stderr)
+            client.close()
+        finally:
+            server.terminate()
+
+
+def _connected(address: str, server: "subprocess.Popen[bytes]") -> Client:
+    """A client of the page, once it answers. Raises TimeoutError where it does not within three minutes."""
+    end = time.monotonic() + 180
+    while time.monotonic() < end and server.poll() is None:
+        try:
+            with urllib.request.urlopen(address, timeout=5):
+                return Client(address, verbose=False)
+        except OSError:
+            time.sleep(0.2)
+    raise TimeoutError(f"the page does not answer on {address}; exit code {server.poll()}")
 
 
 def _printed(place: str, told: str) -> Values:
@@ -108,6 +146,11 @@ def _page(place: str, file: Path, tree: Path, work: Path) -> Values:
 
 def _bytes(place: str, file: Path, _tree: Path, _work: Path) -> Values:
     yield place, f"sha256 {_sha256(file.read_bytes())}"
+
+
+def _filled(word: str, work: Path, out: Path = Path()) -> str:
+    """The word itself, or the file or folder that it stands for."""
+    return _FILLED.get(word, word).format(work=work, out=out)
 
 
 def _placed(text: str, tree: Path, work: Path) -> str:
@@ -172,6 +215,42 @@ COMMANDS = {
     f"{_FEW} --setting pair {_SMALL} --out OUT",
     "evaluate hits": f"evaluate PICTURES --pooling gem --pairs 2 --hits 3 {_SMALL} --fill mean --out OUT",
     "evaluate transfer": "evaluate PICTURES --transfer --pairs 1 --view-size 96 --out OUT",
+}
+FILES = ("image_a", "image_b", "image")
+_PAIR = {"image_a": "A", "image_b": "B"}
+# The endpoints that the README names; views as the table of standings has them, which else is measured meanwhile.
+CALLS: dict[str, tuple[str, dict[str, Any]]] = {
+    "pair": ("explain_pair", _PAIR),
+    "pair under gem": ("explain_pair", {**_PAIR, "backbone": "mobilenet_v2", "pooling": "gem"}),
+    "point": ("explain_point", {**_PAIR, "side": "b", "x": 100.25, "y": 30.5, "pooling": "max"}),
+    "search": ("search", {"image": "A", "gallery": "photos", "k": 5}),
+    "search box": (
+        "search",
+        {
+            "image": "B",
+            "gallery": "photos",
+            "pooling": "max",
+            "regions": [{"box": [130, 40, 150, 90]}, {"point": [20, 30], "sign": -1}],
+            "labels": ["taj_mahal", "pyramid"],
+        },
+    ),
+    "classes": ("classes", {"gallery": "photos"}),
+    "class": ("classes", {"gallery": "photos", "label": "pyramid"}),
+    "class of a picture": ("classes", {"gallery": "photos", "image": "B"}),
+    "curves": ("curves", {"gallery": "photos", "pairs": 30, "seed": 4}),
+    "trust": ("trust", {**_PAIR, "view_size": 96, "explainers": "decomposition,grad_cam_normalised,input_x_gradient"}),
+    "trust of b": (
+        "trust",
+        {
+            **_PAIR,
+            "view_size": 96,
+            "side": "b",
+            "explainers": "hires_cam",
+            "fill": "mean",
+            "setting": "pair",
+            "seed": 5,
+        },
+    ),
 }
 
 if __name__ == "__main__":

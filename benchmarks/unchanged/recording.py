@@ -21,7 +21,7 @@ CLASSES = (
 ONE_THREAD = ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "RAYON", "TORCH")
 LEFT_OUT = (
     "seconds and pictures_per_second of answers, records and tables: times",
-    "the commands' standard error: progress and times",
+    "the commands' standard error, and an answer's steps before the last: progress and times",
     "the random identifiers of plots inside HTML pages",
 )
 
@@ -64,6 +64,7 @@ def _environment(tree: Path, home: Path) -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONHASHSEED": "0",
         "HOME": str(home / "home"),
+        "GRADIO_TEMP_DIR": str(home / "gradio"),
     }
 
 
