@@ -7,7 +7,8 @@ if TYPE_CHECKING:
     from simvis_core.decomposition import Decomposition, feature_contributions, only_features, top_features
     from simvis_core.errors import SimvisError
     from simvis_core.explainers.grad_cam_targets import EmbeddingModule, SimilarityTarget
-    from simvis_core.networks.network import Activations, EmbeddingNetwork
+    from simvis_core.networks.backbone import Activations
+    from simvis_core.networks.network import EmbeddingNetwork
     from simvis_core.networks.poolings import POOLINGS, Pooling
     from simvis_core.pairs.explain import explain_pair
     from simvis_core.pairs.explanation import PairExplanation, explain_features, half_share
@@ -52,7 +53,7 @@ def __dir__() -> list[str]:
 
 
 _ROOMS = {
-    "Activations": "networks.network",
+    "Activations": "networks.backbone",
     "Decomposition": "decomposition",
     "EmbeddingModule": "explainers.grad_cam_targets",
     "EmbeddingNetwork": "networks.network",

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from simvis_core.networks.network import Activations
+from simvis_core.networks.backbone import Activations
 
 
 class Token(nn.Module):

@@ -17,7 +17,8 @@ from model_zoo.architectures.anatomy import Anatomy, Stack
 from model_zoo.architectures.downloads import unreachable, why
 from model_zoo.architectures.trunks import FrontTrunk, TokenTrunk
 from simvis_core.errors import SimvisError
-from simvis_core.networks.network import Activations, EmbeddingNetwork
+from simvis_core.networks.backbone import Activations
+from simvis_core.networks.network import EmbeddingNetwork
 from simvis_core.networks.poolings import Pooling
 from simvis_core.pictures.views import Preprocess
 

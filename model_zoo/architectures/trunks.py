@@ -13,7 +13,7 @@ from timm.layers import resample_abs_pos_embed
 from torch import Tensor, fx, nn
 
 from simvis_core.networks.attention import LastBlock, Looking, attention_weights, class_token_parts
-from simvis_core.networks.network import Activations
+from simvis_core.networks.backbone import Activations
 
 
 class MapTrunk(nn.Module):

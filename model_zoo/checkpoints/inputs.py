@@ -14,7 +14,8 @@ from model_zoo.checkpoints.doubts import Doubt
 from model_zoo.checkpoints.files.reading import CheckpointFile
 from model_zoo.checkpoints.trunks.fitting import Fit
 from simvis_core.errors import SimvisError
-from simvis_core.networks.network import Activations, EmbeddingNetwork
+from simvis_core.networks.backbone import Activations
+from simvis_core.networks.network import EmbeddingNetwork
 
 _PICTURES = re.compile(r"normali[sz]\w*|\w*(pixel|image|img|input|preproc|transform|rgb|bgr|colou?r)\w*", re.IGNORECASE)
 _CHANGED = "torchvision changes them inside from its pretrained weights on, and not in a network trained from scratch"

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from simvis_core.errors import SimvisError
-from simvis_core.networks.network import Activations, EmbeddingNetwork
+from simvis_core.networks.backbone import Activations
+from simvis_core.networks.network import EmbeddingNetwork
 from simvis_core.networks.states import size
 
 AUTO = "auto"
@@ -27,18 +28,23 @@ def on_device(network: EmbeddingNetwork, device: str) -> EmbeddingNetwork:
 
     Raises SimvisError for a device that PyTorch does not find.
     """
+    for module in (network.backbone, network.head):
+        if module is not None:
+            moved(module, device)
+    return network
+
+
+def moved(module: nn.Module, device: str) -> nn.Module:
+    """The module itself, its weights on a device; ``auto``, float32 and errors are as `on_device` has them."""
     device = best_device() if device == AUTO else device
     if device == "meta":  # PyTorch's device without numbers
         raise SimvisError("device 'meta'", "one that computes", "use cpu")
     torch.backends.cudnn.allow_tf32 = False
     try:
-        for module in (network.backbone, network.head):
-            if module is not None:
-                module.to(device)
+        return module.to(device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:  # as PyTorch refuses a device
         reason = str(error).splitlines()[0]
         raise SimvisError(f"device '{device}' ({reason})", "one that PyTorch finds here", "use cpu") from error
-    return network
 
 
 def architecture_bytes(name: str) -> int:

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from simvis_core.errors import SimvisError
 from simvis_core.files.installed import installing
-from simvis_core.networks.network import Activations, EmbeddingNetwork
+from simvis_core.networks.backbone import Activations
+from simvis_core.networks.network import EmbeddingNetwork
 
 AUTO = "auto"
 CLEARLY = 1.15  # times as fast as eager; less is within what another machine, picture or day changes
@@ -55,7 +56,8 @@ def with_engine(network: EmbeddingNetwork, engine: str) -> EmbeddingNetwork:
             f"the engine '{engine}'", f"one of {', '.join((AUTO, *ENGINES))}", "choose one of these names"
         )
     reference = _reference(network)
-    other = _copy(reference, ENGINES[engine].build(reference.backbone, _views(reference)[0]), engine)
+    built = ENGINES[engine].build(reference.backbone, _views(reference)[0])
+    other = reference.with_backbone(built, engine=engine)
     _check(reference, other)
     return other
 
@@ -111,15 +113,8 @@ def _seconds(network: EmbeddingNetwork, pixels: Tensor) -> float:
 def _reference(network: EmbeddingNetwork) -> EmbeddingNetwork:
     """The network on its eager backbone, whatever runs it now."""
     backbone = network.backbone
-    return _copy(network, backbone.eager if isinstance(backbone, OtherBackbone) else backbone, "eager")
-
-
-def _copy(network: EmbeddingNetwork, backbone: nn.Module, engine: str) -> EmbeddingNetwork:
-    _ = network.fingerprint  # now kept in the network, so that the copy has it too: it is of the weights
-    other = copy.copy(network)
-    other.backbone, other.engine = backbone.eval(), engine
-    other._probes = {}  # else a verdict of one engine would be read off another's features
-    return other
+    eager = backbone.eager if isinstance(backbone, OtherBackbone) else backbone
+    return network.with_backbone(eager, engine="eager")
 
 
 def _check(reference: EmbeddingNetwork, other: EmbeddingNetwork) -> None:

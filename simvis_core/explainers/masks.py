@@ -10,7 +10,8 @@ from torch import Tensor
 
 from simvis_core.decomposition import Decomposition, Method
 from simvis_core.errors import SimvisError
-from simvis_core.networks.network import Activations, EmbeddingNetwork
+from simvis_core.networks.backbone import Activations
+from simvis_core.networks.network import EmbeddingNetwork
 
 WINDOW = 2 / 7  # of the short side: 32 of 112 pixels (Plummer 2020)
 RISE_MASKS, RISE_CELLS, RISE_SHOWN = 2000, 8, 0.5  # Petsiuk 2018, as Plummer 2020 uses it

@@ -12,7 +12,8 @@ from torch import Tensor
 from simvis_core.decomposition import Decomposition
 from simvis_core.errors import SimvisError
 from simvis_core.explainers.masks import map_grid
-from simvis_core.networks.network import Activations, EmbeddingNetwork
+from simvis_core.networks.backbone import Activations
+from simvis_core.networks.network import EmbeddingNetwork
 from simvis_core.pictures.views import View
 
 

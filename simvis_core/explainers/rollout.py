@@ -5,16 +5,15 @@ import torch
 from simvis_core.errors import SimvisError
 from simvis_core.explainers.question import Interim, Question, Steps
 from simvis_core.networks.attention import rollout
+from simvis_core.networks.backbone import attentions
 
 
 def attention_rollout(question: Question, *, seed: int = 0) -> Steps:
     """How much of each cell reaches the embedding through all attention, whatever the query (Abnar & Zuidema 2020)."""
     del seed
     network = question.network
-    attentions = getattr(network.backbone, "attentions", None)
-    pixels = question.view.pixels[None]
     with torch.inference_mode():
-        found = None if attentions is None else attentions(pixels.to(next(network.backbone.parameters(), pixels)))
+        found = attentions(network.backbone, question.view.pixels[None])
     if found is None:
         raise SimvisError(
             f"{network.name} on the engine '{network.engine}', which shows no attention",

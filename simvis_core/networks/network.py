@@ -4,7 +4,6 @@ import copy
 import hashlib
 from dataclasses import replace
 from functools import cached_property
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 
 from simvis_core.decomposition import Decomposition, Verdict
 from simvis_core.errors import SimvisError
+from simvis_core.networks.backbone import Activations, inner_parts, inner_pooling
 from simvis_core.networks.heads import split_head
 from simvis_core.networks.poolings import INNER, POOLINGS, Pooling
 from simvis_core.networks.states import numbers, pieces
@@ -24,37 +24,6 @@ _HALVES = (torch.float16, torch.bfloat16)
 _RELATIVE_ERROR = {torch.float64: 1e-9, torch.float32: 1e-4}
 
 
-class Activations(NamedTuple):
-    """What a forward pass leaves for every pooling, point and query that is asked later.
-
-    ``features`` (B, C, H, W) are the last feature maps. A backbone that pools by itself adds ``pooled`` (B, F), and
-    in ``carried`` what its own ``inner_parts`` needs to say which cell brought in what.
-
-    >>> import torch
-    >>> from simvis_core import Activations
-    >>> batch = Activations(torch.zeros(2, 4, 3, 3))
-    >>> batch.one().features.shape, batch.one().compact().nbytes  # bytes: 4 x 3 x 3 float32 numbers
-    (torch.Size([4, 3, 3]), 144)
-    """
-
-    features: Tensor
-    pooled: Tensor | None = None
-    carried: Tensor | None = None
-
-    def one(self, index: int = 0) -> "Activations":
-        """What picture ``index`` of the batch left, without the batch axis: features (C, H, W), perhaps pooled (F,)."""
-        return Activations(*(None if tensor is None else tensor[index] for tensor in self))  # type: ignore[arg-type]
-
-    def compact(self) -> "Activations":
-        """Equal tensors in storage of their own: a slice of a batch no longer keeps the whole batch in memory."""
-        return Activations(*(None if tensor is None else _whole(tensor) for tensor in self))  # type: ignore[arg-type]
-
-    @property
-    def nbytes(self) -> int:
-        """What keeping them costs."""
-        return sum(tensor.nbytes for tensor in self if tensor is not None)
-
-
 class EmbeddingNetwork:
     """``backbone -> pooling -> head -> unit vector``, with the split of that vector over grid cells.
 
@@ -63,9 +32,8 @@ class EmbeddingNetwork:
     is the one the head was trained with: any other is a what-if.
 
     A backbone that pools by itself (a class token, attention pooling, NetVLAD) is used under the pooling ``token`` or
-    ``own``. It gives pooled vectors (B, F), or `Activations` with both, and may have two more members:
-    ``inner_pooling``, the name of its own pooling, and ``inner_parts(activations of one picture)``, which gives the
-    cells' parts of the pooled vector (H, W, F) and the rest (F,), or None.
+    ``own``: it gives pooled vectors (B, F), or `Activations` with both. `simvis_core.networks.backbone` has all that
+    is asked of a backbone.
 
     >>> import torch
     >>> from torch import nn
@@ -133,6 +101,49 @@ class EmbeddingNetwork:
         check_resizing(resizing)
         other = copy.copy(self)
         other.preprocess = replace(self.preprocess, resizing=resizing)
+        return other
+
+    def with_backbone(self, backbone: nn.Module, *, engine: str | None = None) -> "EmbeddingNetwork":
+        """The network on another backbone; pooling, head, preprocessing, name, architecture and origin are shared.
+
+        With an ``engine`` the backbone runs the weights of this network in another way: the fingerprint stays, and
+        ``engine`` is the result's. Without one it brings weights of its own, which the fingerprint is then made of.
+        Neither network reads what the other remembers of its features.
+
+        >>> import copy
+        >>> from torch import nn
+        >>> from simvis_core import EmbeddingNetwork
+        >>> net = EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8))
+        >>> other = net.with_backbone(copy.deepcopy(net.backbone).double(), engine="in double")
+        >>> other.engine, other.fingerprint == net.fingerprint
+        ('in double', True)
+        >>> net.with_backbone(nn.Conv2d(3, 4, 8, 8)).fingerprint == net.fingerprint
+        False
+        """
+        kept = {} if engine is None else {"fingerprint": self.fingerprint, "engine": engine, "_widths": self._widths}
+        other = self._without_memory()
+        other.backbone = backbone.eval()
+        other.__dict__.update(kept)
+        return other
+
+    def with_head(self, head: nn.Module | None) -> "EmbeddingNetwork":
+        """The backbone of this network with another head, or none, in eval mode; the fingerprint is its own.
+
+        >>> from torch import nn
+        >>> from simvis_core import EmbeddingNetwork
+        >>> EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8)).with_head(nn.Linear(4, 7)).width()
+        7
+        """
+        other = self._without_memory()
+        other.head = head if head is None else head.eval()
+        other._probes = self._probes  # of the backbone, which stays
+        return other
+
+    def _without_memory(self) -> "EmbeddingNetwork":
+        """A copy that remembers nothing of weights or features."""
+        other = copy.copy(self)
+        other._probes, other._widths, other._single_heads = {}, {}, {}
+        other.__dict__.pop("fingerprint", None)
         return other
 
     def view(self, image: Image.Image, short_side: int | None = None, framing: Framing = "whole") -> View:
@@ -353,8 +364,7 @@ class EmbeddingNetwork:
     def _parts(self, activations: Activations) -> tuple[Tensor, Tensor | None] | None:
         if not self.pooling.inner:
             return self.pooling.parts(_single(activations.features)), None
-        inner_parts = getattr(self.backbone, "inner_parts", None)
-        found = None if inner_parts is None else inner_parts(activations)
+        found = inner_parts(self.backbone, activations)
         return None if found is None else (_single(found[0]), _single(found[1]))
 
     @property
@@ -381,7 +391,7 @@ class EmbeddingNetwork:
     def poolings(self) -> tuple[str, ...]:
         """Names of the poolings whose width the head takes (all of them without a head), the backbone's own first."""
         own = self.inner_pooling
-        if own is not None and not hasattr(self.backbone, "inner_pooling"):
+        if own is not None and inner_pooling(self.backbone) is None:
             return (own,)  # the backbone gives nothing but pooled vectors
         return tuple(name for name in ((own,) if own else ()) + tuple(POOLINGS) if self._fits(name))
 
@@ -396,7 +406,7 @@ class EmbeddingNetwork:
         'own'
         """
         own = self.trained_pooling.name if self.trained_pooling.inner else None
-        return getattr(self.backbone, "inner_pooling", own)
+        return inner_pooling(self.backbone) or own
 
     @cached_property
     def fingerprint(self) -> str:
@@ -486,10 +496,6 @@ def _single(tensor: Tensor) -> Tensor:
 def _out_of_memory(error: Exception) -> bool:
     """Whether the failure is one of the machine, not of the picture's shape."""
     return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
-
-
-def _whole(tensor: Tensor) -> Tensor:
-    return tensor if tensor.untyped_storage().nbytes() == tensor.nbytes else tensor.clone()
 
 
 def _shape(features: object) -> str:

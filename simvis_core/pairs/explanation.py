@@ -27,7 +27,8 @@ from simvis_core.errors import SimvisError
 from simvis_core.explainers.masks import PARAMETERS, map_grid
 from simvis_core.files import colours, writing
 from simvis_core.files.numbers import UNITS, WITH_POINT
-from simvis_core.networks.network import Activations, EmbeddingNetwork
+from simvis_core.networks.backbone import Activations
+from simvis_core.networks.network import EmbeddingNetwork
 from simvis_core.networks.poolings import Pooling
 from simvis_core.pairs.share_picture import Look, Panel, Row, caption, pair_figure, pin_line
 from simvis_core.pictures.overlays import common_scale, overlay

@@ -98,10 +98,7 @@ def randomised(network: EmbeddingNetwork, share: float, seed: int = 0) -> Embedd
     Raises SimvisError for a network without weights, and one on an engine that does not read them.
     """
     check_engine(network)
-    other = copy.copy(network)
-    other.backbone, other.head = copy.deepcopy(network.backbone), copy.deepcopy(network.head)
-    other._probes, other._widths, other._single_heads = {}, {}, {}
-    other.__dict__.pop("fingerprint", None)  # of the weights as they were
+    other = network.with_backbone(copy.deepcopy(network.backbone)).with_head(copy.deepcopy(network.head))
     layers = [layer for part in (other.backbone, other.head) if part is not None for layer in _layers(part)]
     if not layers:
         raise SimvisError(f"{network.name}, which has no weights", "a trained network", "choose another")

@@ -1,6 +1,5 @@
 """What the explainers' tests ask: small networks in float64, views that are not square, drawings run to their end."""
 
-import copy
 from dataclasses import replace
 
 import numpy as np
@@ -109,9 +108,8 @@ class Recording(nn.Module):
 
 def recording(network):
     """The same network, and the pictures it will have been shown."""
-    other = copy.copy(network)
-    other.backbone = Recording(network.backbone)
-    return other, other.backbone
+    recorder = Recording(network.backbone)
+    return network.with_backbone(recorder, engine=network.engine), recorder
 
 
 def question(network, shown=None, seed=1, known=False, reference=None):

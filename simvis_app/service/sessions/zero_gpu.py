@@ -6,7 +6,7 @@ import os
 from typing import Any
 from weakref import WeakValueDictionary
 
-from model_zoo.running.devices import Elsewhere, on_device, there_and_back
+from model_zoo.running.devices import Elsewhere, moved, there_and_back
 from simvis_core import EmbeddingNetwork
 
 LENT = "SPACES_ZERO_GPU"  # set by the Space
@@ -31,15 +31,10 @@ class LentGpu:
 
     def placed(self, network: EmbeddingNetwork) -> EmbeddingNetwork:
         """The network with its backbone on the card. Raises SimvisError where there is none."""
-        _ = network.fingerprint  # kept from now on: it is of the network as it was
-        head = network.head
-        network.head = None
-        on_device(network, "cuda")
-        network.head = head
-        number = next(self._count)
-        self._backbones[number] = network.backbone
-        network.backbone = Elsewhere(network.backbone, lambda pixels: self._call(number, pixels))
-        return network
+        lent, number = moved(network.backbone, "cuda"), next(self._count)
+        self._backbones[number] = lent
+        elsewhere = Elsewhere(lent, lambda pixels: self._call(number, pixels))
+        return network.with_backbone(elsewhere, engine=network.engine)
 
     def _forward(self, number: int, pixels: Any) -> Any:
         return there_and_back(self._backbones[number], pixels)

@@ -1,6 +1,5 @@
 """Every engine gives the eager features; one that cannot says so."""
 
-import copy
 import socket
 import sys
 from pathlib import Path
@@ -216,8 +215,7 @@ def test_an_engine_that_changes_the_score_is_not_chosen(timed, tiny_network, mon
 
 def test_a_score_changes_by_as_much_up_as_down(tiny_network):
     """A head that gives every picture one embedding raises all scores to 1; taken the other way round they fall."""
-    alike = copy.copy(tiny_network)
-    alike.head = nn.Linear(6, 5)
+    alike = tiny_network.with_head(nn.Linear(6, 5))
     nn.init.zeros_(alike.head.weight)
     embeddings = tiny_network.embed(engines._squares(tiny_network)).double()
     wanted = 1 - float((embeddings @ embeddings.T).min())

@@ -7,6 +7,8 @@ import torch
 from torch import nn
 
 from simvis_core import POOLINGS, Activations, EmbeddingNetwork, Preprocess, SimvisError, explain_pair
+from simvis_core.networks import backbone as backbones
+from tests.backbones import Token
 from tests.simvis_core import cases
 from tests.simvis_core.cases import AFFINE_HEADS, BLACK_BOXES, HEADS
 
@@ -134,9 +136,74 @@ def test_with_pooling_shares_the_weights_and_leaves_the_network(tiny_network):
 def test_with_pooling_finds_its_own_verdict(network_with, monkeypatch):
     network = network_with()
     assert network.verdict == "exact"
-    other = network.with_pooling("max")
-    other.head = cases.Normalise()
+    other = network.with_pooling("max").with_head(cases.Normalise())
     assert other.verdict == "black box"
+
+
+def test_with_backbone_shares_all_but_the_backbone(network_with):
+    """Under an engine the weights, and so the fingerprint and the width, are the network's; the features are not."""
+    network = network_with("fc", "max")
+    network.name, network.architecture, network.origin = "named", "lib/net", "a file"
+    width, verdict = network.width(), network.verdict
+    shifted = nn.Sequential(network.backbone, nn.Softplus())
+    run, new = network.with_backbone(shifted.train(), engine="other"), network.with_backbone(copy.deepcopy(shifted))
+    for other in (run, new):
+        for kept in ("head", "preprocess", "pooling", "trained_pooling", "name", "architecture", "origin"):
+            assert getattr(other, kept) is getattr(network, kept)
+        assert not other.backbone.training
+        assert (other.width(), other.verdict) == (width, verdict)
+        known = network._probes
+        assert all(not torch.equal(one.features, known[size].features) for size, one in other._probes.items())
+    assert (run.engine, run.fingerprint) == ("other", network.fingerprint)
+    assert (new.engine, new.fingerprint == network.fingerprint) == ("eager", False)
+    assert network.backbone is not shifted
+
+
+def test_with_head_keeps_the_backbone_and_what_is_known_of_it(network_with, monkeypatch):
+    network = network_with("fc")
+    network.width()
+    fingerprint = network.fingerprint
+    wide, bare = network.with_head(nn.Linear(6, 9).train()), network.with_head(None)
+    monkeypatch.setattr(network.backbone, "forward", None)  # another pass would end the test
+    assert (wide.width(), bare.width(), wide.head.training) == (9, 6, False)
+    assert len({network.fingerprint, wide.fingerprint, bare.fingerprint}) == 3
+    assert network.fingerprint == fingerprint
+
+
+class Shown(nn.Module):
+    """Runs another backbone and shows its members."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def __getattr__(self, name):
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("inner"), name)
+
+    def forward(self, pixels):
+        return self.inner(pixels)
+
+
+class Told(Token):
+    """Has every member that the core looks for."""
+
+    def inner_parts(self, activations):
+        return activations.features.permute(1, 2, 0), activations.pooled
+
+    def attentions(self, pixels):
+        return pixels.double()
+
+
+@pytest.mark.parametrize("backbone", [Told(), Shown(Told())], ids=["itself", "through another"])
+def test_a_backbones_members_are_found_also_through_one_that_shows_them(backbone, tiny_preprocess):
+    """As one that runs elsewhere, or by another engine, does."""
+    activations = EmbeddingNetwork(backbone, "token", None, tiny_preprocess).activations(torch.rand(1, 3, 16, 24)).one()
+    assert backbones.inner_pooling(backbone) == "token"
+    assert torch.equal(backbones.inner_parts(backbone, activations)[1], activations.pooled)
+    assert backbones.attentions(backbone, torch.zeros(1, 3, 8, 8)).dtype == torch.float64
 
 
 def test_with_pooling_leaves_the_cached_fingerprint(tiny_network):

@@ -28,7 +28,7 @@ def calls(monkeypatch):
 
     monkeypatch.setitem(sys.modules, "spaces", SimpleNamespace(GPU=lend))
     monkeypatch.setenv(zero_gpu.LENT, "1")
-    monkeypatch.setattr(zero_gpu, "on_device", lambda network, device: network)
+    monkeypatch.setattr(zero_gpu, "moved", lambda backbone, device: backbone)
     return made
 
 
