@@ -21,6 +21,15 @@ def advanced(steps: Generator[Step, None, Result]) -> Step | Ended[Result]:
     """The next step, or `Ended` with the result; whatever else the steps raise is let through.
 
     An end as a value can be handed from one thread to another, which Python's StopIteration cannot.
+
+    >>> from simvis_core.steps import advanced
+    >>> def counting():
+    ...     yield 1
+    ...     return "done"
+    ...
+    >>> steps = counting()
+    >>> advanced(steps), advanced(steps)
+    (1, Ended(result='done'))
     """
     try:
         return next(steps)
@@ -32,6 +41,15 @@ def run(steps: Generator[Step, None, Result], told: Callable[[Step], object] | N
     """The result of the steps, run to their end; ``told`` is called with each step as it comes.
 
     An error in ``told`` closes the steps.
+
+    >>> from simvis_core.steps import run
+    >>> def counting():
+    ...     yield 1
+    ...     return "done"
+    ...
+    >>> run(counting(), told=print)
+    1
+    'done'
     """
     with closing(steps):
         while not isinstance(step := advanced(steps), Ended):
@@ -44,6 +62,15 @@ def mapped(steps: Generator[Step, None, Result], told: Callable[[Step], Told]) -
     """The steps, each as ``told`` says it, in their order; the result stays as it is.
 
     Whoever closes this closes the steps.
+
+    >>> from simvis_core.steps import mapped, run
+    >>> def counting():
+    ...     yield 1
+    ...     return "done"
+    ...
+    >>> run(mapped(counting(), "step {}".format), told=print)
+    step 1
+    'done'
     """
     with closing(steps):
         while not isinstance(step := advanced(steps), Ended):
@@ -58,6 +85,14 @@ def in_turn(
 
     ``turn`` is called with work, and gives what the work gives, whenever and in whatever thread it chooses. Whoever
     closes this between two steps closes the steps.
+
+    >>> from simvis_core.steps import in_turn, run
+    >>> def counting():
+    ...     yield 1
+    ...     return "done"
+    ...
+    >>> run(in_turn(counting(), turn=lambda work: work()))
+    'done'
     """
     while not isinstance(step := turn(lambda: advanced(steps)), Ended):
         try:
@@ -69,5 +104,17 @@ def in_turn(
 
 
 def counted(progress: Callable[[int, int], None] | None) -> Callable[[tuple[Any, ...]], None] | None:
-    """For `run`, over steps that begin with how many of how many are done: hands those two numbers to ``progress``."""
+    """For `run`, over steps that begin with how many of how many are done: hands those two numbers to ``progress``.
+
+    >>> from simvis_core.steps import counted, run
+    >>> def counting():
+    ...     yield 1, 2
+    ...     yield 2, 2
+    ...     return "done"
+    ...
+    >>> run(counting(), counted(lambda done, total: print(done, "of", total)))
+    1 of 2
+    2 of 2
+    'done'
+    """
     return None if progress is None else lambda step: progress(step[0], step[1])

@@ -9,13 +9,34 @@ LEAST_BASELINE = 7  # cells on the short side of a baseline: a network of one ce
 
 
 def random_map(question: Question, *, seed: int = 0) -> Steps:
-    """Noise on the grid of the network's own maps: what any order of places scores."""
+    """Noise on the grid of the network's own maps: what any order of places scores.
+
+    >>> import torch
+    >>> from PIL import Image
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork, Preprocess
+    >>> from simvis_core.explainers import draw_map
+    >>> net = EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8), preprocess=Preprocess(short_side=64, stride=8))
+    >>> draw_map("random", net, net.view(Image.new("RGB", (60, 40))), torch.ones(4), seed=1).map.shape
+    torch.Size([8, 12])
+    """
     yield Interim(0, 0)
     return torch.randn(_baseline_grid(question), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def centre_map(question: Question, *, seed: int = 0) -> Steps:
-    """1 in the middle, falling off to the edges: photographers put what matters there."""
+    """1 in the middle, falling off to the edges: photographers put what matters there.
+
+    >>> import torch
+    >>> from PIL import Image
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork, Preprocess
+    >>> from simvis_core.explainers import draw_map
+    >>> net = EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8), preprocess=Preprocess(short_side=56, stride=8))
+    >>> map = draw_map("centre", net, net.view(Image.new("RGB", (40, 40))), torch.ones(4)).map
+    >>> map[3, 3], map[0, 0] < map[3, 0]
+    (tensor(1., dtype=torch.float64), tensor(True))
+    """
     del seed
     yield Interim(0, 0)
     down, across = (

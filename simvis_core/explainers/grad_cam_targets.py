@@ -33,6 +33,14 @@ class EmbeddingModule(nn.Module):
     Its weights are the network's own. ``backbone`` is the layer for CAM methods to look at: its output is the features.
 
     Raises SimvisError for a network under another engine than PyTorch's own, through which no gradient flows.
+
+    >>> import torch
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingModule, EmbeddingNetwork, SimilarityTarget
+    >>> module = EmbeddingModule(EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8)))
+    >>> raw = module.forward(torch.rand(1, 3, 16, 16))
+    >>> raw.shape, SimilarityTarget(torch.ones(4))(raw[0]).requires_grad
+    (torch.Size([1, 4]), True)
     """
 
     def __init__(self, network: EmbeddingNetwork) -> None:

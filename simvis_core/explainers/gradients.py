@@ -19,6 +19,17 @@ def grad_cam(question: Question, *, seed: int = 0, normalised: bool = False) -> 
     The target is the dot product with the embedding's length held fixed: with average pooling and an affine head the
     map is the decomposition with bias (Zhu 2021). ``normalised`` takes the cosine itself, whose map with average
     pooling and no bias sums to zero and looks scattered.
+
+    >>> import torch
+    >>> from PIL import Image
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork, Preprocess
+    >>> from simvis_core.explainers import draw_map
+    >>> net = EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8), preprocess=Preprocess(short_side=32, stride=8))
+    >>> view, query = net.view(Image.new("RGB", (60, 40), "orange")), torch.ones(4)
+    >>> ours = net.decompose(view.pixels).similarity_map(query)  # with average pooling the same map
+    >>> torch.allclose(draw_map("grad_cam", net, view, query).map, ours, atol=1e-5)
+    True
     """
     del seed
     features, gradient = feature_gradient(question, normalised)
@@ -30,6 +41,17 @@ def hires_cam(question: Question, *, seed: int = 0) -> Steps:
     """Features times their own gradients, in units of the score (Zhu 2021's RGrad-CAM; Draelos 2020's HiResCAM).
 
     For a pooling and head without curvature it is the decomposition with bias, whatever the pooling.
+
+    >>> import torch
+    >>> from PIL import Image
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork, Preprocess
+    >>> from simvis_core.explainers import draw_map
+    >>> net = EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8), "max", preprocess=Preprocess(short_side=32, stride=8))
+    >>> view, query = net.view(Image.new("RGB", (60, 40), "orange")), torch.ones(4)
+    >>> ours = net.decompose(view.pixels).similarity_map(query)
+    >>> torch.allclose(draw_map("hires_cam", net, view, query).map, ours, atol=1e-5)
+    True
     """
     del seed
     features, gradient = feature_gradient(question, False)
@@ -42,6 +64,17 @@ def feature_gradient(question: Question, normalised: bool) -> tuple[Float[Tensor
     """The last features and the gradient of the score at them; only pooling and head are run.
 
     Raises SimvisError where the embedding does not come from these features (a class token).
+
+    >>> import torch
+    >>> from PIL import Image
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork, Preprocess
+    >>> from simvis_core.explainers.gradients import feature_gradient
+    >>> from simvis_core.explainers.question import Question
+    >>> net = EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8), preprocess=Preprocess(short_side=32, stride=8))
+    >>> question = Question(net, net.view(Image.new("RGB", (60, 40))), torch.ones(4))
+    >>> [part.shape for part in feature_gradient(question, normalised=False)]
+    [torch.Size([4, 4, 6]), torch.Size([4, 4, 6])]
     """
     seen = question.activations
     with torch.enable_grad():
@@ -63,6 +96,15 @@ def input_x_gradient(question: Question, *, seed: int = 0) -> Steps:
 
     Summed over the colours (Shrikumar 2016). It does not sum to the score: a bias-free network's sums to zero, for the
     cosine does not know the embedding's length.
+
+    >>> import torch
+    >>> from PIL import Image
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork, Preprocess
+    >>> from simvis_core.explainers import draw_map
+    >>> net = EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8), preprocess=Preprocess(short_side=32, stride=8))
+    >>> draw_map("input_x_gradient", net, net.view(Image.new("RGB", (60, 40))), torch.ones(4)).map.shape
+    torch.Size([32, 48])
     """
     del seed
     pixels = question.view.pixels
@@ -76,6 +118,16 @@ def integrated_gradients(question: Question, *, seed: int = 0, steps: int = 50) 
 
     Sums to the score less that of a picture of nothing but mean colour, as far as ``steps`` of Gauss-Legendre's rule
     follow the way (Sundararajan 2017). Summed over the colours.
+
+    >>> import torch
+    >>> from PIL import Image
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork, Preprocess
+    >>> from simvis_core.explainers import draw_map
+    >>> net = EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8), preprocess=Preprocess(short_side=32, stride=8))
+    >>> drawn = draw_map("integrated_gradients", net, net.view(Image.new("RGB", (60, 40))), torch.ones(4), steps=5)
+    >>> drawn.map.shape, drawn.passes
+    (torch.Size([32, 48]), 5)
     """
     del seed
     pixels = question.view.pixels
@@ -98,6 +150,13 @@ def pixel_gradient(
     """The gradient of each picture's score at its pixels.
 
     Raises SimvisError for an engine other than eager, through which no gradient flows.
+
+    >>> import torch
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork
+    >>> from simvis_core.explainers.gradients import pixel_gradient
+    >>> pixel_gradient(EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8)), torch.rand(2, 3, 16, 24), torch.ones(4)).shape
+    torch.Size([2, 3, 16, 24])
     """
     check_engine(network)
     with torch.enable_grad():
@@ -126,7 +185,13 @@ def _half_batch(size: tuple[int, int]) -> int:
 
 
 def check_engine(network: EmbeddingNetwork) -> None:
-    """Raises SimvisError for an engine through which no gradient flows."""
+    """Raises SimvisError for an engine through which no gradient flows.
+
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork
+    >>> from simvis_core.explainers.gradients import check_engine
+    >>> check_engine(EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8)))
+    """
     if network.engine not in GRADIENT_ENGINES:
         raise SimvisError(
             f"{network.name} under the engine '{network.engine}', through which no gradient flows",

@@ -31,6 +31,16 @@ def mask(
     A mask of ``cells`` on the short side, enlarged bilinearly, descends by Adam on score + ``sparse`` * the mean of
     what is blurred + ``smooth`` * its total variation to the ``power`` (Fong & Vedaldi 2017, with the settings of
     Plummer 2020, who blur a fixed picture: no jitter, no noise). In the pair setting both pictures have a mask.
+
+    >>> import torch
+    >>> from PIL import Image
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork, Preprocess
+    >>> from simvis_core.explainers import draw_map
+    >>> net = EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8), preprocess=Preprocess(short_side=32, stride=8))
+    >>> map = draw_map("mask", net, net.view(Image.new("RGB", (60, 40))), torch.ones(4), cells=4, steps=5).map
+    >>> map.shape, bool((0 <= map).all() and (map <= 1).all())
+    (torch.Size([4, 6]), True)
     """
     del seed
     check_engine(question.network)

@@ -25,6 +25,17 @@ def sliding_window(question: Question, *, seed: int = 0, window: int = 8, steps_
     A window of ``window`` steps on a lattice of ``steps_a_side`` on the short side: 32 and 4 of 112 pixels (Zeiler &
     Fergus 2014, as Plummer 2020 uses it, whose saliency 1 - score has the same order). Windows reach over the edges and
     the sum is divided by how often a place was hidden, so that no place is favoured. Nothing is random.
+
+    >>> import torch
+    >>> from PIL import Image
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork, Preprocess
+    >>> from simvis_core.explainers import draw_map
+    >>> net = EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8), preprocess=Preprocess(short_side=32, stride=8))
+    >>> view = net.view(Image.new("RGB", (60, 40)))
+    >>> drawn = draw_map("sliding_window", net, view, torch.ones(4), window=2, steps_a_side=4)
+    >>> drawn.map.shape, drawn.passes
+    (torch.Size([4, 6]), 35)
     """
     del seed
     query = question.query.cpu().double()
@@ -44,6 +55,15 @@ def rise(
 
     Divided by what each pixel was shown in fact, not on average, and less the mean score of all masks, which makes it
     signed and leaves the order as it is. In the pair setting the reference is masked as well (Plummer 2020).
+
+    >>> import torch
+    >>> from PIL import Image
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork, Preprocess
+    >>> from simvis_core.explainers import draw_map
+    >>> net = EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8), preprocess=Preprocess(short_side=32, stride=8))
+    >>> draw_map("rise", net, net.view(Image.new("RGB", (60, 40))), torch.ones(4), masks=20).map.shape
+    torch.Size([32, 48])
     """
     opposite = None
     if setting == "pair":
@@ -66,6 +86,16 @@ def corr_rise(
     """The correlation, -1 to 1, of a pixel's being shown with the score (Lu 2024, CorrRISE).
 
     Each mask hides ``patches`` squares of ``side`` of the short side. A pixel that was never or always hidden gets 0.
+
+    >>> import torch
+    >>> from PIL import Image
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork, Preprocess
+    >>> from simvis_core.explainers import draw_map
+    >>> net = EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8), preprocess=Preprocess(short_side=32, stride=8))
+    >>> map = draw_map("corr_rise", net, net.view(Image.new("RGB", (60, 40))), torch.ones(4), masks=20).map
+    >>> bool(map.abs().max() <= 1)
+    True
     """
     check_count(masks)
     sums = _Moments(torch.zeros(question.size, dtype=torch.float64))
@@ -81,6 +111,16 @@ def sbsm(question: Question, *, seed: int = 0, window: int = 5, step: int = 2, s
 
     In units of the Euclidean distance (Dong 2019, similarity-based saliency maps for retrieval; windows of about 50
     and steps of 20 of 224 pixels). The paper drops windows that bring the picture nearer; here they count as negative.
+
+    >>> import torch
+    >>> from PIL import Image
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork, Preprocess
+    >>> from simvis_core.explainers import draw_map
+    >>> net = EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8), preprocess=Preprocess(short_side=32, stride=8))
+    >>> drawn = draw_map("sbsm", net, net.view(Image.new("RGB", (60, 40))), torch.ones(4), steps_a_side=4)
+    >>> drawn.map.shape, drawn.passes
+    (torch.Size([4, 6]), 20)
     """
     del seed
     query = question.query.cpu().double()
@@ -107,6 +147,15 @@ def lime(
     Superpixels (SLIC) are hidden by their own mean colour, each with a chance of one half; samples weigh by their
     likeness to the whole picture (exponential kernel of ``width`` on the cosine distance); ridge regression with
     ``alpha``. In the pair setting the reference's superpixels are hidden as well (Plummer 2020).
+
+    >>> import torch
+    >>> from PIL import Image
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork, Preprocess
+    >>> from simvis_core.explainers import draw_map
+    >>> net = EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8), preprocess=Preprocess(short_side=32, stride=8))
+    >>> draw_map("lime", net, net.view(Image.new("RGB", (60, 40))), torch.ones(4), samples=20, segments=4).map.shape
+    torch.Size([32, 48])
     """
     check_count(samples)
     opposite = None
@@ -125,7 +174,17 @@ def lime(
 
 
 def superpixels(view: View, segments: int) -> Int[Tensor, "h w"]:
-    """The view cut into about so many superpixels, numbered from 0 (SLIC, from scikit-image)."""
+    """The view cut into about so many superpixels, numbered from 0 (SLIC, from scikit-image).
+
+    >>> from PIL import Image
+    >>> from simvis_core import Preprocess
+    >>> from simvis_core.explainers.masked import superpixels
+    >>> picture = Image.new("RGB", (32, 32), "white")
+    >>> picture.paste("black", (16, 0, 32, 32))
+    >>> labels = superpixels(Preprocess(short_side=32, stride=8).view(picture), segments=4)
+    >>> labels.shape, bool(labels[0, 0] == labels[0, 31])
+    (torch.Size([32, 32]), False)
+    """
     shown = (view.picture(max(view.size))).resize(view.size[::-1])
     labels = slic(np.asarray(shown), n_segments=segments, compactness=10, start_label=0)
     return torch.from_numpy(np.unique(labels, return_inverse=True)[1].reshape(view.size))

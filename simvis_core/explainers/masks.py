@@ -40,6 +40,12 @@ def sliding_windows(
     Without them, ``WINDOW`` of the short side, half a window apart. They reach over the edges, so that a cell at the
     edge is hidden as often as one in the middle; windows are whole cells, so that what is hidden and what is drawn lie
     on each other exactly. The weight is what is hidden.
+
+    >>> from simvis_core.explainers.masks import sliding_windows
+    >>> count, batches = sliding_windows((32, 48), grid=(4, 6), side=2, step=1)
+    >>> masks = next(batches)
+    >>> count, masks.shown.shape, masks.weights.shape
+    (35, torch.Size([35, 32, 48]), torch.Size([35, 4, 6]))
     """
     side = max(1, round(WINDOW * min(grid))) if side is None else side
     step = max(1, round(side / 2)) if step is None else step
@@ -65,13 +71,27 @@ def rise_masks(
     The weight is what is shown of the cell.
 
     Raises SimvisError for a count outside 1..20000.
+
+    >>> from simvis_core.explainers.masks import rise_masks
+    >>> count, batches = rise_masks((32, 48), grid=(4, 6), count=10)
+    >>> masks = next(batches)
+    >>> count, masks.shown.shape, masks.weights.shape
+    (10, torch.Size([10, 32, 48]), torch.Size([10, 4, 6]))
     """
     check_count(count)
     return count, _rise_batches(size, grid, count, torch.Generator().manual_seed(seed), min(size) / cells, chance)
 
 
 def check_count(count: int) -> None:
-    """Raises SimvisError for a number of masks outside 1..20000."""
+    """Raises SimvisError for a number of masks outside 1..20000.
+
+    >>> from simvis_core.explainers.masks import check_count
+    >>> check_count(2000)
+    >>> check_count(0)
+    Traceback (most recent call last):
+        ...
+    simvis_core.errors.SimvisError: Got 0 masks; wanted 1 to 20000: choose a number in that range.
+    """
     if not 1 <= count <= MAX_MASKS:
         raise SimvisError(f"{count} masks", f"1 to {MAX_MASKS}", "choose a number in that range")
 
@@ -99,6 +119,17 @@ def weighted_embeddings(
 
     What is hidden takes the mean colour of the network's training pictures (0 after preprocessing). Yields how far it
     is after each batch, so that a caller can show it, do something else meanwhile, or stop.
+
+    >>> import torch
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork
+    >>> from simvis_core.explainers.masks import rise_masks, weighted_embeddings
+    >>> from simvis_core.steps import run
+    >>> net = EmbeddingNetwork(nn.Conv2d(3, 5, 8, 8))
+    >>> masks = rise_masks((32, 48), (4, 6), count=10)
+    >>> cells, mean = run(weighted_embeddings(net, torch.rand(3, 32, 48), *masks))
+    >>> cells.shape, mean.shape
+    (torch.Size([4, 6, 5]), torch.Size([5]))
     """
     nothing = torch.zeros((), dtype=torch.float64)
     done, total, sums, weights = 0, nothing, nothing, nothing
@@ -134,6 +165,17 @@ def draw(
     embedding, and ``bias`` holds what they leave over. A generator: it yields (done, all) and returns the result.
 
     Raises SimvisError for a method that is not in MASKED.
+
+    >>> import torch
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork, Preprocess
+    >>> from simvis_core.explainers.masks import draw
+    >>> from simvis_core.steps import run
+    >>> net = EmbeddingNetwork(nn.Conv2d(3, 5, 8, 8), preprocess=Preprocess(short_side=32, stride=8))
+    >>> pixels = torch.rand(3, 32, 48)
+    >>> drawn = run(draw(net, pixels, net.activations(pixels[None]).one(), "sliding window"))
+    >>> drawn.grid, drawn.method, drawn.verdict
+    ((4, 6), 'sliding window', 'black box')
     """
     if method not in MASKED:
         raise SimvisError(f"method '{method}'", f"one of {', '.join(MASKED)}", "choose one of these")
@@ -143,7 +185,16 @@ def draw(
 
 
 def map_grid(network: EmbeddingNetwork, pixels: Float[Tensor, "3 h w"], activations: Activations) -> tuple[int, int]:
-    """The grid of a black box's maps: that of its features, or cells of its stride where it has none."""
+    """The grid of a black box's maps: that of its features, or cells of its stride where it has none.
+
+    >>> import torch
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork
+    >>> from simvis_core.explainers.masks import map_grid
+    >>> net, pixels = EmbeddingNetwork(nn.Conv2d(3, 5, 8, 8)), torch.rand(3, 32, 48)
+    >>> map_grid(net, pixels, net.activations(pixels[None]).one())
+    (4, 6)
+    """
     rows, columns = activations.features.shape[-2:]
     if rows * columns > 1:
         return rows, columns
@@ -152,7 +203,12 @@ def map_grid(network: EmbeddingNetwork, pixels: Float[Tensor, "3 h w"], activati
 
 
 def batch_of(size: tuple[int, int]) -> int:
-    """How many masked pictures of a size are run at once."""
+    """How many masked pictures of a size are run at once.
+
+    >>> from simvis_core.explainers.masks import batch_of
+    >>> batch_of((224, 224)), batch_of((448, 448))
+    (16, 4)
+    """
     return max(1, BATCH_PIXELS // (size[0] * size[1]))
 
 

@@ -24,6 +24,21 @@ class Question:
     ``query`` is any vector of the embedding's length: another picture's embedding, a point's, a class mean.
     ``query_bias`` is the part of it that no cell of the other picture brought in, where there is one. ``reference`` is
     the other picture's view, which explainers of the pair setting hide parts of, too.
+
+    >>> import torch
+    >>> from PIL import Image
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork, Preprocess
+    >>> from simvis_core.explainers.question import Question
+    >>> net = EmbeddingNetwork(nn.Conv2d(3, 5, 8, 8), preprocess=Preprocess(short_side=32, stride=8))
+    >>> view = net.view(Image.new("RGB", (60, 40), "orange"))
+    >>> asked = Question(net, view, query=net.embed(view.pixels[None])[0], reference=view)
+    >>> round(asked.score, 4), asked.grid, asked.size, asked.embedding.dtype
+    (1.0, (4, 6), (32, 48), torch.float64)
+    >>> asked.scores(view.pixels[None]).shape, asked.activations.features.shape, asked.split.verdict
+    (torch.Size([1]), torch.Size([5, 4, 6]), 'exact')
+    >>> asked.other("rise") is view
+    True
     """
 
     network: EmbeddingNetwork
@@ -91,7 +106,17 @@ Drawer = Callable[..., Steps]
 
 
 def finite(map: Float[Tensor, "_ _"], name: str) -> Float[Tensor, "_ _"]:
-    """The map itself. Raises SimvisError for NaN or infinity, which no metric could be trusted with."""
+    """The map itself. Raises SimvisError for NaN or infinity, which no metric could be trusted with.
+
+    >>> import torch
+    >>> from simvis_core.explainers.question import finite
+    >>> finite(torch.ones(1, 2), "rise")
+    tensor([[1., 1.]])
+    >>> finite(torch.tensor([[torch.nan]]), "rise")
+    Traceback (most recent call last):
+        ...
+    simvis_core.errors.SimvisError: Got NaN or infinity in the map by 'rise'; wanted numbers: check the weights ...
+    """
     if not bool(torch.isfinite(map).all()):
         raise SimvisError(f"NaN or infinity in the map by '{name}'", "numbers", "check the weights and the picture")
     return map

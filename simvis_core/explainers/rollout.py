@@ -9,7 +9,22 @@ from simvis_core.networks.backbone import attentions
 
 
 def attention_rollout(question: Question, *, seed: int = 0) -> Steps:
-    """How much of each cell reaches the embedding through all attention, whatever the query (Abnar & Zuidema 2020)."""
+    """How much of each cell reaches the embedding through all attention, 0 to 1 (Abnar & Zuidema 2020).
+
+    The query plays no part in it. Raises SimvisError for a network that shows no attention: anything but a plain vision
+    transformer on the engine "eager".
+
+    >>> import torch
+    >>> from PIL import Image
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork
+    >>> from simvis_core.explainers import draw_map
+    >>> net = EmbeddingNetwork(nn.Conv2d(3, 5, 8, 8))
+    >>> draw_map("attention_rollout", net, net.view(Image.new("RGB", (60, 40))), torch.ones(5))
+    Traceback (most recent call last):
+        ...
+    simvis_core.errors.SimvisError: Got your network on the engine 'eager', which shows no attention; wanted a ...
+    """
     del seed
     network = question.network
     with torch.inference_mode():

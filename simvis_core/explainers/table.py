@@ -32,6 +32,12 @@ class Explainer:
     score, less a remainder that is shown. ``black_box``: it needs nothing but embeddings. ``parameters`` are its
     paper's, which `draw_map` takes others for. ``settings``: whether the reference can be masked as well. ``unit``
     says what a value of the map is.
+
+    >>> from simvis_core.explainers import EXPLAINERS
+    >>> EXPLAINERS["rise"].black_box, EXPLAINERS["rise"].looks_inside
+    (True, False)
+    >>> EXPLAINERS["integrated_gradients"].black_box, EXPLAINERS["integrated_gradients"].looks_inside
+    (False, True)
     """
 
     draw: Drawer
@@ -93,6 +99,16 @@ def draw_map(
     """The map by an explainer of EXPLAINERS of what a query scores on a view; see `Question` and `Explainer`.
 
     Raises SimvisError for a name, setting or parameter it does not have, and for a network it cannot explain.
+
+    >>> import torch
+    >>> from PIL import Image
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork, Preprocess
+    >>> from simvis_core.explainers import draw_map
+    >>> net = EmbeddingNetwork(nn.Conv2d(3, 5, 8, 8), preprocess=Preprocess(short_side=32, stride=8))
+    >>> drawn = draw_map("rise", net, net.view(Image.new("RGB", (60, 40))), torch.ones(5), seed=1, masks=20)
+    >>> drawn.map.shape, drawn.passes, drawn.parameters
+    (torch.Size([32, 48]), 20, {'masks': 20, 'cells': 8, 'chance': 0.5})
     """
     question = Question(network, view, query, query_bias, reference)
     return run(drawing(explainer, question, setting, seed, **parameters), counted(progress))
@@ -101,7 +117,23 @@ def draw_map(
 def drawing(
     explainer: str, question: Question, setting: Setting = "fixed", seed: int = 0, **parameters: Any
 ) -> Drawing:
-    """The same step by step, with the map so far; it can be left at any step. Raises as `draw_map` does."""
+    """The map of a question by an explainer of EXPLAINERS, step by step; what `draw_map` runs to its end.
+
+    Yields how far it is, with the map so far where there is one; ends with the `DrawnMap`. It can be left at any step.
+    Raises SimvisError for a name, setting or parameter it does not have, and for a network it cannot explain.
+
+    >>> import torch
+    >>> from PIL import Image
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork, Preprocess
+    >>> from simvis_core.explainers.question import Question
+    >>> from simvis_core.explainers.table import drawing
+    >>> net = EmbeddingNetwork(nn.Conv2d(3, 5, 8, 8), preprocess=Preprocess(short_side=32, stride=8))
+    >>> question = Question(net, net.view(Image.new("RGB", (60, 40))), torch.ones(5))
+    >>> step = next(drawing("rise", question, masks=20))
+    >>> step.done, step.total, step.map.shape
+    (20, 20, torch.Size([32, 48]))
+    """
     entry = _checked(explainer, setting, parameters)
     asked = dict(entry.parameters) | parameters
     steps = entry.draw(question, seed=seed, **asked, **({"setting": setting} if len(entry.settings) > 1 else {}))
@@ -120,6 +152,14 @@ def check_parameters(name: str, parameters: Mapping[str, Any]) -> Explainer:
     """The explainer of a name.
 
     Raises SimvisError for a name that is not in the table, and a parameter it does not have or that is out of range.
+
+    >>> from simvis_core.explainers.table import check_parameters
+    >>> check_parameters("rise", {"masks": 100}).title
+    'RISE'
+    >>> check_parameters("rise", {"masks": 0})
+    Traceback (most recent call last):
+        ...
+    simvis_core.errors.SimvisError: Got masks 0 for 'rise'; wanted a whole number from 1 to 20000: choose one ...
     """
     if name not in EXPLAINERS:
         raise SimvisError(f"explainer '{name}'", f"one of {', '.join(EXPLAINERS)}", "choose one of these")

@@ -9,6 +9,7 @@ COMMAND = "python app.py" if CHECKOUT else "simvis"
 def installing(extra: str, package: str, checkout: bool = CHECKOUT) -> str:
     """What adds an optional package, for a person to type.
 
+    >>> from simvis_core.files.installed import installing
     >>> installing("engines", "openvino", checkout=True)
     'pip install -r requirements-engines.txt'
     >>> installing("engines", "openvino", checkout=False)

@@ -18,6 +18,18 @@ class ClassMembers:
     """The members of one class, the most typical first.
 
     ``typicality`` is each member's mean score with the other members; ``scores`` the cosine of every two.
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from simvis_core.galleries.classes import ClassMembers
+    >>> from simvis_core.stores.contract import Row
+    >>> rows = (Row("a" * 64, "1.jpg", "owl"), Row("b" * 64, "2.jpg", "owl"))
+    >>> members = ClassMembers("owl", rows, torch.tensor([[1.0, 0.0], [0.6, 0.8]]), torch.tensor([0.6, 0.6]))
+    >>> members.scores
+    tensor([[1.0000, 0.6000],
+            [0.6000, 1.0000]])
+    >>> members.others(0)
+    tensor([0.6000, 0.8000])
     """
 
     label: str
@@ -37,7 +49,19 @@ class ClassMembers:
 
 @dataclass(frozen=True, eq=False)
 class ClassMeans:
-    """Each class's mean unit embedding: its product with an embedding is the mean score with the class's members."""
+    """Each class's mean unit embedding: its product with an embedding is the mean score with the class's members.
+
+    >>> import torch
+    >>> from simvis_core.galleries.classes import ClassMeans
+    >>> means = ClassMeans(("jay", "owl"), (1, 2), torch.tensor([[0.0, 1.0], [0.75, 0.5]]))
+    >>> means.scores  # a class of one member has no score within
+    tensor([[   nan, 0.5000],
+            [0.5000, 0.6250]])
+    >>> means.nearest(torch.tensor([1.0, 0.0]), count=1)
+    [(1, 0.75)]
+    >>> means.without("jay", torch.tensor([0.0, 1.0])).labels
+    ('owl',)
+    """
 
     labels: tuple[str, ...]
     counts: tuple[int, ...]
@@ -55,7 +79,7 @@ class ClassMeans:
         return scores.diagonal_scatter(torch.where(count > 1, own, torch.nan))
 
     def without(self, label: str, embedding: Float[Tensor, " D"]) -> "ClassMeans":
-        """The same without one member; a class of which it is the only one goes."""
+        """The means without one member, of this label and embedding; a class of which it is the only one goes."""
         at = self.labels.index(label)
         rest = self.counts[at] - 1
         counts = (*self.counts[:at], *([rest] if rest else []), *self.counts[at + 1 :])
@@ -71,7 +95,25 @@ class ClassMeans:
 
 
 def class_members(index: VectorIndex, space: Space, label: str) -> ClassMembers:
-    """The members of a class. Raises SimvisError for a label that no picture has."""
+    """The members of a class. Raises SimvisError for a label that no picture has.
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from simvis_core.galleries.classes import class_members
+    >>> from simvis_core.stores.contract import Row, Space
+    >>> from simvis_core.stores.edge import EdgeIndex
+    >>> space = Space("birds", "tiny", "avg", 2, "0123")
+    >>> vectors = np.float32([[1, 0], [0.6, 0.8]])
+    >>> rows = [Row(letter * 64, f"{letter}.jpg", "owl", vector) for letter, vector in zip("ab", vectors)]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     index = EdgeIndex(folder)
+    ...     index.upsert(space, rows)
+    ...     class_members(index, space, "owl").typicality
+    ...     index.close()
+    ...
+    2
+    tensor([0.6000, 0.6000])
+    """
     rows = sorted(index.scan(space, labels=[label], embeddings=True), key=lambda row: (row.file, row.sha256))
     if not rows:
         known = sorted(index.labels(space))
@@ -87,6 +129,23 @@ def class_means(index: VectorIndex, space: Space) -> ClassMeans:
     """Every class's mean, by label; pictures without a label are left out.
 
     Raises SimvisError for a gallery without labels.
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from simvis_core.galleries.classes import class_means
+    >>> from simvis_core.stores.contract import Row, Space
+    >>> from simvis_core.stores.edge import EdgeIndex
+    >>> space = Space("birds", "tiny", "avg", 2, "0123")
+    >>> vectors = np.float32([[1, 0], [0.6, 0.8]])
+    >>> rows = [Row(letter * 64, f"{letter}.jpg", "owl", vector) for letter, vector in zip("ab", vectors)]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     index = EdgeIndex(folder)
+    ...     index.upsert(space, rows)
+    ...     class_means(index, space).means
+    ...     index.close()
+    ...
+    2
+    tensor([[0.8000, 0.4000]])
     """
     sums: dict[str, np.ndarray] = {}
     counts: dict[str, int] = {}
@@ -108,6 +167,13 @@ def class_map(picture: Decomposition, others: Float[Tensor, " D"]) -> Float[Tens
 
     ``others`` is the sum of the members' unit embeddings without the picture's own; the map and the bias's part sum to
     the sum of its scores with them. Divide by their number for the mean.
+
+    >>> import torch
+    >>> from simvis_core import Decomposition
+    >>> from simvis_core.galleries.classes import class_map
+    >>> picture = Decomposition(torch.tensor([[[0.6, 0.1], [0.0, 0.7]]]), torch.zeros(2))
+    >>> class_map(picture, others=torch.tensor([2.0, 0.0]))
+    tensor([[1.2000, 0.0000]])
     """
     return picture.similarity_map(others.to(picture.cells))
 
@@ -128,6 +194,11 @@ def retrieval_quality(
 
     Only labelled pictures with another of their label ask, and of these those that ``asked`` marks; every other
     picture is there to be confused with. Raises SimvisError where nobody can ask.
+
+    >>> import torch
+    >>> from simvis_core.galleries.classes import retrieval_quality
+    >>> retrieval_quality(torch.eye(2)[[0, 0, 1, 1]], ["owl", "owl", "jay", "jay"])
+    Quality(queries=4, recall_at_1=1.0, mean_average_precision=1.0)
     """
     scores = (embeddings @ embeddings.T).double()
     scores.fill_diagonal_(-torch.inf)

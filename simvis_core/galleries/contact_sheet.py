@@ -26,7 +26,14 @@ class Entry:
 
 
 def contact_sheet(title: str, told: Sequence[str], entries: Sequence[Entry]) -> bytes:
-    """The page. Every text is a stranger's file name for all we know: nothing in it is read as markup."""
+    """The page. Every text is a stranger's file name for all we know: nothing in it is read as markup.
+
+    >>> from PIL import Image
+    >>> from simvis_core.galleries.contact_sheet import Entry, contact_sheet
+    >>> page = contact_sheet("Hits", ["3 pictures"], [Entry(Image.new("RGB", (40, 30)), "0.742", ["owl.jpg"])])
+    >>> page[:15], b"owl.jpg" in page
+    (b'<!doctype html>', True)
+    """
     head = "".join(f"<p>{html.escape(line)}</p>" for line in told)
     figures = "".join(map(_figure, entries))
     name = html.escape(title)

@@ -28,6 +28,11 @@ class MeanCurve:
     ``mean`` is the average share of the score that a pair's so many strongest features hold; it ends at 1 and may
     rise above it on the way, where other features speak against the score. ``pairs`` went in; ``left_out`` had a
     score under 0.01, of which nothing is a share. ``score`` is the mean score of those that went in.
+
+    >>> import torch
+    >>> from simvis_core.galleries.curves import mean_curve
+    >>> round(mean_curve(torch.tensor([[0.8, 0.6]]), torch.tensor([[0.8, 0.6]])).share(1), 3)
+    0.64
     """
 
     counts: Int[Tensor, " n"]
@@ -47,6 +52,13 @@ def mean_curve(a: Float[Tensor, "N D"], b: Float[Tensor, "N D"]) -> MeanCurve:
     """The curve of N pairs of unit embeddings (Stylianou 2019, fig. 3), at every count up to 32 and then ever fewer.
 
     Raises SimvisError where no pair has a score that parts can be a share of.
+
+    >>> import torch
+    >>> from simvis_core.galleries.curves import mean_curve
+    >>> unit = torch.tensor([[0.8, 0.6], [0.0, 1.0]])
+    >>> curve = mean_curve(unit, unit)
+    >>> curve.counts, curve.mean, curve.pairs
+    (tensor([1, 2]), tensor([0.8200, 1.0000], dtype=torch.float64), 2)
     """
     counts = _counts(a.shape[1])
     scores = (a.double() * b.double()).sum(1)
@@ -81,6 +93,23 @@ def pair_curves(index: VectorIndex, space: Space, count: int = PAIRS, seed: int 
 
     Raises SimvisError for ``count`` below 1 or above 20,000, a gallery with fewer than two labelled pictures, and as
     `mean_curve` does where every pair of a kind has too low a score.
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from simvis_core.galleries.curves import pair_curves
+    >>> from simvis_core.stores.contract import Row, Space
+    >>> from simvis_core.stores.edge import EdgeIndex
+    >>> space = Space("birds", "tiny", "avg", 2, "0123")
+    >>> vectors = np.float32([[1, 0], [0.6, 0.8]])
+    >>> rows = [Row(letter * 64, f"{letter}.jpg", "owl", vector) for letter, vector in zip("ab", vectors)]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     index = EdgeIndex(folder)
+    ...     index.upsert(space, rows)
+    ...     {kind: curve.pairs for kind, curve in pair_curves(index, space).items()}
+    ...     index.close()
+    ...
+    2
+    {'same class': 1}
     """
     if not 1 <= count <= MOST_PAIRS:
         raise SimvisError(f"{count} pairs", f"1 to {MOST_PAIRS}", "ask for another number")

@@ -20,6 +20,11 @@ def score_figure(scores: Float[Tensor, "N N"], names: Sequence[str], unit: str =
 
     Names stand along both sides, as many of them as there is room for on the screen; each cell names its two when it is
     pointed at or tapped.
+
+    >>> import torch
+    >>> from simvis_core.galleries.figures import score_figure
+    >>> score_figure(torch.tensor([[1.0, 0.3], [0.3, torch.nan]]), ["owl", "jay"]).data[0].z[1]
+    [0.3, None]
     """
     values = [[None if math.isnan(value) else round(value, 4) for value in line] for line in scores.tolist()]
     ticks = {"type": "category", "fixedrange": True, "tickfont": {"size": 11}}
@@ -45,7 +50,15 @@ def score_figure(scores: Float[Tensor, "N N"], names: Sequence[str], unit: str =
 
 
 def mean_curve_figure(curves: Mapping[str, MeanCurve], marked: int = PAPER_K) -> go.Figure:
-    """Mean contribution curves with their spread (10 % to 90 % of the pairs), one line for each name."""
+    """Mean contribution curves with their spread (10 % to 90 % of the pairs), one line for each name.
+
+    >>> import torch
+    >>> from simvis_core.galleries.curves import mean_curve
+    >>> from simvis_core.galleries.figures import mean_curve_figure
+    >>> unit = torch.tensor([[0.8, 0.6]])
+    >>> mean_curve_figure({"same class": mean_curve(unit, unit)}, marked=1).data[2].name
+    'same class: top 1 carry 64.0 % (1 pairs)'
+    """
     traces: list[dict[str, object]] = []
     for colour, (name, curve) in zip(cycle(LINES), curves.items(), strict=False):
         counts, mean, low, high = (one.tolist() for one in (curve.counts, curve.mean, curve.low, curve.high))

@@ -33,6 +33,36 @@ class Gallery:
     """Pictures of one name: ``folder`` keeps thumbnails and what was indexed, ``index`` the embeddings.
 
     Each network, pooling and view has a space of its own in the index, so they never mix.
+
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork, Preprocess
+    >>> from simvis_core.galleries.gallery import open_gallery
+    >>> from simvis_core.galleries.indexing import index_pictures
+    >>> from simvis_core.pictures.listing import listed
+    >>> from simvis_core.stores.edge import EdgeIndex
+    >>> net = EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8), preprocess=Preprocess(short_side=32, stride=8), name="tiny")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Image.new("RGB", (40, 40), "orange").save(f"{folder}/1.png")
+    ...     index = EdgeIndex(f"{folder}/index")
+    ...     gallery = open_gallery("birds", folder, index, create=True)
+    ...     done = list(index_pictures(gallery, listed(folder), [net], short_side=32))
+    ...     space = gallery.space(net, 32, "whole")
+    ...     gallery.has(space), gallery.require(space), gallery.spaces() == [space]
+    ...     gallery.as_indexed(net, 32, "whole").preprocess.resizing
+    ...     [row] = index.scan(space)
+    ...     small = gallery.thumbnail(row)
+    ...     gallery.has_thumbnail(row.sha256), gallery.thumbnail_file(row.sha256).suffix
+    ...     gallery.keep_thumbnail(row.sha256, small)
+    ...     gallery.remove([row.id]), gallery.has(space)
+    ...     gallery.delete()
+    ...     index.close()
+    ...
+    (True, None, True)
+    'quick'
+    (True, '.jpg')
+    (1, False)
     """
 
     name: str
@@ -163,6 +193,18 @@ def open_gallery(name: str, home: str | Path, index: VectorIndex, create: bool =
     """The gallery of that name. Raises SimvisError for one that is not there, unless it is to be made.
 
     Making one that is there writes its name again where the file with it is damaged.
+
+    >>> import tempfile
+    >>> from simvis_core.galleries.gallery import open_gallery
+    >>> from simvis_core.stores.edge import EdgeIndex
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     index = EdgeIndex(f"{folder}/index")
+    ...     open_gallery("birds", folder, index, create=True).name
+    ...     open_gallery("birds", folder, index).folder.name[:6]
+    ...     index.close()
+    ...
+    'birds'
+    'birds_'
     """
     check_name(name)
     gallery = Gallery(name, Path(home) / _slug(name), index)
@@ -180,7 +222,19 @@ def open_gallery(name: str, home: str | Path, index: VectorIndex, create: bool =
 
 
 def gallery_names(home: str | Path, index: VectorIndex) -> list[str]:
-    """The galleries of this machine and those that the store knows, sorted; without folders that do not say theirs."""
+    """The galleries of this machine and those that the store knows, sorted; without folders that do not say theirs.
+
+    >>> import tempfile
+    >>> from simvis_core.galleries.gallery import gallery_names, open_gallery
+    >>> from simvis_core.stores.edge import EdgeIndex
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     index = EdgeIndex(f"{folder}/index")
+    ...     gallery = open_gallery("birds", folder, index, create=True)
+    ...     gallery_names(folder, index)
+    ...     index.close()
+    ...
+    ['birds']
+    """
     here = {name for folder in _folders(home) if isinstance(name := _name_in(folder), str)}
     return sorted(here | {space.gallery for space in index.spaces()})
 
@@ -189,6 +243,19 @@ def gallery_troubles(home: str | Path, index: VectorIndex) -> list[SimvisError]:
     """What is damaged so that nobody can tell what it is: for each folder and each collection, and what mends it.
 
     Raises SimvisError for a folder of galleries that cannot be read.
+
+    >>> import tempfile
+    >>> from simvis_core.galleries.gallery import FILE, gallery_troubles, open_gallery
+    >>> from simvis_core.stores.edge import EdgeIndex
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     index = EdgeIndex(f"{folder}/index")
+    ...     gallery = open_gallery("birds", folder, index, create=True)
+    ...     (gallery.folder / FILE).write_bytes(b"?")
+    ...     [trouble.got[-18:] for trouble in gallery_troubles(folder, index)]
+    ...     index.close()
+    ...
+    1
+    [', which is damaged']
     """
     told = {_slug(space.gallery): space.gallery for space in index.spaces()}
     found = [(folder, name) for folder in _folders(home) if isinstance(name := _name_in(folder), SimvisError)]
@@ -222,7 +289,15 @@ def _named(error: SimvisError, gallery: str | None) -> SimvisError:
 
 
 def check_name(name: str) -> None:
-    """Raises SimvisError for a gallery name that is empty, long, or has control characters or broken ones."""
+    """Raises SimvisError for a gallery name that is empty, long, or has control characters or broken ones.
+
+    >>> from simvis_core.galleries.gallery import check_name
+    >>> check_name("birds of 2026")
+    >>> check_name("")
+    Traceback (most recent call last):
+        ...
+    simvis_core.errors.SimvisError: Got the gallery name ''; wanted 1 to 100 printable characters: choose ...
+    """
     if not name.strip() or len(name) > LONGEST_NAME or {"Cc", "Cs"} & set(map(unicodedata.category, name)):
         raise SimvisError(
             f"the gallery name {name[:120]!r}", f"1 to {LONGEST_NAME} printable characters", "choose another name"
@@ -230,7 +305,12 @@ def check_name(name: str) -> None:
 
 
 def content(file: str | Path, limits: Limits = OWNERS) -> bytes | None:
-    """A file's bytes, at most what a picture may have and one more; None where it cannot be read."""
+    """A file's bytes, at most what a picture may have and one more; None where it cannot be read.
+
+    >>> from simvis_core.galleries.gallery import content
+    >>> content("no such file") is None
+    True
+    """
     if not os.path.isfile(file):  # opening a pipe would wait for ever
         return None
     try:

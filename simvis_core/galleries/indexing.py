@@ -37,6 +37,13 @@ class Progress:
     ``known`` were there already; ``duplicates`` name the same content twice; ``changed`` had another label or file
     name before; ``removed`` rows belonged to files whose content is another now. ``skipped`` gives a reason for
     each file that was left out.
+
+    >>> from simvis_core.galleries.indexing import Progress
+    >>> progress = Progress(total=10, added=3, known=2, seconds=1.5)
+    >>> progress.done, progress.rate, progress.seconds_left
+    (5, 2.0, 1.5)
+    >>> progress.sentence()
+    '10 pictures: 3 added, 2 there already; 2.0 a second'
     """
 
     total: int
@@ -243,6 +250,26 @@ def index_pictures(
     Pictures are shrunk as they were when the gallery was indexed with these networks before.
 
     Raises SimvisError where the store or the folder cannot be written.
+
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork, Preprocess
+    >>> from simvis_core.galleries.gallery import open_gallery
+    >>> from simvis_core.galleries.indexing import index_pictures
+    >>> from simvis_core.pictures.listing import listed
+    >>> from simvis_core.stores.edge import EdgeIndex
+    >>> net = EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8), preprocess=Preprocess(short_side=32, stride=8), name="tiny")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for colour in ("orange", "red"):
+    ...         Image.new("RGB", (40, 40), colour).save(f"{folder}/{colour}.png")
+    ...     index = EdgeIndex(f"{folder}/index")
+    ...     gallery = open_gallery("colours", folder, index, create=True)
+    ...     *_, last = index_pictures(gallery, listed(folder), [net], short_side=32)
+    ...     last.added, index.count(gallery.space(net, 32, "whole"))
+    ...     index.close()
+    ...
+    (2, 2)
     """
     resizing = gallery.as_indexed(networks[0], short_side, framing).preprocess.resizing
     networks = [network.with_resizing(resizing) for network in networks]

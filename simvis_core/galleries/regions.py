@@ -20,7 +20,12 @@ Sign = Literal[1, -1]
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle in fractions of the view, (x, y) its upper left corner; with ``sign`` -1 "not like this"."""
+    """A rectangle in fractions of the view, (x, y) its upper left corner; with ``sign`` -1 "not like this".
+
+    >>> from simvis_core.galleries.regions import Box
+    >>> Box(0.5, 0.0, 0.5, 1.0).mask((1, 4))
+    tensor([[False, False,  True,  True]])
+    """
 
     x: float
     y: float
@@ -41,7 +46,12 @@ class Box:
 
 @dataclass(frozen=True)
 class Brush:
-    """A stroke through points (x, y) in fractions of the view; ``radius`` is a fraction of its width."""
+    """A stroke through points (x, y) in fractions of the view; ``radius`` is a fraction of its width.
+
+    >>> from simvis_core.galleries.regions import Brush
+    >>> Brush(((0.1, 0.5), (0.9, 0.5)), radius=0.05).mask((3, 10)).any(1)
+    tensor([ True,  True, False])
+    """
 
     points: tuple[tuple[float, float], ...]
     radius: float
@@ -79,6 +89,11 @@ def region_weights(regions: Sequence[Region], size: tuple[int, int], grid: tuple
 
     Raises SimvisError where nothing is left: no region, only ones that hold no pixel of the view, or as much against as
     for; and for a point outside the view.
+
+    >>> from simvis_core.galleries.regions import Box, region_weights
+    >>> left, right = Box(0.0, 0.0, 0.5, 1.0), Box(0.5, 0.0, 0.5, 1.0, sign=-1)
+    >>> region_weights([left, right], size=(16, 32), grid=(1, 2))
+    tensor([[ 1., -1.]], dtype=torch.float64)
     """
     weights = torch.zeros(grid, dtype=torch.float64)
     for sign in (1, -1):
@@ -102,6 +117,15 @@ def regions_query(
     """What to search a gallery by: the embedding where nothing is marked, else the marked cells' part of it.
 
     ``<query, e>`` is then the cosine with a picture e, or the regions' signed share of it (Stylianou 2019, 4.6).
+
+    >>> import torch
+    >>> from simvis_core import Decomposition
+    >>> from simvis_core.galleries.regions import Box, regions_query
+    >>> picture = Decomposition(torch.tensor([[[0.6, 0.1], [0.0, 0.7]]]), torch.zeros(2))
+    >>> regions_query(picture, [Box(0.5, 0.0, 0.5, 1.0)], size=(16, 32))
+    tensor([0.0000, 0.7000])
+    >>> regions_query(picture, [], size=(16, 32))
+    tensor([0.6000, 0.8000])
     """
     if not regions:
         return decomposition.embedding
@@ -112,6 +136,13 @@ def box_on(view: View, x: float, y: float, width: float, height: float, sign: Si
     """The box of a rectangle in the picture's own pixels.
 
     Raises SimvisError for one that is empty or has no part in the view.
+
+    >>> from PIL import Image
+    >>> from simvis_core import Preprocess
+    >>> from simvis_core.galleries.regions import box_on
+    >>> view = Preprocess(short_side=32, stride=8).view(Image.new("RGB", (60, 40)))
+    >>> box_on(view, x=30, y=0, width=15, height=20)
+    Box(x=0.5, y=0.0, width=0.25, height=0.5, sign=1)
     """
     left, top, right, bottom = view.box
     numbers = (x, y, width, height)
@@ -133,6 +164,13 @@ def point_on(view: View, x: float, y: float, sign: Sign = 1) -> Point:
     """The point of a position in the picture's own pixels (whole numbers are pixel centres).
 
     Raises SimvisError for one outside the view.
+
+    >>> from PIL import Image
+    >>> from simvis_core import Preprocess
+    >>> from simvis_core.galleries.regions import point_on
+    >>> view = Preprocess(short_side=32, stride=8).view(Image.new("RGB", (60, 40)))
+    >>> point_on(view, x=29.5, y=9.5)
+    Point(x=0.5, y=0.25, sign=1)
     """
     left, top, right, bottom = view.box
     across, down = (x + 0.5 - left) / (right - left), (y + 0.5 - top) / (bottom - top)

@@ -46,6 +46,23 @@ def find(
     With ``exact`` every row is compared, however many there are.
 
     Raises SimvisError as `VectorIndex.search` does.
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> import torch
+    >>> from simvis_core.galleries.search import find
+    >>> from simvis_core.stores.contract import Row, Space
+    >>> from simvis_core.stores.edge import EdgeIndex
+    >>> space, query = Space("birds", "tiny", "avg", 2, "0123"), torch.tensor([0.0, 1.0])
+    >>> rows = [Row("a" * 64, "1.jpg", "owl", np.float32([1, 0])), Row("b" * 64, "2.jpg", "jay", np.float32([0, 1]))]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     index = EdgeIndex(folder)
+    ...     index.upsert(space, rows)
+    ...     [(found.row.file, found.score, found.stale) for found in find(index, space, query, query, k=2)]
+    ...     index.close()
+    ...
+    2
+    [('2.jpg', 1.0, ''), ('1.jpg', 0.0, '')]
     """
     vector, whole_vector = _array(query), _array(whole)
     found = _rescored(
@@ -57,7 +74,25 @@ def find(
 def found_rows(
     index: VectorIndex, space: Space, ids: Sequence[str], query: Float[Tensor, " D"], whole: Float[Tensor, " D"]
 ) -> list[Found]:
-    """The rows of the ids that are there, in their order, with what a search for the query would say of them."""
+    """The rows of the ids that are there, in their order, with what a search for the query would say of them.
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> import torch
+    >>> from simvis_core.galleries.search import found_rows
+    >>> from simvis_core.stores.contract import Row, Space
+    >>> from simvis_core.stores.edge import EdgeIndex
+    >>> space, query = Space("birds", "tiny", "avg", 2, "0123"), torch.tensor([0.6, 0.8])
+    >>> row = Row("a" * 64, "owl.jpg", "owl", np.float32([1, 0]))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     index = EdgeIndex(folder)
+    ...     index.upsert(space, [row])
+    ...     [round(found.score, 3) for found in found_rows(index, space, [row.id], query, query)]
+    ...     index.close()
+    ...
+    1
+    [0.6]
+    """
     stored = {row.id: row for row in index.scan(space, ids, embeddings=True)}
     rows = [stored[id] for id in ids if id in stored]
     scores, cosines, _ = _scores(rows, _array(query), _array(whole))
@@ -76,6 +111,23 @@ def best_of_classes(
     """The best picture of each of the ``count`` most similar classes, best first (Stylianou 2019, fig. 8 and 9).
 
     A class is as similar as its best picture; pictures without a label belong to none.
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> import torch
+    >>> from simvis_core.galleries.search import best_of_classes
+    >>> from simvis_core.stores.contract import Row, Space
+    >>> from simvis_core.stores.edge import EdgeIndex
+    >>> space, query = Space("birds", "tiny", "avg", 2, "0123"), torch.tensor([0.0, 1.0])
+    >>> rows = [Row("a" * 64, "1.jpg", "owl", np.float32([1, 0])), Row("b" * 64, "2.jpg", "jay", np.float32([0, 1]))]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     index = EdgeIndex(folder)
+    ...     index.upsert(space, rows)
+    ...     [found.row.label for found in best_of_classes(index, space, query, query, count=2)]
+    ...     index.close()
+    ...
+    2
+    ['jay', 'owl']
     """
     left = {label for label in index.labels(space) if label}
     best: dict[str, Hit] = {}
@@ -93,7 +145,18 @@ def best_of_classes(
 
 
 def checked_against(found: Found, picture: Decomposition, sha256: str) -> Found:
-    """The hit, marked stale where its file is another now, or the network gives it another embedding."""
+    """The hit, marked stale where its file is another now, or the network gives it another embedding.
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from simvis_core import Decomposition
+    >>> from simvis_core.galleries.search import Found, checked_against
+    >>> from simvis_core.stores.contract import Row
+    >>> hit = Found(Row("a" * 64, "owl.jpg", "", np.float32([1, 0])), score=0.5, cosine=0.5)
+    >>> picture = Decomposition(torch.tensor([[[1.0, 0.0]]]), torch.zeros(2))
+    >>> checked_against(hit, picture, "a" * 64).stale, checked_against(hit, picture, "b" * 64).stale
+    ('', 'its file has changed since it was indexed: index again')
+    """
     if sha256 != found.row.sha256:
         return _stale(found, "its file has changed since it was indexed: index again")
     embedding = found.row.embedding
@@ -109,6 +172,15 @@ def query_map(
     """Where in the query's picture the hit's cosine comes from: signed shares of it.
 
     With a region's ``weights`` of the cells it is what the region carries, and sums to the score of the region's query.
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from simvis_core import Decomposition
+    >>> from simvis_core.galleries.search import Found, query_map
+    >>> from simvis_core.stores.contract import Row
+    >>> picture = Decomposition(torch.tensor([[[0.6, 0.1], [0.0, 0.7]]]), torch.zeros(2))
+    >>> query_map(picture, Found(Row("a" * 64, "owl.jpg", "", np.float32([0, 1])), score=0.8, cosine=0.8))
+    tensor([[0.1000, 0.7000]])
     """
     return query_maps(picture, [found], weights)[0]
 
@@ -120,6 +192,18 @@ def query_maps(
 
     With a region's ``weights`` of the cells each is what the region carries, and sums to the score of the region's
     query. Raises SimvisError for a hit that was read without its embedding.
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from simvis_core import Decomposition
+    >>> from simvis_core.galleries.search import Found, query_maps
+    >>> from simvis_core.stores.contract import Row
+    >>> picture = Decomposition(torch.tensor([[[0.6, 0.1], [0.0, 0.7]]]), torch.zeros(2))
+    >>> hit = Found(Row("a" * 64, "owl.jpg", "", np.float32([0, 1])), score=0.8, cosine=0.8)
+    >>> query_maps(picture, [hit, hit], weights=torch.tensor([[0.0, 1.0]]))
+    tensor([[[0.0000, 0.7000]],
+    <BLANKLINE>
+            [[0.0000, 0.7000]]])
     """
     if not found:
         return picture.cells.new_zeros(0, *picture.grid)
@@ -134,6 +218,16 @@ def difference_map(
 
     Positive cells speak for the first. The map and the bias's part sum to the difference. With a region's ``weights``
     of the cells it is the difference of what the region carries, and the map alone sums to it.
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from simvis_core import Decomposition
+    >>> from simvis_core.galleries.search import difference_map
+    >>> from simvis_core.stores.contract import Row
+    >>> picture = Decomposition(torch.tensor([[[0.6, 0.1], [0.0, 0.7]]]), torch.zeros(2))
+    >>> owl, jay = Row("a" * 64, "owl.jpg", "", np.float32([1, 0])), Row("b" * 64, "jay.jpg", "", np.float32([0, 1]))
+    >>> difference_map(picture, owl, jay)
+    tensor([[ 0.5000, -0.7000]])
     """
     map = picture.similarity_map((embedding_of(first) - embedding_of(second)).to(picture.cells))
     return _weighed(map, weights)
@@ -145,6 +239,16 @@ def lead_map(
     """Why the first row and not the others on average: each cell's part of its lead over the mean of their cosines.
 
     Sums as `difference_map` does, which it is for one other. Raises SimvisError without any other row.
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from simvis_core import Decomposition
+    >>> from simvis_core.galleries.search import lead_map
+    >>> from simvis_core.stores.contract import Row
+    >>> picture = Decomposition(torch.tensor([[[0.6, 0.1], [0.0, 0.7]]]), torch.zeros(2))
+    >>> owl, jay = Row("a" * 64, "owl.jpg", "", np.float32([1, 0])), Row("b" * 64, "jay.jpg", "", np.float32([0, 1]))
+    >>> lead_map(picture, owl, [jay, jay])
+    tensor([[ 0.5000, -0.7000]])
     """
     if not others:
         raise SimvisError("no other hit", "one or more to compare with", "search a larger gallery")
@@ -153,7 +257,18 @@ def lead_map(
 
 
 def embedding_of(row: Row) -> Float[Tensor, " D"]:
-    """The row's embedding. Raises SimvisError for a row that was read without it."""
+    """The row's embedding. Raises SimvisError for a row that was read without it.
+
+    >>> import numpy as np
+    >>> from simvis_core.galleries.search import embedding_of
+    >>> from simvis_core.stores.contract import Row
+    >>> embedding_of(Row("a" * 64, "owl.jpg", "", np.float32([0.6, 0.8])))
+    tensor([0.6000, 0.8000])
+    >>> embedding_of(Row("a" * 64, "owl.jpg"))
+    Traceback (most recent call last):
+        ...
+    simvis_core.errors.SimvisError: Got a row without its embedding; wanted one read with it: scan with ...
+    """
     if row.embedding is None:
         raise SimvisError("a row without its embedding", "one read with it", "scan with embeddings=True")
     return torch.from_numpy(row.embedding)

@@ -31,6 +31,16 @@ def explain_pair(
     what drew it.
 
     Raises SimvisError for a picture, a size, a framing or a method it cannot take, and for a zero embedding.
+
+    >>> from PIL import Image
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork, Preprocess, explain_pair
+    >>> net = EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8), preprocess=Preprocess(short_side=32, stride=8))
+    >>> pair = explain_pair(net, Image.new("RGB", (60, 40), "orange"), Image.new("RGB", (30, 30), "red"))
+    >>> pair.map_a.shape, pair.map_b.shape, pair.verdict
+    (torch.Size([4, 6]), torch.Size([4, 4]), 'exact')
+    >>> abs(float(pair.map_a.sum()) + pair.bias_part("a") - pair.score) < 1e-5
+    True
     """
     view_a, view_b = (network.view(image, short_side, framing) for image in (image_a, image_b))
     a, b = (network.activations(view.pixels[None]).one() for view in (view_a, view_b))
@@ -50,6 +60,17 @@ def explain_by(
     A picture that was drawn before is handed in as ``a`` or ``b`` and costs nothing.
 
     Raises SimvisError for a method that is not in MASKED.
+
+    >>> from PIL import Image
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork, Preprocess, explain_pair
+    >>> from simvis_core.pairs.explain import explain_by
+    >>> from simvis_core.steps import run
+    >>> net = EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8), preprocess=Preprocess(short_side=32, stride=8))
+    >>> pair = explain_pair(net, Image.new("RGB", (60, 40), "orange"), Image.new("RGB", (30, 30), "red"))
+    >>> drawn = run(explain_by(pair, "sliding window"))
+    >>> drawn.method, drawn.additive, drawn.map_a.shape
+    ('sliding window', False, torch.Size([4, 6]))
     """
     drawings = [
         _known(known) if known is not None else draw(pair.network, view.pixels, activations, method)
@@ -72,5 +93,14 @@ def _known(decomposition: Decomposition) -> Drawing:
 
 
 def default_method(pair: PairExplanation) -> Method:
-    """What draws the pair's maps where nobody chose: the split, or for a black box without one a sliding window."""
+    """What draws the pair's maps where nobody chose: the split, or for a black box without one a sliding window.
+
+    >>> from PIL import Image
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork, Preprocess, explain_pair
+    >>> from simvis_core.pairs.explain import default_method
+    >>> net = EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8), preprocess=Preprocess(short_side=32, stride=8))
+    >>> default_method(explain_pair(net, Image.new("RGB", (60, 40), "orange"), Image.new("RGB", (30, 30), "red")))
+    'decomposition'
+    """
     return next(iter(MASKED)) if pair.method == "none" else pair.method

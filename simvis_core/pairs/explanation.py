@@ -42,7 +42,42 @@ OTHER: dict[Side, Side] = {"a": "b", "b": "a"}
 
 @dataclass(frozen=True, eq=False)
 class PairExplanation:
-    """A pair of pictures under one network. All maps are signed and in units of the score (the cosine)."""
+    """A pair of pictures under one network. All maps are signed and in units of the score (the cosine).
+
+    >>> import tempfile
+    >>> import torch
+    >>> from PIL import Image
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork, Preprocess, explain_pair
+    >>> net = EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8), preprocess=Preprocess(short_side=32, stride=8))
+    >>> pair = explain_pair(net, Image.new("RGB", (60, 40), "orange"), Image.new("RGB", (40, 40), "red"))
+    >>> pair.features_a.shape, pair.features_b.shape, pair.joint_map.shape, pair.patch_cosines.shape
+    (torch.Size([4, 4, 6]), torch.Size([4, 4, 4]), torch.Size([4, 6, 4, 4]), torch.Size([4, 6, 4, 4]))
+    >>> abs(pair.score - sum(pair.ledger.values())) < 1e-5, abs(pair.score - float(pair.contributions.sum())) < 1e-5
+    (True, True)
+    >>> abs(pair.score - float(pair.map_b.sum()) - pair.bias_part("b")) < 1e-5, pair.additive
+    (True, True)
+    >>> torch.allclose(pair.top_map("a", 4), pair.map_a, atol=1e-5), pair.feature_map("a", 2).shape
+    (True, torch.Size([4, 6]))
+    >>> pair.point_map("a", x=20, y=10).shape, abs(pair.point_share("a", 20, 10)) <= 1
+    (torch.Size([4, 4]), True)
+    >>> pair.region_map("a", torch.ones(32, 48, dtype=torch.bool)).shape
+    torch.Size([4, 4])
+    >>> pair.cells_map("a", torch.ones(4, 6)).shape, pair.side("b")[0] is pair.view_b
+    (torch.Size([4, 4]), True)
+    >>> round(float(pair.contribution_curve()[-1]), 4), pair.ranked_contributions().argmax()
+    (1.0, tensor(0))
+    >>> pair.with_pooling("max").method, pair.verdict, pair.warnings
+    ('decomposition', 'exact', [])
+    >>> sorted(pair.files()), pair.manifest()["network"]["pooling"]
+    (['manifest.json', 'maps.npz', 'overlay_a.png', 'overlay_b.png'], 'avg')
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     [path.name for path in pair.save(f"{folder}/pair.png")]
+    ...
+    ['pair.png']
+    >>> pair.figure().width, pair.figure_png()[1:4]
+    (1080, b'PNG')
+    """
 
     network: EmbeddingNetwork
     view_a: View
@@ -168,7 +203,10 @@ class PairExplanation:
         return self.cells_map(side, weights_in(mask, own.grid))
 
     def cells_map(self, side: Side, weights: Float[Tensor, "H W"]) -> Float[Tensor, "H2 W2"]:
-        """The same for cells of this side by weight, in score units. Raises SimvisError for weights of another grid."""
+        """Where in the other picture cells of this side count, each by its weight, in score units.
+
+        Raises SimvisError for weights of another grid.
+        """
         own = self.side(side)[1]
         if tuple(weights.shape) != own.grid:
             raise SimvisError(f"weights of {tuple(weights.shape)}", f"the grid {own.grid}", "give one for each cell")
@@ -204,9 +242,10 @@ class PairExplanation:
         return own.cells[:, :, feature] * other.embedding[feature]
 
     def with_pooling(self, pooling: str | Pooling, unsplit: bool = False) -> "PairExplanation":
-        """The same pair under another pooling; the features are reused, nothing is run through the backbone.
+        """The pair under another pooling: its features are reused, nothing is run through the backbone.
 
-        Raises SimvisError as `explain_features` does.
+        Raises SimvisError for an unknown pooling, where ``flatten`` meets two different grids, and for a black box, but
+        not with ``unsplit``, which gives that one's score with maps of zeros.
         """
         network, views = self.network.with_pooling(pooling), (self.view_a, self.view_b)
         return explain_features(network, *views, self.activations_a, self.activations_b, unsplit)
@@ -307,7 +346,7 @@ class PairExplanation:
         region: tuple[Side, Sequence[float]] | None = None,
         ground: colours.Ground = "colours",
     ) -> bytes:
-        """The same as a PNG file's content, with the manifest in its metadata."""
+        """The picture to share (see `figure`) as a PNG file's content, with the manifest as text in its metadata."""
         figure = self.figure(point, colour_map, opacity, facts, region, ground)
         manifest = writing.manifest_json(self._manifest_with(point, region) | dict(facts or {})).decode()
         return writing.png(figure, {"Software": "SimVis", "manifest": manifest})
@@ -406,10 +445,19 @@ def explain_features(
     features_b: Activations | Float[Tensor, "C H2 W2"],
     unsplit: bool = False,
 ) -> PairExplanation:
-    """The same from features or activations already computed: no forward pass.
+    """Why two pictures are similar, from their features or activations already computed: no forward pass.
 
-    Raises SimvisError where `flatten` meets two different grids, and for a black box. With ``unsplit`` that one gives
+    Raises SimvisError where ``flatten`` meets two different grids, and for a black box. With ``unsplit`` that one gives
     its score and whatever needs no map: its cells are all zero and its method is "none".
+
+    >>> from PIL import Image
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork, Preprocess, explain_features
+    >>> net = EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8), preprocess=Preprocess(short_side=32, stride=8))
+    >>> a, b = net.view(Image.new("RGB", (60, 40), "orange")), net.view(Image.new("RGB", (40, 40), "red"))
+    >>> features = [net.features(view.pixels[None])[0] for view in (a, b)]
+    >>> explain_features(net, a, b, *features).map_a.shape
+    torch.Size([4, 6])
     """
     activations = [seen if isinstance(seen, Activations) else Activations(seen) for seen in (features_a, features_b)]
     a, b = (network.split(one) for one in activations)
@@ -433,6 +481,11 @@ def half_share(map: Float[Tensor, "H W"], score: float) -> float | None:
     """How concentrated a map is: the smallest share of cells, 0 to 1, that carries half of the score.
 
     None where no number of cells does (a score of 0 or less, or one that mostly comes from the bias).
+
+    >>> import torch
+    >>> from simvis_core import half_share
+    >>> half_share(torch.tensor([[0.4, 0.1], [0.1, 0.0]]), score=0.6)
+    0.25
     """
     running = map.flatten().double().sort(descending=True).values.cumsum(0)
     reached = torch.nonzero(running >= score / 2)

@@ -26,7 +26,17 @@ class PackedNumbers:
 
 
 def packed_numbers(pair: PairExplanation) -> PackedNumbers:
-    """The two maps, the table of all pairs of cells, and the patch cosines."""
+    """The two maps, the table of all pairs of cells, and the patch cosines.
+
+    >>> from PIL import Image
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork, Preprocess, explain_pair
+    >>> from simvis_core.pairs.packing import packed_numbers
+    >>> net = EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8), preprocess=Preprocess(short_side=32, stride=8))
+    >>> pair = explain_pair(net, Image.new("RGB", (60, 40), "orange"), Image.new("RGB", (40, 40), "red"))
+    >>> len(packed_numbers(pair).content)  # (24 + 16 cells) * 4 bytes + 2 tables of 24 * 16 * 2 bytes
+    1696
+    """
     cosines = pair.patch_cosines
     tables = [pair.joint_map] if cosines is None else [pair.joint_map, cosines]
     scales = [_largest(table) for table in tables]

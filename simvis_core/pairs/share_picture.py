@@ -58,6 +58,15 @@ def pair_figure(facts: Mapping[str, Any], rows: Sequence[Row], look: Look, credi
     """The figure, RGB on white, 1080 pixels wide. Its numbers are those of ``facts``, a pair's manifest, and the rows'.
 
     Raises SimvisError for a look that cannot be drawn.
+
+    >>> from PIL import Image
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork, Preprocess, explain_pair
+    >>> from simvis_core.pairs.share_picture import Look, pair_figure
+    >>> net = EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8), preprocess=Preprocess(short_side=32, stride=8))
+    >>> pair = explain_pair(net, Image.new("RGB", (60, 40), "orange"), Image.new("RGB", (40, 40), "red"))
+    >>> pair_figure(pair.manifest(), rows=[], look=Look()).width
+    1080
     """
     colours.check_ground(look.ground)
     blocks = [_headline(facts), *(block for row in rows for block in _row(row, look))]
@@ -74,13 +83,24 @@ def pair_figure(facts: Mapping[str, Any], rows: Sequence[Row], look: Look, credi
 
 
 def widths_and_height(aspects: Sequence[float], width: int, tallest: int = TALLEST) -> tuple[list[int], int]:
-    """Pictures of these aspects (width over height) in one row, all of one height, over at most ``width`` pixels."""
+    """Pictures of these aspects (width over height) in one row, all of one height, over at most ``width`` pixels.
+
+    >>> from simvis_core.pairs.share_picture import widths_and_height
+    >>> widths_and_height([1.5, 1.0], width=1016)
+    ([600, 400], 400)
+    """
     height = min(tallest, (width - GAP * (len(aspects) - 1)) / sum(aspects))
     return [max(1, int(aspect * height)) for aspect in aspects], max(1, int(height))
 
 
 def score_line(facts: Mapping[str, Any]) -> str:
-    """What the score is made of, or what drew the map of one that is no sum."""
+    """What the score is made of, or what drew the map of one that is no sum.
+
+    >>> from simvis_core.pairs.share_picture import score_line
+    >>> facts = {"method": {"name": "decomposition"}, "score": 0.742, "ledger": {"cells_cells": 0.69}}
+    >>> score_line(facts)
+    '0.690 in the pictures + 0.052 from the bias = 0.742'
+    """
     method: Method = facts["method"]["name"]
     if facts["ledger"] is None:
         return "no map is drawn" if method == "none" else f"map by {method}: its parts need not add up to the score"
@@ -88,7 +108,13 @@ def score_line(facts: Mapping[str, Any]) -> str:
 
 
 def network_line(facts: Mapping[str, Any]) -> str:
-    """Network, pooling and weights."""
+    """Network, pooling and weights.
+
+    >>> from simvis_core.pairs.share_picture import network_line
+    >>> network = {"name": "mobilenet_v2", "pooling": "max", "trained_pooling": "avg", "origin": ""}
+    >>> network_line({"network": network})
+    'mobilenet_v2, max pooling (a what-if: trained with avg).'
+    """
     network = facts["network"]
     trained = network["trained_pooling"]
     what_if = "" if network["pooling"] == trained else f" (a what-if: trained with {trained})"
@@ -97,13 +123,24 @@ def network_line(facts: Mapping[str, Any]) -> str:
 
 
 def view_line(facts: Mapping[str, Any]) -> str:
-    """What the network saw of each picture: width x height in pixels."""
+    """What the network saw of each picture: width x height in pixels.
+
+    >>> from simvis_core.pairs.share_picture import view_line
+    >>> picture = {"view_size": (224, 320), "view_box": (0, 0, 600, 420), "size": (420, 600)}
+    >>> view_line({"pictures": {"a": picture, "b": picture}})
+    'Views: A 320 x 224 pixels, B 320 x 224 pixels.'
+    """
     sides = [_seen(facts["pictures"][side]) for side in "ab"]
     return f"Views: A {sides[0]}, B {sides[1]}."
 
 
 def pin_line(facts: Mapping[str, Any]) -> str:
-    """What the pinned point or region carries; empty where none is pinned."""
+    """What the pinned point or region carries; empty where none is pinned.
+
+    >>> from simvis_core.pairs.share_picture import pin_line
+    >>> pin_line({"score": 0.742, "point": {"side": "a", "cell": [2, 3], "share": 0.031}})
+    'Pinned: cell 2,3 of A, 0.031 of 0.742, 4.2 %. Where it counts in B:'
+    """
     pin = facts.get("point") or facts.get("region")
     if not pin:
         return ""
@@ -187,6 +224,11 @@ def _bar(row: Row, look: Look) -> Image.Image:
 
 
 def caption(side: str, file: str) -> str:
-    """``A: kitchen.jpg``; the letter alone for a file without a name, or in a script that the font lacks."""
+    """``A: kitchen.jpg``; the letter alone for a file without a name, or in a script that the font lacks.
+
+    >>> from simvis_core.pairs.share_picture import caption
+    >>> caption("a", "kitchen.jpg"), caption("b", "")
+    ('A: kitchen.jpg', 'B')
+    """
     written = name(file)
     return plain(f"{side.upper()}: {written}") if written else side.upper()

@@ -46,6 +46,13 @@ def reference_of(embeddings: Float[Tensor, "N D"], labels: Sequence[str]) -> Ref
     """The reference that N unit embeddings with their class labels make: every pair is one score.
 
     Raises SimvisError where no two pictures share a label, or all do.
+
+    >>> import torch
+    >>> from simvis_core.pairs.standing import reference_of
+    >>> embeddings = torch.eye(4)[[0, 0, 1, 1]]
+    >>> reference = reference_of(embeddings, ["cat", "cat", "dog", "dog"])
+    >>> reference.separation, reference.pictures, reference.same[0], reference.different[-1]
+    (1.0, 4, 1.0, 0.0)
     """
     embeddings = embeddings.detach().double().cpu()
     numbers = {label: number for number, label in enumerate(dict.fromkeys(labels))}
@@ -65,7 +72,13 @@ def reference_of(embeddings: Float[Tensor, "N D"], labels: Sequence[str]) -> Ref
 
 
 def standing(score: float, reference: Reference) -> Standing:
-    """Where a score stands among the reference's pairs; between two quantiles it is interpolated."""
+    """Where a score stands among the reference's pairs; between two quantiles it is interpolated.
+
+    >>> from simvis_core.pairs.standing import Reference, standing
+    >>> reference = Reference(same=(0.5, 0.7, 0.9), different=(0.1, 0.3, 0.5), separation=0.95, pictures=6)
+    >>> standing(0.6, reference)
+    Standing(above_different=1.0, above_same=0.25)
+    """
     return Standing(_share_below(score, reference.different), _share_below(score, reference.same))
 
 
@@ -82,6 +95,22 @@ def reference_steps(
     references by pooling. Each picture is run once for all poolings.
 
     Raises SimvisError for a picture that cannot be read, a pooling that does not fit, and as `reference_of` does.
+
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork, Preprocess
+    >>> from simvis_core.pairs.standing import reference_steps
+    >>> from simvis_core.steps import run
+    >>> net = EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8), preprocess=Preprocess(short_side=32, stride=8))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     pictures = {f"{folder}/{name}.png": name[:3] for name in ("red1", "red2", "tan1", "tan2")}
+    ...     for file, label in pictures.items():
+    ...         Image.new("RGB", (40, 40), label).save(file)
+    ...     found = run(reference_steps(net, pictures, short_side=32, poolings=["avg", "max"]))
+    ...
+    >>> sorted(found), found["avg"].pictures
+    (['avg', 'max'], 4)
     """
     names = list(poolings) or [str(network.pooling)]
     networks = [network.with_pooling(Pooling.parse(name)) for name in names]

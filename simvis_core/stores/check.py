@@ -39,6 +39,16 @@ def check_store(index: VectorIndex) -> Iterator[tuple[str, float]]:
     """Runs every check of `CHECKS` on a store; yields the name and the seconds of each as it passes.
 
     Leaves nothing behind: each check drops its scratch spaces. Raises SimvisError for the first that fails.
+
+    >>> import tempfile
+    >>> from simvis_core.stores.check import check_store
+    >>> from simvis_core.stores.edge import EdgeIndex
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     index = EdgeIndex(folder)
+    ...     next(check_store(index))[0]  # the first of them; `list` runs all
+    ...     index.close()
+    ...
+    'an empty space'
     """
     for name, check in CHECKS.items():
         start = time.perf_counter()

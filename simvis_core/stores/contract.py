@@ -32,6 +32,11 @@ class Space:
 
     ``fingerprint`` stands for weights, preprocessing, pooling and view; `Gallery.space` makes it. ``view`` says what
     the fingerprint holds of the view: short side, framing, and "quick" where pictures are not shrunk by Pillow.
+
+    >>> from simvis_core.stores.contract import Space
+    >>> space = Space("birds", "mobilenet_v2", "avg", 1280, "0123", view="224 whole quick")
+    >>> space.seen, space.name[:30]
+    ((224, 'whole', 'quick'), 'simvis_birds_mobilenet_v2_avg_')
     """
 
     gallery: str
@@ -57,7 +62,12 @@ class Space:
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """One picture of a space: hash of its file's bytes, the file, its label ("" for none), and its unit embedding."""
+    """One picture of a space: hash of its file's bytes, the file, its label ("" for none), and its unit embedding.
+
+    >>> from simvis_core.stores.contract import Row
+    >>> Row("0123456789abcdef" * 4, "owl.jpg").id
+    '01234567-89ab-cdef-0123-456789abcdef'
+    """
 
     sha256: str
     file: str
@@ -66,7 +76,7 @@ class Row:
 
     @property
     def id(self) -> str:
-        """The same for the same bytes, so that adding a picture again changes nothing."""
+        """A UUID made of the hash: equal for equal bytes, so that adding a picture again changes nothing."""
         return str(uuid.UUID(self.sha256[:32]))
 
 
@@ -154,7 +164,12 @@ class VectorIndex(Protocol):
 
 
 def rebuilding(space: Space) -> str:
-    """What makes a damaged space anew, for a person to type."""
+    """What makes a damaged space anew, for a person to type.
+
+    >>> from simvis_core.stores.contract import Space, rebuilding
+    >>> "--rebuild" in rebuilding(Space("birds", "mobilenet_v2", "avg", 1280, "0123"))
+    True
+    """
     short_side, framing, resizing = space.seen
     seen = f" --view-size {short_side} --framing {framing} --resizing {resizing}"
     return (
@@ -164,7 +179,23 @@ def rebuilding(space: Space) -> str:
 
 
 def copied(source: VectorIndex, target: VectorIndex, space: Space) -> int:
-    """Copies a space from one store into another; gives the number of rows."""
+    """Copies a space from one store into another; gives the number of rows.
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from simvis_core.stores.contract import Row, Space, copied
+    >>> from simvis_core.stores.edge import EdgeIndex
+    >>> space = Space("birds", "tiny", "avg", 2, "0123")
+    >>> with tempfile.TemporaryDirectory() as here, tempfile.TemporaryDirectory() as there:
+    ...     one, other = EdgeIndex(here), EdgeIndex(there)
+    ...     one.upsert(space, [Row("a" * 64, "owl.jpg", "owl", np.float32([1, 0]))])
+    ...     copied(one, other, space)
+    ...     one.close(), other.close()
+    ...
+    1
+    1
+    (None, None)
+    """
     target.ensure(space)
     count = target.upsert(space, source.scan(space, embeddings=True))
     target.settle(space)
@@ -174,7 +205,14 @@ def copied(source: VectorIndex, target: VectorIndex, space: Space) -> int:
 def best_by_scan(
     rows: Iterable[Row], query: Float[np.ndarray, " D"], k: int, skip: int = 0, without: Sequence[str] = ()
 ) -> list[Hit]:
-    """What a search gives, by comparing every one of some rows; for stores that cannot do so themselves."""
+    """What a search gives, by comparing every one of some rows; for stores that cannot do so themselves.
+
+    >>> import numpy as np
+    >>> from simvis_core.stores.contract import Row, best_by_scan
+    >>> rows = [Row("a" * 64, "owl.jpg", "", np.float32([1, 0])), Row("b" * 64, "jay.jpg", "", np.float32([0, 1]))]
+    >>> [(hit.row.file, hit.score) for hit in best_by_scan(rows, np.float32([0.5, 1]), k=2)]
+    [('jay.jpg', 1.0), ('owl.jpg', 0.5)]
+    """
     best: list[Hit] = []
     for together in in_batches(row for row in rows if row.id not in without):
         scores = np.stack([row.embedding for row in together if row.embedding is not None]) @ query
@@ -184,14 +222,30 @@ def best_by_scan(
 
 
 def in_batches(rows: Iterable[Row], size: int = UPSERT) -> Iterator[list[Row]]:
-    """The rows in lists of at most ``size``."""
+    """The rows in lists of at most ``size``.
+
+    >>> from simvis_core.stores.contract import Row, in_batches
+    >>> [len(batch) for batch in in_batches([Row("a" * 64, "owl.jpg")] * 5, size=2)]
+    [2, 2, 1]
+    """
     rest = iter(rows)
     while together := list(islice(rest, size)):
         yield together
 
 
 def checked(vector: Float[np.ndarray, " _"] | None, space: Space) -> Float[np.ndarray, " D"]:
-    """The vector in float32. Raises SimvisError for one that does not belong into the space."""
+    """The vector in float32. Raises SimvisError for one that does not belong into the space.
+
+    >>> import numpy as np
+    >>> from simvis_core.stores.contract import Space, checked
+    >>> space = Space("birds", "tiny", "avg", 2, "0123")
+    >>> checked(np.array([0.6, 0.8]), space).dtype
+    dtype('float32')
+    >>> checked(np.ones(3), space)
+    Traceback (most recent call last):
+        ...
+    simvis_core.errors.SimvisError: Got a vector of 3 numbers for tiny under avg; wanted 2 numbers: index the ...
+    """
     array = np.asarray([] if vector is None else vector, dtype=np.float32)
     if array.shape != (space.width,):
         raise SimvisError(
@@ -205,6 +259,14 @@ def checked(vector: Float[np.ndarray, " _"] | None, space: Space) -> Float[np.nd
 
 
 def check_count(k: int) -> None:
-    """Raises SimvisError for a number of hits below 1."""
+    """Raises SimvisError for a number of hits below 1.
+
+    >>> from simvis_core.stores.contract import check_count
+    >>> check_count(20)
+    >>> check_count(0)
+    Traceback (most recent call last):
+        ...
+    simvis_core.errors.SimvisError: Got k = 0 hits; wanted at least 1: ask for one hit or more.
+    """
     if k < 1:
         raise SimvisError(f"k = {k} hits", "at least 1", "ask for one hit or more")

@@ -31,6 +31,29 @@ class EdgeIndex:
 
     One process at a time may hold a space. Upserts go through a write-ahead log. Small spaces that are searched again
     and again are compared in memory.
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from simvis_core.stores.contract import Row, Space
+    >>> from simvis_core.stores.edge import EdgeIndex
+    >>> space = Space("birds", "tiny", "avg", 2, "0123")
+    >>> rows = [Row("a" * 64, "owl.jpg", "owl", np.float32([1, 0])), Row("b" * 64, "jay.jpg", "", np.float32([0, 1]))]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     index = EdgeIndex(folder)
+    ...     index.ensure(space)
+    ...     index.upsert(space, rows)
+    ...     index.settle(space)
+    ...     [(hit.row.file, hit.score) for hit in index.search(space, np.float32([0.5, 1]), k=2)]
+    ...     index.delete(space, [rows[1].id])
+    ...     index.count(space), index.labels(space), [row.file for row in index.scan(space)]
+    ...     index.spaces() == [space], index.damaged()
+    ...     index.drop(space)
+    ...     index.close()
+    ...
+    2
+    [('jay.jpg', 1.0), ('owl.jpg', 0.5)]
+    (1, {'owl': 1}, ['owl.jpg'])
+    (True, [])
     """
 
     def __init__(self, folder: str | Path, exact_below: int = EXACT_BELOW) -> None:

@@ -23,7 +23,22 @@ AGAIN = f"index its gallery again as before, which mends it ({COMMAND} index FOL
 
 
 def described(folder: Path) -> list[Space | SimvisError]:
-    """What each collection of the folder is of; for one that does not tell any more, why and what mends it."""
+    """What each collection of the folder is of; for one that does not tell any more, why and what mends it.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from simvis_core.stores.contract import Space
+    >>> from simvis_core.stores.edge_folder import describe, described
+    >>> space = Space("birds", "tiny", "avg", 2, "0123")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Path(folder, space.name).mkdir()
+    ...     len(described(Path(folder)))  # one that does not say what it is of
+    ...     describe(Path(folder, space.name), space)
+    ...     described(Path(folder)) == [space]
+    ...
+    1
+    True
+    """
     try:
         # A folder under another name is being made or removed.
         collections = sorted(path for path in folder.glob("simvis_*") if path.is_dir())
@@ -33,13 +48,36 @@ def described(folder: Path) -> list[Space | SimvisError]:
 
 
 def describe(collection: Path, space: Space) -> None:
-    """Writes what the collection is of, where that is not there or damaged: its name alone already says it."""
+    """Writes what the collection is of, where that is not there or damaged: its name alone already says it.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from simvis_core.stores.contract import Space
+    >>> from simvis_core.stores.edge_folder import describe
+    >>> space = Space("birds", "tiny", "avg", 2, "0123")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Path(folder, space.name).mkdir()
+    ...     describe(Path(folder, space.name), space)
+    ...     [path.name for path in Path(folder, space.name).iterdir()]
+    ...
+    ['space.json']
+    """
     if not isinstance(_described(collection), Space):
         write_whole(collection / SPACE, json.dumps(asdict(space)).encode())
 
 
 def check_room(folder: Path) -> None:
-    """Raises SimvisError where the folder cannot be made, or its disk is nearly full."""
+    """Raises SimvisError where the folder cannot be made, or its disk is nearly full.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from simvis_core.stores.edge_folder import check_room
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     check_room(Path(folder, "new"))
+    ...     Path(folder, "new").is_dir()
+    ...
+    True
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(folder).free
@@ -54,6 +92,16 @@ def told(folder: Path, space: Space) -> Iterator[None]:
     """What the store raises as a sentence with a cure; what is neither the store's nor the disk's stays what it is.
 
     The store raises bare `Exception`s, and panics, which are none, over files that are cut off.
+
+    >>> from pathlib import Path
+    >>> from simvis_core.stores.contract import Space
+    >>> from simvis_core.stores.edge_folder import told
+    >>> with told(Path("galleries"), Space("birds", "tiny", "avg", 2, "0123")):
+    ...     raise PermissionError(13, "Permission denied")
+    ...
+    Traceback (most recent call last):
+        ...
+    simvis_core.errors.SimvisError: Got 'galleries', which cannot be used (Permission denied); wanted a folder ...
     """
     try:
         yield
@@ -104,7 +152,13 @@ def _sentence(folder: Path, space: Space, words: str) -> SimvisError:
 
 
 def spoilt(space: Space) -> SpoiltError:
-    """What is told of a collection that does not hold any more what was written."""
+    """What is told of a collection that does not hold any more what was written.
+
+    >>> from simvis_core.stores.contract import Space
+    >>> from simvis_core.stores.edge_folder import spoilt
+    >>> spoilt(Space("birds", "tiny", "avg", 2, "0123")).got
+    "gallery 'birds' under tiny (avg), whose files are damaged"
+    """
     return SpoiltError(
         f"gallery '{space.gallery}' under {space.network} ({space.pooling}), whose files are damaged",
         "the files as they were written",

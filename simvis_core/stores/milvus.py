@@ -50,6 +50,12 @@ class MilvusIndex:
     others do not; what another client writes is seen some moments later. Every call ends within about twice the
     ``timeout`` (seconds); `settle` lasts while the server builds its graph, and searches fail meanwhile.
     Raises SimvisError for a missing package, and for a server that is not there.
+
+    >>> from simvis_core.stores.milvus import MilvusIndex
+    >>> MilvusIndex("localhost")
+    Traceback (most recent call last):
+        ...
+    simvis_core.errors.SimvisError: Got 'localhost' as the address of a Milvus server; wanted http://host:port: ...
     """
 
     def __init__(self, url: str, token: str = "", exact_below: int = EXACT_BELOW, timeout: float = 10) -> None:

@@ -17,7 +17,15 @@ TWICE = 2  # a space is read into memory when it is searched this often unchange
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Every row of a space, each with its line of ``embeddings`` as its embedding."""
+    """Every row of a space, each with its line of ``embeddings`` as its embedding.
+
+    >>> import numpy as np
+    >>> from simvis_core.stores.contract import Row
+    >>> from simvis_core.stores.small_spaces import Table
+    >>> table = Table([Row("a" * 64, "owl.jpg"), Row("b" * 64, "jay.jpg")], np.eye(2, dtype=np.float32))
+    >>> [hit.row.file for hit in table.search(np.float32([0.5, 1]), k=2, labels=None, skip=0, without=())]
+    ['jay.jpg', 'owl.jpg']
+    """
 
     rows: list[Row]
     embeddings: Float[np.ndarray, "N D"]
@@ -58,6 +66,19 @@ class SmallSpaces:
     """The tables of spaces that were searched lately, together at most ``limit`` bytes; the oldest go first.
 
     Whoever changes a space tells it by `changed`, before and after.
+
+    >>> import numpy as np
+    >>> from simvis_core.stores.contract import Row, Space
+    >>> from simvis_core.stores.small_spaces import SmallSpaces
+    >>> space, rows = Space("birds", "tiny", "avg", 2, "0123"), [Row("a" * 64, "owl.jpg", "", np.float32([1, 0]))]
+    >>> small = SmallSpaces()
+    >>> [small.table(space, lambda: len(rows), lambda: rows) is None for _ in range(2)]
+    [True, False]
+    >>> small.count(space, lambda: len(rows))
+    1
+    >>> small.changed(space)
+    >>> small.table(space, lambda: len(rows), lambda: rows) is None
+    True
     """
 
     def __init__(self, limit: int = LIMIT) -> None:

@@ -8,15 +8,24 @@ from pathlib import Path
 import pytest
 
 import simvis_core
+from simvis_core.stores.contract import VectorIndex
 
 CORE = Path(simvis_core.__file__).parent
-ROOMS = ("decomposition.py", "errors.py", "files", "hotel_rooms", "networks", "pictures")
+ROOMS = (
+    *("decomposition.py", "errors.py", "steps.py", "files", "hotel_rooms", "networks", "pictures"),
+    *("explainers", "pairs", "stores", "galleries"),
+)
 FILES = sorted(
     path for room in ROOMS for path in ([CORE / room] if room.endswith(".py") else (CORE / room).rglob("*.py"))
 )
+STORE = [name for name in vars(VectorIndex) if not name.startswith("_")]
 # What is public and has no example, with the reason.
 WITHOUT = {
     "pictures/formats/decoder.py main": "a program of its own, which reads its standard input",
+    **dict.fromkeys(
+        (f"stores/contract.py VectorIndex.{name}" for name in STORE), "an interface: `EdgeIndex` shows each of them"
+    ),
+    **dict.fromkeys((f"stores/milvus.py MilvusIndex.{name}" for name in STORE), "they need a server"),
 }
 
 
