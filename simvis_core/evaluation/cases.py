@@ -48,6 +48,10 @@ def room_cases(count: int, seed: int = 0) -> list[Case]:
     """Drawn rooms: ``count`` pairs with one object in common, as many of one identity, as many with nothing in common.
 
     The objects take turns. Their pixels are known, so that a map can be located.
+
+    >>> from simvis_core.evaluation.cases import room_cases
+    >>> [case.name for case in room_cases(2)]
+    ['planted 0', 'planted 1', 'same 0', 'same 1', 'different 0', 'different 1']
     """
     kinds: dict[str, Callable[[int], PlantedPair]] = {
         "planted": lambda at: planted_pair(OBJECTS[at % len(OBJECTS)], seed + at),
@@ -82,6 +86,17 @@ def folder_cases(source: str | Path, count: int, seed: int = 0, limits: Limits =
     """``count`` random pairs of one class and as many of two, from class folders or a CSV; fewer where there are fewer.
 
     Raises SimvisError as `listed` does, and for pictures among which no two have one label.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from simvis_core.evaluation.cases import folder_cases
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in ("owl/1.png", "owl/2.png", "jay/3.png"):
+    ...         Path(folder, name).parent.mkdir(exist_ok=True)
+    ...         Path(folder, name).touch()
+    ...     [case.kind for case in folder_cases(folder, count=1)]
+    ...
+    ['same', 'different']
     """
     pictures = {file: label for file, label in listed(source).pictures.items() if label}
     same, different = _pairs(pictures, count, random.Random(seed))  # noqa: S311  (a draw of pairs keeps no secret)
@@ -146,6 +161,19 @@ def retrieval_cases(
     """``count`` random pictures, each with its ``hits`` nearest others under the network; runs each picture once.
 
     Raises SimvisError as `listed` does, and for fewer pictures than hits.
+
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork, Preprocess
+    >>> from simvis_core.evaluation.cases import Seen, retrieval_cases
+    >>> net = EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8), preprocess=Preprocess(short_side=32, stride=8))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for colour in ("orange", "red", "blue"):
+    ...         Image.new("RGB", (40, 40), colour).save(f"{folder}/{colour}.png")
+    ...     [(case.kind, len(case.others)) for case in retrieval_cases(folder, net, count=1, hits=2, view=Seen())]
+    ...
+    [('search, 2 hits', 2)]
     """
     files = list(listed(source).pictures)
     if not 1 <= hits < len(files):
@@ -187,5 +215,13 @@ class Seen(NamedTuple):
 
 
 def embedded(network: EmbeddingNetwork, image: Image.Image, seen: Seen) -> Tensor:
-    """The picture's unit embedding (D,), seen as asked. Raises SimvisError for a picture the view cannot take."""
+    """The picture's unit embedding (D,), seen as asked. Raises SimvisError for a picture the view cannot take.
+
+    >>> from PIL import Image
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork
+    >>> from simvis_core.evaluation.cases import Seen, embedded
+    >>> embedded(EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8)), Image.new("RGB", (60, 40)), Seen(short_side=64)).shape
+    torch.Size([4])
+    """
     return network.embed(network.view(image, seen.short_side, seen.framing).pixels[None])[0].cpu().double()

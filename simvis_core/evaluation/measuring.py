@@ -22,7 +22,18 @@ from simvis_core.trust.sanity import OFTEN, randomisation, stability
 
 
 def question_for(case: Case, network: EmbeddingNetwork, seen: Seen) -> Question:
-    """What the case asks of a network."""
+    """What the case asks of a network.
+
+    >>> from PIL import Image
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork
+    >>> from simvis_core.evaluation.cases import Case, Seen
+    >>> from simvis_core.evaluation.measuring import question_for
+    >>> orange, red = (lambda colour=colour: Image.new("RGB", (60, 40), colour) for colour in ("orange", "red"))
+    >>> case = Case("orange | red", "same", orange, (red,), same=True)
+    >>> question_for(case, EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8)), Seen(short_side=64)).query.shape
+    torch.Size([4])
+    """
     view = network.view(case.picture(), seen.short_side, seen.framing)
     others = [network.view(other(), seen.short_side, seen.framing) for other in case.others]
     if len(others) > 1:
@@ -47,6 +58,19 @@ def records(
 
     ``drawer`` is the question on a network through which gradients flow. ``checks`` adds random weights and shifts for
     explainers of at most ``OFTEN`` passes.
+
+    >>> from PIL import Image
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork
+    >>> from simvis_core.evaluation.cases import Case, Seen
+    >>> from simvis_core.evaluation.measuring import question_for, records
+    >>> from simvis_core.trust.measuring import Asked
+    >>> orange, red = (lambda colour=colour: Image.new("RGB", (60, 40), colour) for colour in ("orange", "red"))
+    >>> case = Case("orange | red", "same", orange, (red,), same=True)
+    >>> question = question_for(case, EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8)), Seen(short_side=64))
+    >>> [record] = records(case, question, [Asked("decomposition", steps=3)])
+    >>> record["explainer"], record["passes"], record["shares"]
+    ('decomposition', 1, [0.0, 0.5, 1.0])
     """
     for asked in explainers:
         record: Record = {"case": case.name, "kind": case.kind, "same": case.same, "explainer": asked.explainer}
@@ -64,7 +88,17 @@ def records(
 
 
 def refused(case: Case, explainers: Sequence[Asked], error: SimvisError) -> Iterator[Record]:
-    """A record for each explainer of a case that cannot be asked about, a picture that cannot be read for one."""
+    """A record for each explainer of a case that cannot be asked about, a picture that cannot be read for one.
+
+    >>> from simvis_core import SimvisError
+    >>> from simvis_core.evaluation.cases import Case
+    >>> from simvis_core.evaluation.measuring import refused
+    >>> from simvis_core.trust.measuring import Asked
+    >>> case = Case("a | b", "same", picture=lambda: None, others=(), same=True)
+    >>> [record] = refused(case, [Asked("rise")], SimvisError("a damaged picture", "a whole file", "save it again"))
+    >>> record["explainer"], record["refused"]
+    ('rise', 'Got a damaged picture; wanted a whole file: save it again.')
+    """
     for asked in explainers:
         about = {"case": case.name, "kind": case.kind, "same": case.same, "explainer": asked.explainer}
         yield about | {"seed": asked.seed, "refused": str(error)}

@@ -22,6 +22,20 @@ class Records:
     """The records of one evaluation in a folder: appended a line at a time, so that a stopped one goes on.
 
     Raises SimvisError for a folder that holds an evaluation with other settings, and one that cannot be written.
+
+    >>> import tempfile
+    >>> from simvis_core.evaluation.cases import Case
+    >>> from simvis_core.evaluation.records import Records
+    >>> from simvis_core.trust.measuring import Asked
+    >>> case = Case("a | b", "same", picture=lambda: None, others=(), same=True)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     records = Records(folder, {"pairs": 1})
+    ...     records.has("tiny", case, Asked("rise"))
+    ...     records.add({"network": "tiny", "case": "a | b", "explainer": "rise", "seed": 0, "gap": 0.1})
+    ...     records.has("tiny", case, Asked("rise")), len(Records(folder, {"pairs": 1}).known)
+    ...
+    False
+    (True, 1)
     """
 
     def __init__(self, folder: str | Path, settings: Mapping[str, Any]) -> None:

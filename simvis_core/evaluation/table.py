@@ -34,6 +34,12 @@ def rows(records: Sequence[Record], seed: int = 0) -> list[Row]:
 
     Means with their intervals; ``over_random`` is the difference less a random map's on the same case. What no case
     has (a picture that scores like its fill, a map that is refused) is None, and ``cases`` counts what was measured.
+
+    >>> from simvis_core.evaluation.table import rows
+    >>> facts = {"network": "tiny", "kind": "same", "explainer": "rise", "seed": 0, "passes": 2000, "seconds": 1.0}
+    >>> [row] = rows([facts | {"case": name, "gap": gap} for name, gap in (("a | b", 0.25), ("a | c", 0.75))])
+    >>> row["cases"], row["difference"].mean, row["inside"]
+    (2, 0.5, None)
     """
     randoms = {(one["network"], one["case"]): one.get("gap") for one in records if one["explainer"] == "random"}
     groups: dict[tuple[str, str, str], list[Record]] = {}
@@ -71,6 +77,14 @@ def verification(records: Sequence[Record]) -> list[Row]:
     """How well pairs of one class and of two are told apart as pixels go, for each network and explainer.
 
     Pairs that share a planted object count as neither. Nothing where there are no pairs of both kinds.
+
+    >>> from simvis_core.evaluation.table import verification
+    >>> facts = {"network": "tiny", "explainer": "rise", "shares": [0.0, 1.0]}
+    >>> alike = facts | {"kind": "same", "same": True, "deletion_curve": [0.9, 0.1]}
+    >>> unlike = facts | {"kind": "different", "same": False, "deletion_curve": [0.2, 0.1]}
+    >>> [row] = verification([alike, unlike])
+    >>> row["pairs"], row["clean"], row["auc"]
+    (2, 1.0, 0.75)
     """
     groups: dict[tuple[str, str], list[Record]] = {}
     for record in records:
@@ -98,13 +112,25 @@ def verification(records: Sequence[Record]) -> list[Row]:
 
 
 def removal_of(record: Record, kind: Any) -> RemovalCurve:
-    """A record's curve. ``shares`` are the deletion's; the insertion's mirror them."""
+    """A record's curve. ``shares`` are the deletion's; the insertion's mirror them.
+
+    >>> from simvis_core.evaluation.table import removal_of
+    >>> removal_of({"shares": [0.0, 0.5, 1.0], "deletion_curve": [0.75, 0.5, 0.25]}, "deletion").auc
+    0.5
+    """
     shares, scores = (torch.tensor(record[name], dtype=torch.float64) for name in ("shares", f"{kind}_curve"))
     return RemovalCurve(kind, shares if kind == "deletion" else (1 - shares).flip(0), scores)
 
 
 def mean_curves(records: Sequence[Record]) -> dict[str, dict[str, dict[str, RemovalCurve]]]:
-    """For each network and kind (as ``network, kind``) and explainer the mean of its curves."""
+    """For each network and kind (as ``network, kind``) and explainer the mean of its curves.
+
+    >>> from simvis_core.evaluation.table import mean_curves
+    >>> facts = {"network": "tiny", "kind": "same", "explainer": "rise", "shares": [0.0, 1.0]}
+    >>> ends = [facts | {"insertion_curve": [0.0, full], "deletion_curve": [full, 0.0]} for full in (1.0, 0.5)]
+    >>> mean_curves(ends)["tiny, same"]["rise"]["deletion"].scores
+    tensor([0.7500, 0.0000], dtype=torch.float64)
+    """
     groups: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         if "refused" not in record:
@@ -123,7 +149,13 @@ def mean_curves(records: Sequence[Record]) -> dict[str, dict[str, dict[str, Remo
 
 
 def as_csv(table: Sequence[Row]) -> bytes:
-    """The rows as CSV: a mean and both ends of its interval in three columns; empty where there is none."""
+    """The rows as CSV: a mean and both ends of its interval in three columns; empty where there is none.
+
+    >>> from simvis_core.evaluation.table import as_csv
+    >>> from simvis_core.trust.faithfulness import Interval
+    >>> as_csv([{"network": "tiny", "inside": Interval(0.5, 0.4, 0.6, 12)}]).decode().split()
+    ['network,inside,inside_low,inside_high', 'tiny,0.5,0.4,0.6']
+    """
     plain = [_plain(row) for row in table]
     return writing.table(list(plain[0]) if plain else ["network"], plain)
 
@@ -143,6 +175,15 @@ def as_markdown(table: Sequence[Row], told: Sequence[Row] = ()) -> str:
     """The rows as Markdown tables, one for each network and kind, then verification.
 
     Columns without numbers are left out.
+
+    >>> from simvis_core.evaluation.table import as_markdown, rows
+    >>> facts = {"network": "tiny", "kind": "same", "explainer": "rise", "seed": 0, "passes": 2000, "seconds": 1.0}
+    >>> print(as_markdown(rows([facts | {"case": "a | b", "gap": 0.25}])).strip())
+    ### tiny, same
+    <BLANKLINE>
+    | explainer | cases | difference | passes | seconds |
+    |---|---|---|---|---|
+    | RISE | 1 | 0.250 | 2000 | 1.00 |
     """
     parts = []
     for place in dict.fromkeys((row["network"], row["kind"]) for row in table):
@@ -160,7 +201,14 @@ def as_markdown(table: Sequence[Row], told: Sequence[Row] = ()) -> str:
 
 
 def transfer_row(found: Sequence[Transfer], seed: int = 0) -> Row:
-    """The means of several pictures' transfer: PCK at 1 and 2 cells, beside a random place and the middle."""
+    """The means of several pictures' transfer: PCK at 1 and 2 cells, beside a random place and the middle.
+
+    >>> from simvis_core.evaluation.table import transfer_row
+    >>> from simvis_core.trust.localisation import Transfer
+    >>> row = transfer_row([Transfer(16, within=(0.5, 0.75), random=(0.1, 0.2), centre=(0.2, 0.4))])
+    >>> row["points"], row["within_2"].mean
+    (16, 0.75)
+    """
     row: Row = {"pictures": len(found), "points": sum(one.points for one in found)}
     for name in ("within", "random", "centre"):
         for cells in (1, 2):
@@ -169,7 +217,15 @@ def transfer_row(found: Sequence[Transfer], seed: int = 0) -> Row:
 
 
 def transfer_markdown(table: Sequence[Row]) -> str:
-    """The rows as a Markdown table."""
+    """The rows as a Markdown table.
+
+    >>> from simvis_core.evaluation.table import transfer_markdown, transfer_row
+    >>> from simvis_core.trust.localisation import Transfer
+    >>> found = [Transfer(16, within=(0.5, 0.75), random=(0.1, 0.2), centre=(0.2, 0.4))]
+    >>> row = transfer_row(found) | {"network": "tiny", "warp": "turned by 20 degrees"}
+    >>> transfer_markdown([row]).splitlines()[-1]
+    '| tiny | turned by 20 degrees | 16 | 0.500 | 0.100 | 0.200 | 0.750 | 0.200 | 0.400 |'
+    """
     head = "| network | warp | points | within 1 cell | random | centre | within 2 cells | random | centre |"
     names = [f"{name}_{cells}" for cells in (1, 2) for name in ("within", "random", "centre")]
     lines = [

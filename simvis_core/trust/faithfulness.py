@@ -29,6 +29,12 @@ class RemovalCurve:
 
     ``shares`` of the pixels that were touched, 0 to 1; ``scores`` after each. An insertion starts at the background's
     score (nothing but fill) and ends at the picture's, a deletion the other way round (Petsiuk 2018).
+
+    >>> import torch
+    >>> from simvis_core.trust.faithfulness import RemovalCurve
+    >>> curve = RemovalCurve("deletion", torch.tensor([0.0, 0.5, 1.0]), torch.tensor([0.75, 0.5, 0.25]))
+    >>> curve.full, curve.background, curve.auc, curve.rescaled_auc, curve.at(0.4)
+    (0.75, 0.25, 0.5, 0.5, 0.5)
     """
 
     kind: Kind
@@ -52,7 +58,7 @@ class RemovalCurve:
 
     @property
     def rescaled_auc(self) -> float | None:
-        """The same with the background's score as 0 and the picture's as 1.
+        """The area under the curve on a scale where the background's score is 0 and the whole picture's is 1.
 
         None where the picture scores less than ``LEAST_GAIN`` above its background: a share of next to nothing, or of
         something negative, would say the opposite of what happened.
@@ -76,6 +82,18 @@ def removal_curve(
     Pixels are ordered by the enlarged map, ties at random by ``seed``. There are never more steps than pixels.
 
     Raises SimvisError for a kind or fill it does not have, fewer than 2 steps, and a map with NaN.
+
+    >>> import torch
+    >>> from PIL import Image
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork, Preprocess
+    >>> from simvis_core.explainers.question import Question
+    >>> from simvis_core.trust.faithfulness import removal_curve
+    >>> net = EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8), preprocess=Preprocess(short_side=32, stride=8))
+    >>> question = Question(net, net.view(Image.new("RGB", (60, 40), "orange")), torch.ones(4))
+    >>> curve = removal_curve(question, torch.rand(4, 6), "deletion", steps=5)
+    >>> curve.shares, abs(curve.full - question.score) < 1e-6
+    (tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000], dtype=torch.float64), True)
     """
     return run(removal_steps(question, map, kind, fill, steps, seed))
 
@@ -83,7 +101,21 @@ def removal_curve(
 def removal_steps(
     question: Question, map: Float[Tensor, "H W"], kind: Kind, fill: str = "blur", steps: int = STEPS, seed: int = 0
 ) -> Measuring:
-    """The same batch by batch, so that a caller can show how far it is, or stop."""
+    """The removal curve of a map in steps: yields an `Interim` behind each batch, ends with the `RemovalCurve`.
+
+    So a caller can show how far it is, or stop. Raises SimvisError as `removal_curve` does.
+
+    >>> import torch
+    >>> from PIL import Image
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork, Preprocess
+    >>> from simvis_core.explainers.question import Question
+    >>> from simvis_core.trust.faithfulness import removal_steps
+    >>> net = EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8), preprocess=Preprocess(short_side=32, stride=8))
+    >>> question = Question(net, net.view(Image.new("RGB", (60, 40), "orange")), torch.ones(4))
+    >>> next(removal_steps(question, torch.rand(4, 6), "insertion", steps=5))
+    Interim(done=5, total=5, map=None)
+    """
     pixels = question.view.pixels
     rank = ranks(map, question.size, seed)
     counts = _counts(rank.numel(), steps, kind)
@@ -103,6 +135,18 @@ def removed(
     """The view with a share of its pixels touched, as a step of the curve has it, in preprocessed colours.
 
     Raises SimvisError for a share outside 0..1, and as `removal_curve` does.
+
+    >>> import torch
+    >>> from PIL import Image
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork, Preprocess
+    >>> from simvis_core.explainers.question import Question
+    >>> from simvis_core.trust.faithfulness import removed
+    >>> net = EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8), preprocess=Preprocess(short_side=32, stride=8))
+    >>> question = Question(net, net.view(Image.new("RGB", (60, 40), "orange")), torch.ones(4))
+    >>> left = removed(question, torch.rand(4, 6), "deletion", share=0.25, fill="mean")
+    >>> float((left == 0).all(0).double().mean())
+    0.25
     """
     if not 0 <= share <= 1:
         raise SimvisError(f"a share of {share:g}", "0 to 1", "choose one in that range")
@@ -118,6 +162,12 @@ def ranks(map: Float[Tensor, "H W"], size: tuple[int, int], seed: int = 0) -> In
 
     Without the draw a constant map would go from top to bottom, which is an order of places like any other.
     Raises SimvisError for a map with NaN or infinity.
+
+    >>> import torch
+    >>> from simvis_core.trust.faithfulness import ranks
+    >>> ranks(torch.tensor([[0.1, 0.9], [0.5, -0.3]]), (2, 2))
+    tensor([[2, 0],
+            [1, 3]])
     """
     if not bool(torch.isfinite(map).all()):
         raise SimvisError("a map with NaN or infinity", "numbers", "draw it again, or choose another explainer")
@@ -133,6 +183,11 @@ def levels(map: Float[Tensor, "H W"], size: tuple[int, int]) -> Float[Tensor, "h
     """The enlarged map in whole numbers, ``LEVELS`` for its largest size: what rounding alone tells apart is equal.
 
     Enlarging a constant map of 1/3 gives values that differ in their last digit, in an order of places.
+
+    >>> import torch
+    >>> from simvis_core.trust.faithfulness import levels
+    >>> levels(torch.full((2, 3), 1 / 3), (4, 6)).unique()
+    tensor([1.0000e+12], dtype=torch.float64)
     """
     values = enlarge(map.double(), size)
     most = float(values.abs().max())
@@ -171,6 +226,13 @@ def interval(values: Sequence[float], seed: int = 0) -> Interval:
     """The mean of values measured on several pairs; the interval by drawing pairs again (percentile bootstrap).
 
     Raises SimvisError for no values.
+
+    >>> from simvis_core.trust.faithfulness import interval
+    >>> found = interval([0.1, 0.2, 0.3, 0.4])
+    >>> round(found.mean, 3), found.low < found.mean < found.high, found.pairs
+    (0.25, True, 4)
+    >>> interval([0.5])
+    Interval(mean=0.5, low=None, high=None, pairs=1)
     """
     if not values:
         raise SimvisError("no values", "one or more", "measure a pair first")
@@ -187,6 +249,11 @@ def retrieval_query(hits: Float[Tensor, "N D"]) -> Float[Tensor, " D"]:
     """The query whose score is the mean score with the hits: with it every curve here has its retrieval form.
 
     Raises SimvisError for no hits.
+
+    >>> import torch
+    >>> from simvis_core.trust.faithfulness import retrieval_query
+    >>> retrieval_query(torch.eye(2))
+    tensor([0.5000, 0.5000])
     """
     if len(hits) == 0:
         raise SimvisError("no hits", "one or more", "search first")
@@ -199,6 +266,11 @@ class VerificationCurve:
 
     ``threshold`` is where the clean scores accept as many different pairs as they refuse same ones; ``accuracy`` is
     the share of pairs on their right side of it at each of ``shares``.
+
+    >>> import torch
+    >>> from simvis_core.trust.faithfulness import VerificationCurve
+    >>> VerificationCurve(0.5, torch.tensor([0.0, 1.0]), torch.tensor([1.0, 0.5])).auc
+    0.75
     """
 
     threshold: float
@@ -216,6 +288,14 @@ def verification_curve(curves: Sequence[RemovalCurve], same: Bool[Tensor, " P"])
 
     ``same`` says which pairs are of one class. Raises SimvisError without pairs of both kinds, and for curves that
     differ in kind or steps.
+
+    >>> import torch
+    >>> from simvis_core.trust.faithfulness import RemovalCurve, verification_curve
+    >>> shares = torch.tensor([0.0, 1.0], dtype=torch.float64)
+    >>> same, different = (RemovalCurve("deletion", shares, shares.new_tensor([score, 0.1])) for score in (0.9, 0.3))
+    >>> found = verification_curve([same, different], torch.tensor([True, False]))
+    >>> found.accuracy, found.auc
+    (tensor([1.0000, 0.5000], dtype=torch.float64), 0.75)
     """
     if not bool(same.any()) or bool(same.all()) or len(curves) != len(same):
         raise SimvisError(
@@ -241,6 +321,11 @@ def equal_error_threshold(scores: Float[Tensor, " P"], same: Bool[Tensor, " P"])
     """The score at which as large a share of different pairs is accepted as of same pairs is refused.
 
     Of the middles between neighbouring scores, the one where the two shares differ least (the lowest of several).
+
+    >>> import torch
+    >>> from simvis_core.trust.faithfulness import equal_error_threshold
+    >>> equal_error_threshold(torch.tensor([0.75, 0.25]), torch.tensor([True, False]))
+    0.5
     """
     ordered = scores.double().unique()
     middles = torch.cat([ordered[:1] - 1e-9, (ordered[1:] + ordered[:-1]) / 2, ordered[-1:] + 1e-9])

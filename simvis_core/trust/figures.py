@@ -13,6 +13,14 @@ def removal_figure(curves: Mapping[str, Mapping[str, RemovalCurve]], faint: Sequ
     """Deletion and insertion curves beside each other, one line for each name in both; those of ``faint`` in grey.
 
     ``curves`` maps a name to its curves by kind. The y axis is the score, on one scale.
+
+    >>> import torch
+    >>> from simvis_core.trust.faithfulness import RemovalCurve
+    >>> from simvis_core.trust.figures import removal_figure
+    >>> shares = torch.tensor([0.0, 1.0])
+    >>> curves = {kind: RemovalCurve(kind, shares, 0.5 * shares) for kind in ("insertion", "deletion")}
+    >>> [line.name for line in removal_figure({"RISE": curves}).data]
+    ['RISE', 'RISE']
     """
     traces: list[dict[str, object]] = []
     colours, dashes = cycle(LINES), cycle(("dash", "dot"))

@@ -33,6 +33,18 @@ def measured_files(
     chance where the centre and random maps are among the measurements. Random maps carry their seed in their name.
 
     Raises SimvisError for no measurement, and for two that would have one name.
+
+    >>> from PIL import Image
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork, Preprocess, explain_pair
+    >>> from simvis_core.steps import run
+    >>> from simvis_core.trust.files import measured_files
+    >>> from simvis_core.trust.measuring import Asked, measuring, question_of
+    >>> net = EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8), preprocess=Preprocess(short_side=32, stride=8))
+    >>> pair = explain_pair(net, Image.new("RGB", (60, 40), "orange"), Image.new("RGB", (40, 40), "red"))
+    >>> measured = run(measuring(question_of(pair, "a"), Asked("decomposition", steps=3)))
+    >>> sorted(measured_files(pair, "a", [measured]))
+    ['curves.csv', 'decomposition.png', 'manifest.json', 'maps.npz', 'measured.csv']
     """
     names = [_name(one) for one in measured]
     if not names:

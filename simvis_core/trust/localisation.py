@@ -37,6 +37,14 @@ def localisation(map: Float[Tensor, "H W"], mask: Bool[Tensor, "h w"], seed: int
     """How a map over a view falls on a region of its pixels; ties are broken at random by ``seed``.
 
     Raises SimvisError for an empty region or one that is everything, on which every map falls alike.
+
+    >>> import torch
+    >>> from simvis_core.trust.localisation import localisation
+    >>> map, mask = torch.zeros(2, 4), torch.zeros(2, 4, dtype=torch.bool)
+    >>> map[0, 0] = map[0, 1] = 0.5
+    >>> mask[0] = True
+    >>> localisation(map, mask)
+    Localisation(inside=1.0, pointing=1.0, iou=0.3333333432674408, area=0.5)
     """
     if not bool(mask.any()) or bool(mask.all()):
         raise SimvisError("a region of nothing or of everything", "a part of the view", "mark one")
@@ -58,6 +66,15 @@ class Warp:
     """A crop, turn and change of scale of a picture, and where each point goes.
 
     Fractions of both pictures: a point (x, y) of the warped one shows what lies at `source` of the original.
+
+    >>> from PIL import Image
+    >>> from simvis_core.trust.localisation import Warp
+    >>> turned = Warp(degrees=90.0)
+    >>> x, y = turned.source(0.75, 0.5, aspect=1.0)
+    >>> round(x, 3), round(y, 3), [round(at, 3) for at in turned.target(x, y, aspect=1.0)]
+    (0.5, 0.75, [0.75, 0.5])
+    >>> turned.applied(Image.new("RGB", (60, 40))).size
+    (60, 40)
     """
 
     scale: float = 1.0  # above 1 shows less of the picture, larger
@@ -116,6 +133,15 @@ def transfer(
     apart, in cells of the warped view. Points lie on an even lattice; those that leave the warped picture do not count.
 
     Raises SimvisError for a black box, a warp that leaves no point, and as `network.view` does.
+
+    >>> from PIL import Image
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork, Preprocess
+    >>> from simvis_core.trust.localisation import Warp, transfer
+    >>> net = EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8), preprocess=Preprocess(short_side=32, stride=8))
+    >>> found = transfer(net, Image.effect_noise((60, 40), 90), Warp(scale=1.5), points_a_side=4)
+    >>> found.points, found.random
+    (4, (0.16666666666666666, 0.5))
     """
     image = upright_rgb(image)
     if framing == "crop":

@@ -46,7 +46,19 @@ class Asked:
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """A drawn map with its insertion and deletion curve; ``passes`` and ``seconds`` of the drawing are in ``drawn``."""
+    """A drawn map with its insertion and deletion curve; ``passes`` and ``seconds`` of the drawing are in ``drawn``.
+
+    >>> from PIL import Image
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork, Preprocess, explain_pair
+    >>> from simvis_core.steps import run
+    >>> from simvis_core.trust.measuring import Asked, measuring, question_of
+    >>> net = EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8), preprocess=Preprocess(short_side=32, stride=8))
+    >>> picture = Image.new("RGB", (60, 40), "orange")
+    >>> measured = run(measuring(question_of(explain_pair(net, picture, picture), "a"), Asked("centre", steps=3)))
+    >>> measured.gap == measured.insertion.auc - measured.deletion.auc, measured.flat
+    (True, True)
+    """
 
     asked: Asked
     drawn: DrawnMap
@@ -84,6 +96,16 @@ def question_of(pair: PairExplanation, side: Side) -> Question:
     """Why this side's picture scores with the other as it does; the pair's activations are reused.
 
     Raises SimvisError for a side that is neither a nor b.
+
+    >>> from PIL import Image
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork, Preprocess, explain_pair
+    >>> from simvis_core.trust.measuring import question_of
+    >>> net = EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8), preprocess=Preprocess(short_side=32, stride=8))
+    >>> pair = explain_pair(net, Image.new("RGB", (60, 40), "orange"), Image.new("RGB", (40, 40), "red"))
+    >>> question = question_of(pair, "b")
+    >>> question.view is pair.view_b, abs(question.score - pair.score) < 1e-5
+    (True, True)
     """
     view, _, _ = pair.side(side)
     reference, other, _ = pair.side("b" if side == "a" else "a")
@@ -98,6 +120,15 @@ def measuring(question: Question, asked: Asked, drawer: Question | None = None) 
     ``drawer`` is the same question on a network through which gradients flow, for explainers that need them.
 
     Raises SimvisError as `draw_map` and `removal_curve` do.
+
+    >>> from PIL import Image
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork, Preprocess, explain_pair
+    >>> from simvis_core.trust.measuring import Asked, measuring, question_of
+    >>> net = EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8), preprocess=Preprocess(short_side=32, stride=8))
+    >>> pair = explain_pair(net, Image.new("RGB", (60, 40), "orange"), Image.new("RGB", (40, 40), "red"))
+    >>> [part.doing for part in measuring(question_of(pair, "a"), Asked("decomposition", steps=3))]
+    ['drawing', 'insertion', 'deletion']
     """
     inside = asked.explainer in EXPLAINERS and EXPLAINERS[asked.explainer].looks_inside
     drawing_on = drawer if drawer is not None and inside else question
@@ -115,6 +146,11 @@ def drawable(map: Float[Tensor, "H W"]) -> tuple[tuple[int, int], list[float], f
 
     Cells go row by row, -1 to 1; the strongest value is in the explainer's own unit, before averaging to cells. Of a
     map of pixels, where single ones stand out, the top 1 % of the cells share the end of the scale.
+
+    >>> import torch
+    >>> from simvis_core.trust.measuring import drawable
+    >>> drawable(torch.tensor([[0.5, -0.25]]))
+    ((1, 2), [1.0, -0.5], 0.5)
     """
     strongest, cells = float(map.abs().max()), coarsened(map, SHOWN_CELLS)
     sizes = cells.abs().flatten()
@@ -128,6 +164,10 @@ def baselines(asked: Asked) -> list[Asked]:
     """What a measurement stands beside: the centre, and random maps of several seeds, measured alike.
 
     Another seed brings other random maps, all of them.
+
+    >>> from simvis_core.trust.measuring import Asked, baselines
+    >>> [(one.explainer, one.seed) for one in baselines(Asked("rise"))]
+    [('centre', 0), ('random', 0), ('random', 1), ('random', 2), ('random', 3), ('random', 4)]
     """
     plain = replace(asked, setting="fixed", parameters=())
     centre = replace(plain, explainer="centre")
@@ -140,6 +180,12 @@ def against_chance(gap: float, randoms: Sequence[float], centre: float) -> Bette
 
     Better is clearly above the random maps: by more than twice their spread, and above each of them. Worse is clearly
     below. With five random maps about one random map in fourteen passes for better: a verdict on one pair is a hint.
+
+    >>> from simvis_core.trust.measuring import against_chance
+    >>> against_chance(0.2, randoms=[-0.01, 0.0, 0.01], centre=0.1)
+    'better than chance'
+    >>> against_chance(0.05, randoms=[-0.01, 0.0, 0.01], centre=0.1)
+    'no better than the centre'
     """
     low, high = chance_limits(randoms)
     if gap < low:
@@ -150,13 +196,28 @@ def against_chance(gap: float, randoms: Sequence[float], centre: float) -> Bette
 
 
 def chance_limits(randoms: Sequence[float]) -> tuple[float, float]:
-    """The gaps below and above which a map is clearly worse, or better, than random maps with these gaps."""
+    """The gaps below and above which a map is clearly worse, or better, than random maps with these gaps.
+
+    >>> from simvis_core.trust.measuring import chance_limits
+    >>> [round(limit, 3) for limit in chance_limits([-0.01, 0.0, 0.01])]
+    [-0.02, 0.02]
+    """
     mean, spread = statistics.fmean(randoms), CLEARLY * (statistics.stdev(randoms) if len(randoms) > 1 else 0.0)
     return min(mean - spread, *randoms), max(mean + spread, *randoms)
 
 
 def alike(measured: Mapping[str, Measured]) -> list[list[str]]:
-    """Names of maps under which the score moved in the same way, step by step: for this picture they are one."""
+    """Names of maps under which the score moved in the same way, step by step: for this picture they are one.
+
+    >>> import torch
+    >>> from simvis_core.explainers.table import DrawnMap
+    >>> from simvis_core.trust.faithfulness import RemovalCurve
+    >>> from simvis_core.trust.measuring import Asked, Measured, alike
+    >>> curve = RemovalCurve("deletion", torch.tensor([0.0, 1.0]), torch.tensor([0.5, 0.1]))
+    >>> one = Measured(Asked("rise"), DrawnMap(torch.ones(1, 2), "rise", 1, 0.0), curve, curve)
+    >>> alike({"rise": one, "lime": one})
+    [['rise', 'lime']]
+    """
     groups: dict[tuple[bytes, bytes], list[str]] = {}
     for name, one in measured.items():
         curves = tuple(curve.scores.numpy().tobytes() for curve in (one.insertion, one.deletion))
@@ -165,7 +226,20 @@ def alike(measured: Mapping[str, Measured]) -> list[list[str]]:
 
 
 def compared(measured: Mapping[str, Measured], randoms: Sequence[Measured], centre: Measured) -> Compared:
-    """How each map that is no baseline compares with chance; None where no order of places can matter."""
+    """How each map that is no baseline compares with chance; None where no order of places can matter.
+
+    >>> import torch
+    >>> from simvis_core.explainers.table import DrawnMap
+    >>> from simvis_core.trust.faithfulness import RemovalCurve
+    >>> from simvis_core.trust.measuring import Asked, Measured, compared
+    >>> def measured(explainer, *scores):
+    ...     curves = (RemovalCurve("deletion", torch.tensor([0.0, 1.0]), torch.tensor(ends)) for ends in scores)
+    ...     return Measured(Asked(explainer), DrawnMap(torch.ones(1, 2), explainer, 1, 0.0), *curves)
+    ...
+    >>> chance = measured("random", [0.1, 0.5], [0.5, 0.1])
+    >>> compared({"rise": measured("rise", [0.5, 0.5], [0.5, 0.1])}, [chance, chance], centre=chance)
+    {'rise': 'better than chance'}
+    """
     gaps = [one.gap for one in randoms]
     return {
         name: None if one.flat else against_chance(one.gap, gaps, centre.gap)
@@ -180,6 +254,14 @@ def asked_of(
     """How a map is to be measured, checked where it enters; "pair" counts for explainers that have that setting.
 
     Raises SimvisError for an explainer, parameter, setting, fill or seed that there is not, and fewer than 2 steps.
+
+    >>> from simvis_core.trust.measuring import asked_of
+    >>> asked_of("rise", "fixed", seed=1, fill="blur", masks=100).parameters
+    (('masks', 100),)
+    >>> asked_of("rise", "fixed", seed=-1, fill="blur")
+    Traceback (most recent call last):
+        ...
+    simvis_core.errors.SimvisError: Got seed -1; wanted a whole number from 0 to 2147483647: choose one in that ...
     """
     entry = check_parameters(explainer, parameters)
     for what, value, offered in (("setting", setting, SETTINGS), ("fill", fill, tuple(FILLS))):

@@ -29,6 +29,12 @@ def rank_correlation(one: Float[Tensor, "H W"], other: Float[Tensor, "H2 W2"]) -
     """Spearman's correlation of two maps over one view, -1 to 1, at the finer of their grids.
 
     None where one of them is constant: it has no order that could agree.
+
+    >>> import torch
+    >>> from simvis_core.trust.sanity import rank_correlation
+    >>> one, other = torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([[1.0, 4.0, 9.0]])
+    >>> round(rank_correlation(one, other), 6), rank_correlation(one, torch.ones(1, 3))
+    (1.0, None)
     """
     grid = (max(one.shape[0], other.shape[0]), max(one.shape[1], other.shape[1]))
     a, b = (_mean_ranks(levels(map, grid).flatten()) for map in (one, other))
@@ -38,19 +44,42 @@ def rank_correlation(one: Float[Tensor, "H W"], other: Float[Tensor, "H2 W2"]) -
 
 
 def agreement(maps: Mapping[str, Float[Tensor, "_ _"]]) -> dict[str, dict[str, float | None]]:
-    """The rank correlation of every two maps over one view; maps finer than ``COMPARED`` cells are averaged first."""
+    """The rank correlation of every two maps over one view; maps finer than ``COMPARED`` cells are averaged first.
+
+    >>> import torch
+    >>> from simvis_core.trust.sanity import agreement
+    >>> up = torch.tensor([[1.0, 2.0, 3.0]])
+    >>> round(agreement({"up": up, "down": -up})["up"]["down"], 6)
+    -1.0
+    """
     coarse = {name: coarsened(map) for name, map in maps.items()}
     return {one: {other: rank_correlation(coarse[one], coarse[other]) for other in coarse} for one in coarse}
 
 
 def agreement_matrix(maps: Mapping[str, Float[Tensor, "_ _"]]) -> Float[Tensor, "N N"]:
-    """The same as a matrix in the order of the maps; NaN, as a plot's empty cell, where one of two is constant."""
+    """The rank correlation, -1 to 1, of every two of N maps over one view, in their order: see `agreement`.
+
+    NaN, as a plot's empty cell, where one of the two is constant.
+
+    >>> import torch
+    >>> from simvis_core.trust.sanity import agreement_matrix
+    >>> up = torch.tensor([[1.0, 2.0, 3.0]])
+    >>> agreement_matrix({"up": up, "down": -up})
+    tensor([[ 1.0000, -1.0000],
+            [-1.0000,  1.0000]], dtype=torch.float64)
+    """
     rows = [[math.nan if value is None else value for value in row.values()] for row in agreement(maps).values()]
     return torch.tensor(rows, dtype=torch.float64)
 
 
 def coarsened(map: Float[Tensor, "H W"], cells: int = COMPARED) -> Float[Tensor, "H2 W2"]:
-    """The map averaged to at most so many cells on its short side; a coarser map stays as it is."""
+    """The map averaged to at most so many cells on its short side; a coarser map stays as it is.
+
+    >>> import torch
+    >>> from simvis_core.trust.sanity import coarsened
+    >>> coarsened(torch.arange(8.0).reshape(2, 4), cells=1)
+    tensor([[2.5000, 4.5000]], dtype=torch.float64)
+    """
     share = cells / min(map.shape)
     if share >= 1:
         return map
@@ -73,6 +102,15 @@ def randomisation(
     The last quarter of the layers is drawn anew, then the last half, and so on; the query is the reference's embedding
     under the same random layers. A correlation near 0 is right; one near 1 shows a map that is drawn from the picture
     alone. It follows the rank correlation of the signed maps. Raises SimvisError as `draw_map` does.
+
+    >>> from PIL import Image
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork, Preprocess
+    >>> from simvis_core.trust.sanity import randomisation
+    >>> net = EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8), preprocess=Preprocess(short_side=32, stride=8))
+    >>> view = net.view(Image.effect_noise((60, 40), 90))
+    >>> [stage.share for stage in randomisation("decomposition", net, view, view, stages=2)]
+    [0.5, 1.0]
     """
     found = randomisation_steps(explainer, network, view, reference, seed, stages)
     return [step for step in found if isinstance(step, Randomised)]
@@ -81,7 +119,19 @@ def randomisation(
 def randomisation_steps(
     explainer: str, network: EmbeddingNetwork, view: View, reference: View, seed: int = 0, stages: int = STAGES
 ) -> Iterator[Interim | Randomised]:
-    """The same step by step: every step of a drawing, and each stage as it is found."""
+    """The randomisation test in steps: yields an `Interim` for every step of a drawing, and each stage as it is found.
+
+    What is found, and raised, is that of `randomisation`.
+
+    >>> from PIL import Image
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork, Preprocess
+    >>> from simvis_core.trust.sanity import randomisation_steps
+    >>> net = EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8), preprocess=Preprocess(short_side=32, stride=8))
+    >>> view = net.view(Image.effect_noise((60, 40), 90))
+    >>> [type(step).__name__ for step in randomisation_steps("decomposition", net, view, view, stages=1)]
+    ['Interim', 'Interim', 'Randomised']
+    """
     true = yield from _drawn(explainer, network, view, reference, seed)
     for stage in range(1, stages + 1):
         shaken = randomised(network, stage / stages, seed + stage)
@@ -96,6 +146,15 @@ def randomised(network: EmbeddingNetwork, share: float, seed: int = 0) -> Embedd
     norm layers see numbers of the size they expect; batch norms keep their running statistics.
 
     Raises SimvisError for a network without weights, and one on an engine that does not read them.
+
+    >>> import torch
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork
+    >>> from simvis_core.trust.sanity import randomised
+    >>> net = EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8), head=nn.Linear(4, 4))
+    >>> half = randomised(net, share=0.5)
+    >>> torch.equal(half.backbone.weight, net.backbone.weight), torch.equal(half.head.weight, net.head.weight)
+    (True, False)
     """
     check_engine(network)
     other = network.with_backbone(copy.deepcopy(network.backbone)).with_head(copy.deepcopy(network.head))
@@ -116,12 +175,35 @@ def stability(question: Question, explainer: str, seed: int = 0) -> float | None
 
     The view is moved by ``SHIFTS`` of its short side, edges held; the query stays. None where the map, or that of every
     shifted view, is constant.
+
+    >>> import torch
+    >>> from PIL import Image
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork, Preprocess
+    >>> from simvis_core.explainers.question import Question
+    >>> from simvis_core.trust.sanity import stability
+    >>> net = EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8), preprocess=Preprocess(short_side=64, stride=8))
+    >>> question = Question(net, net.view(Image.effect_noise((60, 40), 90)), torch.ones(4))
+    >>> stability(question, "centre") > 0.8, -1 <= stability(question, "decomposition") <= 1
+    (True, True)
     """
     return run(stability_steps(question, explainer, seed))
 
 
 def stability_steps(question: Question, explainer: str, seed: int = 0) -> Generator[Interim, None, float | None]:
-    """The same step by step."""
+    """How alike maps of slightly shifted views are, in steps: yields every `Interim`, ends with what `stability` gives.
+
+    >>> import torch
+    >>> from PIL import Image
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork, Preprocess
+    >>> from simvis_core.explainers.question import Question
+    >>> from simvis_core.trust.sanity import stability_steps
+    >>> net = EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8), preprocess=Preprocess(short_side=64, stride=8))
+    >>> question = Question(net, net.view(Image.effect_noise((60, 40), 90)), torch.ones(4))
+    >>> len(list(stability_steps(question, "decomposition")))  # the map itself and those of four shifts
+    5
+    """
     true = yield from _map(explainer, question, seed)
     known = []
     for shift in SHIFTS:

@@ -11,13 +11,7 @@ import simvis_core
 from simvis_core.stores.contract import VectorIndex
 
 CORE = Path(simvis_core.__file__).parent
-ROOMS = (
-    *("decomposition.py", "errors.py", "steps.py", "files", "hotel_rooms", "networks", "pictures"),
-    *("explainers", "pairs", "stores", "galleries"),
-)
-FILES = sorted(
-    path for room in ROOMS for path in ([CORE / room] if room.endswith(".py") else (CORE / room).rglob("*.py"))
-)
+FILES = sorted(path for path in CORE.rglob("*.py") if path.stem != "__init__")
 STORE = [name for name in vars(VectorIndex) if not name.startswith("_")]
 # What is public and has no example, with the reason.
 WITHOUT = {
