@@ -4,7 +4,6 @@ import inspect
 import reprlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 from gradio.block_function import BlockFunction
@@ -19,7 +18,7 @@ LONGEST = 1000  # letters of a text
 LARGEST = 1e15  # of a number: what a float holds to the unit
 
 
-def check_fields(function: BlockFunction, values: Sequence[Any]) -> None:
+def check_fields(function: BlockFunction, values: Sequence[object]) -> None:
     """Raises SimvisError for values that an API function does not take: their count, or the kind of one."""
     names = [block.label for block in function.inputs]
     if len(values) != len(names):
@@ -36,42 +35,42 @@ def check_fields(function: BlockFunction, values: Sequence[Any]) -> None:
             raise SimvisError(f"no {block.label}", _WANTED[type(block)], f"send {block.label}")
 
 
-def _needed(function: Any) -> set[str]:
+def _needed(function: Callable[..., object]) -> set[str]:
     """Parameters that have no default; others may be left empty."""
     parameters = inspect.signature(function).parameters.values()
     return {one.name for one in parameters if one.default is inspect.Parameter.empty}
 
 
-def _refuse(name: str, value: Any, wanted: str) -> SimvisError:
+def _refuse(name: str, value: object, wanted: str) -> SimvisError:
     return SimvisError(f"{name} = {reprlib.repr(value)}", wanted, f"send another {name}")
 
 
-def _text(name: str, value: Any) -> None:
+def _text(name: str, value: object) -> None:
     if not isinstance(value, str):
         raise _refuse(name, value, _WANTED[gr.Textbox])
     if len(value) > LONGEST:
         raise SimvisError(f"{name} of {len(value)} letters", f"at most {LONGEST}", f"send a shorter {name}")
 
 
-def _number(name: str, value: Any) -> None:
+def _number(name: str, value: object) -> None:
     """Not-a-number fails the comparison."""
-    if type(value) not in (int, float) or not abs(value) <= LARGEST:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST:
         raise _refuse(name, value, _WANTED[gr.Number])
 
 
-def _flag(name: str, value: Any) -> None:
+def _flag(name: str, value: object) -> None:
     if not isinstance(value, bool):
         raise _refuse(name, value, _WANTED[gr.Checkbox])
 
 
-def _list(name: str, value: Any) -> None:
+def _list(name: str, value: object) -> None:
     _LISTS[name](value)
 
 
-def _picture(name: str, value: Any) -> None:
+def _picture(name: str, value: object) -> None:
     """Only what was uploaded; neither the address nor the folder of anything else is told."""
-    uploaded = is_file_obj_with_meta(value) and isinstance(value["path"], str) and _is_upload(value["path"])
-    if not uploaded:
+    path = value["path"] if isinstance(value, dict) and is_file_obj_with_meta(value) else None
+    if not isinstance(path, str) or not _is_upload(path):
         raise SimvisError(
             f"{name}, which is no uploaded file", _WANTED[PictureDrop], "upload the picture, and send what comes back"
         )
@@ -93,11 +92,11 @@ _WANTED = {
     gr.JSON: "a list",
     PictureDrop: 'an uploaded file: {"path": ..., "meta": {"_type": "gradio.FileData"}}',
 }
-_CHECKS: dict[type, Callable[[str, Any], None]] = {
+_CHECKS: dict[type, Callable[[str, object], None]] = {
     gr.Textbox: _text,
     gr.Number: _number,
     gr.Checkbox: _flag,
     gr.JSON: _list,
     PictureDrop: _picture,
 }
-_LISTS: dict[str, Callable[[Any], None]] = {"regions": check_regions, "labels": check_labels}
+_LISTS: dict[str, Callable[[object], None]] = {"regions": check_regions, "labels": check_labels}

@@ -7,12 +7,13 @@ import gradio as gr
 from simvis_app.api.told import PictureDrop, told
 from simvis_app.service.galleries.answers import belongs_json, class_json, classes_json, curves_json, search_json
 from simvis_app.service.galleries.asking import check_labels, find_space, regions_on
-from simvis_app.service.galleries.galleries import SAMPLES, Asked, Galleries
+from simvis_app.service.galleries.galleries import SAMPLES, Answer, Asked, Galleries
 from simvis_core import SimvisError
 from simvis_core.galleries.curves import PAIRS
 from simvis_core.stores.contract import Space
 
 MOST_HITS = 200
+Regions = list[dict[str, object]]  # as they came: {"box" or "point", "sign"}
 
 
 def add_gallery_api(galleries: Galleries) -> None:
@@ -23,8 +24,8 @@ def add_gallery_api(galleries: Galleries) -> None:
         gallery: str = SAMPLES,
         network: str = "",
         pooling: str = "",
-        regions: Any = None,
-        labels: Any = None,
+        regions: Regions | None = None,
+        labels: list[str] | None = None,
         k: float = 20,
         skip: float = 0,
         exact: bool = False,
@@ -85,12 +86,12 @@ def _search(
     gallery: str,
     network: str,
     pooling: str,
-    regions: Any,
-    labels: Any,
+    regions: Regions | None,
+    labels: list[str] | None,
     k: float,
     skip: float,
     exact: bool,
-) -> Any:
+) -> Answer:
     if not image:
         raise SimvisError("no picture", "one to search for", "send image")
     space = _space(galleries, gallery, network, pooling)

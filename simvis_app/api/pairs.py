@@ -15,11 +15,13 @@ from simvis_app.service.sessions.budget import Budget
 from simvis_app.service.sessions.session import Session, Settings
 from simvis_core import PairExplanation, SimvisError
 from simvis_core.explainers.masks import MASKED
+from simvis_core.pairs.explanation import Side
 from simvis_core.pairs.standing import Reference, standing
-from simvis_core.pictures.views import cell_at
+from simvis_core.pictures.views import Framing, cell_at
 from simvis_core.steps import Ended
 
-Upload = dict[str, Any]  # as it came: {"path", ...}
+Upload = dict[str, object]  # as it came: {"path", ...}
+Progress = dict[str, int]  # {"done", "of"}
 
 
 def add_api(
@@ -32,7 +34,13 @@ def add_api(
     explaining = Explaining(session, lanes or Lanes(), budget)
 
     async def explain_pair(
-        image_a: Upload, image_b: Upload, backbone: str, pooling: str, view_size: float, framing: str, method: str = ""
+        image_a: Upload,
+        image_b: Upload,
+        backbone: str,
+        pooling: str,
+        view_size: float,
+        framing: Framing,
+        method: str = "",
     ) -> AsyncIterator[dict[str, Any]]:
         """Why two pictures are similar: score, maps, ledger and verdict.
 
@@ -49,18 +57,22 @@ def add_api(
             files = _files(image_a, image_b)
             settings = _settings(backbone, pooling, view_size, framing, method)
             async for pair in explaining.steps(*files, settings):
-                yield pair_json(pair, _reference(references, pair, settings)) if _is_pair(pair) else pair
+                yield (
+                    pair_json(pair, _reference(references, pair, settings))
+                    if isinstance(pair, PairExplanation)
+                    else pair
+                )
 
     async def explain_point(
         image_a: Upload,
         image_b: Upload,
         backbone: str,
         pooling: str,
-        side: str,
+        side: Side,
         x: float,
         y: float,
         view_size: float,
-        framing: str,
+        framing: Framing,
         method: str = "",
     ) -> AsyncIterator[dict[str, Any]]:
         """Where a point of one picture counts in the other, and what it carries of the score.
@@ -73,7 +85,7 @@ def add_api(
             files = _files(image_a, image_b)
             settings = _settings(backbone, pooling, view_size, framing, method)
             async for pair in explaining.steps(*files, settings):
-                yield point_json(pair, side, *at) if _is_pair(pair) else pair
+                yield point_json(pair, side, *at) if isinstance(pair, PairExplanation) else pair
 
     with gr.Row(visible=False):
         pictures = [PictureDrop(type="filepath", label=name) for name in ("image_a", "image_b")]
@@ -100,7 +112,7 @@ class Explaining:
         self.session, self.lanes, self.budget = session, lanes, budget
         self._passes, self._masks = Turns(), Turns()
 
-    async def steps(self, image_a: str, image_b: str, settings: Settings) -> AsyncIterator[Any]:
+    async def steps(self, image_a: str, image_b: str, settings: Settings) -> AsyncIterator[PairExplanation | Progress]:
         """How far the masks are, ``{"done", "of"}``, then the explanation.
 
         Raises SimvisError as `Session.explain` does, where too many wait, and for more than the budget.
@@ -118,7 +130,9 @@ class Explaining:
             async for step in steps:
                 yield step
 
-    async def _drawn(self, image_a: str, image_b: str, settings: Settings) -> AsyncGenerator[Any]:
+    async def _drawn(
+        self, image_a: str, image_b: str, settings: Settings
+    ) -> AsyncGenerator[PairExplanation | Progress]:
         drawing = self.lanes.stepped(self.session.drawing(image_a, image_b, settings))
         async with aclosing(paced(drawing)) as steps:
             async for step in steps:
@@ -152,10 +166,6 @@ def standing_json(score: float, reference: Reference) -> dict[str, Any]:
     return asdict(standing(score, reference)) | facts | {"sentence": words.stands(score, reference)}
 
 
-def _is_pair(found: Any) -> bool:
-    return isinstance(found, PairExplanation)
-
-
 def _reference(references: References | None, pair: PairExplanation, settings: Settings) -> Reference | None:
     """What is known of the network's scores; else it is asked for."""
     if references is None:
@@ -165,7 +175,7 @@ def _reference(references: References | None, pair: PairExplanation, settings: S
     return references.held(settings)
 
 
-def point_json(pair: PairExplanation, side: Any, x: float, y: float) -> dict[str, Any]:
+def point_json(pair: PairExplanation, side: Side, x: float, y: float) -> dict[str, Any]:
     """A point's map on the other picture, its share in units of the score, and the cell it lies in."""
     view, own, _ = pair.side(side)
     map = pair.point_map(side, x, y)
@@ -177,14 +187,14 @@ def point_json(pair: PairExplanation, side: Any, x: float, y: float) -> dict[str
     }
 
 
-def _files(image_a: Any, image_b: Any) -> tuple[str, str]:
+def _files(image_a: Upload | None, image_b: Upload | None) -> tuple[str, str]:
     """The uploads' paths. Raises SimvisError where one is missing."""
     if not image_a or not image_b:
         raise SimvisError("one picture", "two", "send image_a and image_b")
     return str(image_a["path"]), str(image_b["path"])
 
 
-def _settings(backbone: str, pooling: str, view_size: float, framing: Any, method: str) -> Settings:
+def _settings(backbone: str, pooling: str, view_size: float, framing: Framing, method: str) -> Settings:
     """What the fields ask for. Raises SimvisError for what no answer can be given to."""
     size = _number("view_size", view_size)
     if not size.is_integer():

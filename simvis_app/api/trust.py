@@ -13,6 +13,7 @@ from simvis_app.service.sessions.budget import Budget
 from simvis_app.service.sessions.session import Session, Settings
 from simvis_core import SimvisError
 from simvis_core.explainers.table import EXPLAINERS
+from simvis_core.pairs.explanation import Side
 from simvis_core.pictures.views import Framing
 from simvis_core.steps import Ended, mapped
 from simvis_core.trust.measuring import Measured, Part, asked_of, baselines, compared
@@ -36,7 +37,7 @@ def add_trust_api(
         pooling: str,
         view_size: float,
         framing: Framing,
-        side: str,
+        side: Side,
         explainers: str,
         fill: str,
         setting: str,
@@ -91,7 +92,7 @@ def trust_steps(
     session: Session,
     files: tuple[str, str],
     settings: Settings,
-    side: Any,
+    side: Side,
     names: list[str],
     how: tuple[str, str, float | None],
 ) -> Generator[dict[str, Any], None, dict[str, Any]]:
@@ -113,7 +114,7 @@ def trust_steps(
     return warned | _answer(session.question(*files, settings, side).score, maps, centre, randoms)
 
 
-def _part_json(where: dict[str, Any], part: Part) -> dict[str, Any]:
+def _part_json(where: dict[str, object], part: Part) -> dict[str, Any]:
     return where | {"doing": part.doing}
 
 
