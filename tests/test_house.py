@@ -1,6 +1,7 @@
 """What import-linter cannot see: `app.py` stands on top, and files stay one room each."""
 
 import ast
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -33,6 +34,30 @@ def test_a_file_opens_with_one_sentence(path):
     sentence = ast.get_docstring(ast.parse(path.read_text())).split("\n\n")[0]
     assert sentence.count(".") <= sentence.count(".py") + 1
     assert sentence.endswith(".")
+
+
+def documented(tree):
+    """Public functions and classes of a module, and public methods of these classes."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            yield node
+            if isinstance(node, ast.ClassDef):
+                yield from documented(node)
+
+
+# What a docstring says that can be understood beside its neighbour only.
+LEANS = re.compile(r"the same|the other one|likewise|as above|see `[^`]*`\.?$", re.IGNORECASE)
+
+
+OFF_THE_PAGE = [path for path in FILES if HOUSE / "simvis_app" / "page" not in path.parents]
+
+
+@pytest.mark.parametrize("path", OFF_THE_PAGE, ids=lambda path: str(path.relative_to(HOUSE)))
+def test_a_public_docstring_stands_alone(path):
+    leaning = [
+        node.name for node in documented(ast.parse(path.read_text())) if LEANS.match(ast.get_docstring(node) or "")
+    ]
+    assert leaning == []
 
 
 @pytest.mark.parametrize("name", ["utils", "common", "helpers", "manager", "managers", "base"])

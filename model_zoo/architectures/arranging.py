@@ -75,7 +75,7 @@ def build(name: str, pretrained: bool = False) -> Architecture:
 
 
 def pooled_otherwise(architecture: Architecture) -> Iterator[tuple[Architecture, str]]:
-    """The same network, random, under other poolings that change its layers, and each in words.
+    """A network with random weights under each other pooling that changes its layers, and that pooling in words.
 
     A vision transformer of timm has its last norm in front of its class token, and behind its average.
     """

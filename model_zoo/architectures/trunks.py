@@ -75,7 +75,10 @@ class TokenTrunk(nn.Module):
 
 
 class ClassTokenTrunk(nn.Module):
-    """The same with the class token beside the cells, and the tokens before the last block where that can be split."""
+    """A timm network that pools into its class token: features (B, C, H, W), and the token as the pooled vector (B, C).
+
+    The tokens that enter the last block come along where that block can be split over them.
+    """
 
     inner_pooling = "token"
 

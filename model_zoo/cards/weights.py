@@ -121,7 +121,7 @@ def _unusable(name: str, reason: str, cure: str) -> SimvisError:
 
 
 def _in_order(tensors: Mapping[str, Tensor], backbone: nn.Module) -> tuple[dict, dict]:
-    """The same layers in the same order under other names; the classifier behind them is fed too."""
+    """Tensors by their place: a file with the network's layers in its order under other names, classifier included."""
     counts = "num_batches_tracked"
     slots = [key for key in backbone.state_dict() if not key.endswith(counts)]
     values = [tensor for key, tensor in tensors.items() if not key.endswith(counts)]

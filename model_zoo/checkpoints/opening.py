@@ -43,7 +43,7 @@ class Report:
     choices: Choices = field(default_factory=Choices)
 
     def sentence(self) -> str:
-        """The same in one line."""
+        """What the file gave the network, in one line: what was loaded from where, resampled, left out and assumed."""
         places = [f"in '{self.nesting}'"] * bool(self.nesting) + [f"under '{self.prefix}'"] * bool(self.prefix)
         parts = [f"{self.loaded} tensors of the trunk loaded" + "".join(f" {place}" for place in places)]
         parts += [self.names] * bool(self.names)

@@ -41,7 +41,7 @@ class Engine:
 
 
 def with_engine(network: EmbeddingNetwork, engine: str) -> EmbeddingNetwork:
-    """The same network with its backbone run by an engine: a name of `ENGINES`, or "auto" for `measured_engine`.
+    """A copy of the network whose backbone an engine runs: a name of `ENGINES`, or "auto" for `measured_engine`.
 
     Weights, pooling, head and fingerprint are those of ``network``; ``engine`` says what runs them. The features are
     compared with the eager ones on pictures of several shapes, alone and in a batch, before the network is given.

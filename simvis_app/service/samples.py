@@ -95,7 +95,7 @@ def singles() -> list[Path]:
 
 
 def single_thumbnails(height: int = 80) -> list[tuple[Image.Image, str]]:
-    """The same, small, each with its class for a name."""
+    """`singles` as squares of ``height`` pixels a side, each with its class for a name."""
     shown = []
     for file in singles():
         with Image.open(file) as image:

@@ -92,7 +92,7 @@ def _short(name: str) -> str:
 
 
 def _apart(names: Sequence[str]) -> list[str]:
-    """The same names, told apart where two are alike: on an axis of names equal ones would share a place."""
+    """The names, numbered where two are alike: on an axis of names equal ones would share a place."""
     times: Counter[str] = Counter()
     told = []
     for name in names:

@@ -284,7 +284,7 @@ def _name_in(folder: Path) -> str | SimvisError:
 
 
 def _named(error: SimvisError, gallery: str | None) -> SimvisError:
-    """The same with the name, where the store still knows it: such a gallery is searched as ever."""
+    """The error with the gallery's name in it, where the store still knows that: it is searched as ever."""
     return error if gallery is None else SimvisError(f"gallery '{gallery}': {error.got}", error.wanted, error.cure)
 
 

@@ -63,13 +63,16 @@ class EdgeIndex:
         self._small = SmallSpaces()
 
     def ensure(self, space: Space) -> None:
-        """See `VectorIndex`. A collection that does not say any more what it is of is told so again."""
+        """Makes the space's collection where there is none yet.
+
+        A collection that does not say any more what it is of is told so again.
+        """
         self._shard(space)
         with self._told(space):
             describe(self.folder / space.name, space)
 
     def upsert(self, space: Space, rows: Iterable[Row]) -> int:
-        """See `VectorIndex`."""
+        """Adds rows, or replaces those of the same id; gives how many. What it returned from survives a kill."""
         shard, count = self._shard(space), 0
         for together in in_batches(rows):
             points = [edge.Point(row.id, checked(row.embedding, space).tolist(), _payload(row)) for row in together]
@@ -79,7 +82,7 @@ class EdgeIndex:
         return count
 
     def delete(self, space: Space, ids: Sequence[str]) -> None:
-        """See `VectorIndex`."""
+        """Removes rows; an id that is not there is no error."""
         self._update(space, self._shard(space), edge.UpdateOperation.delete_points(list(ids)))
 
     def search(
@@ -92,7 +95,7 @@ class EdgeIndex:
         without: Sequence[str] = (),
         exact: bool = False,
     ) -> list[Hit]:
-        """See `VectorIndex`."""
+        """The rows with the largest ``<query, embedding>``, best first, from rank ``skip`` on, at most ``k``."""
         check_count(k)
         vector = checked(query, space)
         table = self._small.table(space, partial(self._held, space), partial(self.scan, space, embeddings=True))
@@ -120,7 +123,7 @@ class EdgeIndex:
         labels: Sequence[str] | None = None,
         embeddings: bool = False,
     ) -> Iterator[Row]:
-        """See `VectorIndex`."""
+        """Rows in no order: those of the ids that are there, or those of the labels, or all; embeddings if asked."""
         shard = self._shard(space)
         if ids is not None:
             with self._told(space):
@@ -137,33 +140,33 @@ class EdgeIndex:
                 return
 
     def labels(self, space: Space) -> dict[str, int]:
-        """See `VectorIndex`."""
+        """How many rows each label has."""
         shard = self._shard(space)
         with self._told(space):
             found = shard.facet(edge.FacetRequest("label", limit=max(1, self.count(space)), exact=True))
         return {str(hit.value): hit.count for hit in found.hits if hit.count}  # deleted ones stay, with 0
 
     def count(self, space: Space) -> int:
-        """See `VectorIndex`."""
+        """How many rows there are."""
         return self._small.count(space, partial(self._count, space))
 
     def spaces(self) -> list[Space]:
-        """See `VectorIndex`."""
+        """Every space that the store holds, but for those of `damaged`."""
         return [found for found in described(self.folder) if isinstance(found, Space)]
 
     def damaged(self) -> list[SimvisError]:
-        """See `VectorIndex`."""
+        """For each collection that does not say any more what it is of: what is wrong with it, and what mends it."""
         return [found for found in described(self.folder) if isinstance(found, SimvisError)]
 
     def settle(self, space: Space) -> None:
-        """See `VectorIndex`."""
+        """After many upserts: puts everything on disk, and builds the graph where there are enough rows."""
         with self._lock, self._told(space):
             self._shard(space).flush()
             if self.count(space) >= self.exact_below:
                 self._build_graph(space)
 
     def drop(self, space: Space) -> None:
-        """See `VectorIndex`."""
+        """Removes the space's collection and everything in it."""
         with self._lock, self._told(space):
             self._small.changed(space)
             if space.name in self._shards:
@@ -176,7 +179,7 @@ class EdgeIndex:
                 shutil.rmtree(gone)
 
     def close(self) -> None:
-        """See `VectorIndex`."""
+        """Lets go of the store; nothing may be asked after."""
         with self._lock:
             for shard in self._shards.values():
                 shard.flush()

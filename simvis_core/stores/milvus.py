@@ -72,7 +72,10 @@ class MilvusIndex:
         self._client = self._asked(self._pymilvus.MilvusClient, uri=url, token=token, dedicated=True)
 
     def ensure(self, space: Space) -> None:
-        """See `VectorIndex`. Raises SimvisError for a gallery that the server is still loading."""
+        """Makes the space's collection where there is none yet.
+
+        Raises SimvisError for a gallery that the server is still loading.
+        """
         if space.name in self._open:
             return
         with self._alone(space):
@@ -84,7 +87,10 @@ class MilvusIndex:
             self._open.add(space.name)
 
     def upsert(self, space: Space, rows: Iterable[Row]) -> int:
-        """See `VectorIndex`. Raises SimvisError for a label above 1024 bytes of UTF-8 or a file above 4096."""
+        """Adds rows, or replaces those of the same id; gives how many. What it returned from survives a kill.
+
+        Raises SimvisError for a label above 1024 bytes of UTF-8 or a file above 4096.
+        """
         self.ensure(space)
         count = 0
         for together in in_batches(rows):
@@ -95,7 +101,7 @@ class MilvusIndex:
         return count
 
     def delete(self, space: Space, ids: Sequence[str]) -> None:
-        """See `VectorIndex`."""
+        """Removes rows; an id that is not there is no error."""
         self.ensure(space)
         for start in range(0, len(ids), UPSERT):
             self._write(space, self._client.delete, filter=_one_of("id", ids[start : start + UPSERT]))
@@ -110,7 +116,9 @@ class MilvusIndex:
         without: Sequence[str] = (),
         exact: bool = False,
     ) -> list[Hit]:
-        """See `VectorIndex`. Raises SimvisError for ``k + skip`` above 16384 too.
+        """The rows with the largest ``<query, embedding>``, best first, from rank ``skip`` on, at most ``k``.
+
+        Raises SimvisError for ``k + skip`` above 16384 too.
 
         With ``exact`` every row of a collection with a graph is fetched: Milvus has no such search.
         """
@@ -143,7 +151,7 @@ class MilvusIndex:
         labels: Sequence[str] | None = None,
         embeddings: bool = False,
     ) -> Iterator[Row]:
-        """See `VectorIndex`."""
+        """Rows in no order: those of the ids that are there, or those of the labels, or all; embeddings if asked."""
         if labels is not None and not labels:
             return
         fields = [*FACTS, "embedding"] if embeddings else FACTS
@@ -154,32 +162,41 @@ class MilvusIndex:
             yield from map(_row, answer)
 
     def labels(self, space: Space) -> dict[str, int]:
-        """See `VectorIndex`."""
+        """How many rows each label has."""
         return dict(Counter(facts["label"] for page in self._pages(space, ["label"], LIMIT) for facts in page))
 
     def count(self, space: Space) -> int:
-        """See `VectorIndex`."""
+        """How many rows there are."""
         return int(self._read(space, self._client.query, filter="", output_fields=["count(*)"])[0]["count(*)"])
 
     def spaces(self) -> list[Space]:
-        """See `VectorIndex`. Collections of other programs are passed over."""
+        """Every space that the store holds, but for those of `damaged`.
+
+        Collections of other programs are passed over.
+        """
         names = sorted(name for name in self._asked(self._client.list_collections) if name.startswith("simvis_"))
         told = {name: _space(self._description(name)) for name in names}
         return [space for name, space in told.items() if space and space.name == name]
 
     def damaged(self) -> list[SimvisError]:
-        """See `VectorIndex`. A server keeps a collection with its description or not at all."""
+        """For each collection that does not say any more what it is of: what is wrong with it, and what mends it.
+
+        A server keeps a collection with its description or not at all.
+        """
         return []
 
     def settle(self, space: Space) -> None:
-        """See `VectorIndex`. Milvus keeps upserts in its log, so only the graph is left to do; a graph stays."""
+        """After many upserts: puts everything on disk, and builds the graph where there are enough rows.
+
+        Milvus keeps upserts in its log, so only the graph is left to do; a graph stays.
+        """
         self.ensure(space)
         with self._alone(space):
             if self.count(space) >= self.exact_below and self._kind(space) == FLAT["index_type"]:
                 self._build_graph(space)
 
     def drop(self, space: Space) -> None:
-        """See `VectorIndex`."""
+        """Removes the space's collection and everything in it."""
         with self._alone(space):
             self._open.discard(space.name)
             self._seen.pop(space.name, None)
@@ -187,7 +204,7 @@ class MilvusIndex:
                 self._asked(self._client.drop_collection, space.name)
 
     def close(self) -> None:
-        """See `VectorIndex`."""
+        """Lets go of the store; nothing may be asked after."""
         self._client.close()
 
     def _alone(self, space: Space) -> threading.RLock:

@@ -16,10 +16,7 @@ STORE = [name for name in vars(VectorIndex) if not name.startswith("_")]
 # What is public and has no example, with the reason.
 WITHOUT = {
     "pictures/formats/decoder.py main": "a program of its own, which reads its standard input",
-    **dict.fromkeys(
-        (f"stores/contract.py VectorIndex.{name}" for name in STORE), "an interface: `EdgeIndex` shows each of them"
-    ),
-    **dict.fromkeys((f"stores/milvus.py MilvusIndex.{name}" for name in STORE), "they need a server"),
+    **dict.fromkeys((f"stores/milvus.py MilvusIndex.{name}" for name in STORE), "a Milvus server is needed"),
 }
 
 
@@ -36,13 +33,21 @@ def examples(node):
     return doctest.DocTestParser().get_examples(ast.get_docstring(node) or "")
 
 
+def is_interface(node):
+    """Whether it is a protocol, which nobody calls: the classes that have its methods show them."""
+    return isinstance(node, ast.ClassDef) and any(
+        isinstance(base, ast.Name) and base.id == "Protocol" for base in node.bases
+    )
+
+
 def without_example(path):
     """Functions without an example, and methods without one that their class's example does not use either."""
     found = dict(documented(ast.parse(path.read_text())))
     for name, node in found.items():
-        if isinstance(node, ast.ClassDef) or examples(node):
+        owner = found[name.split(".")[0]]
+        if isinstance(node, ast.ClassDef) or examples(node) or is_interface(owner):
             continue
-        shown = "".join(one.source for one in examples(found[name.split(".")[0]])) if "." in name else ""
+        shown = "".join(one.source for one in examples(owner)) if "." in name else ""
         if not re.search(rf"\.{node.name}\b", shown):
             yield name
 

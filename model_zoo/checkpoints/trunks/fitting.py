@@ -53,7 +53,7 @@ class Fit:
         return key.removeprefix(start) if key.startswith(start) else None
 
     def inner_shown(self, path: str) -> str:
-        """The same for a path as `shown` gives it, which is left as it is where it is not under the trunk."""
+        """A path that `shown` gave, without what stands before the trunk's names; one not under the trunk as it is."""
         return path.removeprefix(self.prefix)
 
     def copied(self, key: str) -> bool:

@@ -173,7 +173,7 @@ def _joined(key: str, tensor: Tensor, given: dict[str, Tensor]) -> bool:
 
 
 def _follow(tensor: Tensor) -> Tensor:
-    """The same numbers, seen by autograd: it tells which of them a result is made of."""
+    """The tensors with gradients on, so that autograd tells which of them a result is made of."""
     alias = tensor.detach().view(tensor.shape)
     return alias.requires_grad_() if alias.is_floating_point() else alias
 

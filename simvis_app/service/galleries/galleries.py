@@ -109,7 +109,7 @@ class Galleries:
         return usable
 
     def usable(self, gallery: str) -> list[Space]:
-        """The same for whoever makes away with damaged ones: none where all of them are.
+        """What a gallery was indexed with, without damaged spaces; none where all are, for whoever is to remove them.
 
         Raises SimvisError for one that cannot be opened for another reason, such as another process that holds it.
         """
@@ -261,7 +261,7 @@ class Galleries:
         return self._means.get(key, lambda: class_means(self.index, space))
 
     def means_for(self, picture: Pictured, space: Space) -> ClassMeans:
-        """The same for asking which class a picture belongs to: without the picture itself, if the gallery has it.
+        """Every class's mean for asking which one a picture belongs to: without the picture itself, if it is a member.
 
         Raises SimvisError where there is no other labelled picture.
         """

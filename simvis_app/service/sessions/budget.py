@@ -33,12 +33,12 @@ class Budget:
             )
 
     def check_masks(self, settings: Settings, method: str | None) -> None:
-        """The same for a pair whose maps are drawn by masks."""
+        """Raises SimvisError for a pair whose maps take a masking method more passes than one answer may."""
         if method is not None:
             self.check(2 + 2 * MASKS.get(method, WINDOWS), settings, f"a pair by {method}")
 
     def check_trust(self, settings: Settings, explainers: Sequence[str], setting: str) -> None:
-        """The same for a row of measurements. Raises SimvisError too for an explainer that is not in the table."""
+        """Raises SimvisError for measurements of more passes than one answer may take, and for an unknown explainer."""
         unknown = [name for name in explainers if name not in EXPLAINERS]
         if unknown:
             raise SimvisError(f"explainer '{unknown[0]}'", f"one of {', '.join(EXPLAINERS)}", "choose one of these")

@@ -184,7 +184,7 @@ class Session:
         return bool(_method(pair, settings) != pair.method)
 
     def drawing(self, file_a: str | Path, file_b: str | Path, settings: Settings) -> Explaining:
-        """The same, and masks are run where they are needed: yields (done, all), returns the explanation.
+        """The explanation of two files with masks run where they are needed: yields (done, all), ends with it.
 
         It can be left at any step. Raises SimvisError as `explain` does.
         """
@@ -251,7 +251,7 @@ class Session:
         return network.with_pooling(Pooling.parse(settings.pooling))
 
     def in_turn(self, steps: Generator[Step, None, Result]) -> Generator[Step, None, Result]:
-        """The same steps, each in its turn among the forward passes, so that nobody waits for all of them."""
+        """Steps made each in its turn among all forward passes, so that nobody waits for the whole of them."""
         return in_turn(steps, self._pass)
 
     def _pass(self, work: Callable[[], Result]) -> Result:
@@ -295,7 +295,7 @@ class Session:
         return _explained(network, a, b), (a, b)
 
     def _with_drawn(self, pair: PairExplanation, seen: tuple[Seen, Seen], settings: Settings) -> PairExplanation:
-        """The same with its maps by masks, if they are needed and were drawn before."""
+        """The pair with its maps by masks, if they are needed and were drawn before."""
         method = _method(pair, settings)
         known = [self._drawn.held((one.key, str(pair.network.pooling), method)) for one in seen]
         if method == pair.method or None in known:
