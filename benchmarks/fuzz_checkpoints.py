@@ -12,15 +12,13 @@ from pathlib import Path
 from typing import Any
 
 # isort: off
-import model_zoo.operators  # (timm cannot be imported before it)
+import model_zoo  # (timm cannot be imported before it)
 
 # isort: on
 import timm
 import torch
 from safetensors.torch import save
 from torch import Tensor, nn
-
-import model_zoo
 
 ARCHITECTURE = "timm/test_efficientnet"
 EXTREMES = (0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, (1 << 63) - 1, (1 << 64) - 1)

@@ -1,5 +1,9 @@
 """Which networks there are, and how to get one ready to explain pairs."""
 
+# isort: off
+import model_zoo.operators  # noqa: F401  (torchvision and timm cannot be imported before it; here it is done for all)
+
+# isort: on
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any

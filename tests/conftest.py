@@ -17,6 +17,7 @@ from tests import typechecker
 # Before the first import of simvis_core, and in tests only.
 install_import_hook("simvis_core", f"{typechecker.__name__}.beartype_like_mypy")
 
+import model_zoo  # noqa: E402, F401  (torchvision and timm cannot be imported before it, in no test)
 from simvis_core import EmbeddingNetwork, Preprocess  # noqa: E402
 
 settings.register_profile("simvis", deadline=None, derandomize=True, database=None, max_examples=25)

@@ -281,8 +281,6 @@ def checkpoint(tmp_path_factory):
     """The weights of a small transformer with a class token."""
     import timm
 
-    import model_zoo.operators  # noqa: F401
-
     torch.manual_seed(51)
     path = tmp_path_factory.mktemp("own") / "my_vit.pth"
     torch.save({"state_dict": timm.create_model("vit_tiny_patch16_224", num_classes=0).state_dict()}, path)

@@ -5,16 +5,15 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from http.client import HTTPException
-from types import ModuleType
 from typing import Any
 
 import torch
 from httpx import HTTPError
 from torch import Tensor, nn
 
-from model_zoo.architectures import timm_networks, torchvision_networks
 from model_zoo.architectures.anatomy import Anatomy, Stack
 from model_zoo.architectures.downloads import unreachable, why
+from model_zoo.architectures.library import FORMS, LIBRARIES, Library, library
 from model_zoo.architectures.trunks import FrontTrunk, TokenTrunk
 from simvis_core.errors import SimvisError
 from simvis_core.networks.backbone import Activations
@@ -47,7 +46,7 @@ class Architecture:
 
 def names() -> list[str]:
     """Every name that `build` takes, without the tags of timm's weights."""
-    return [f"{library}/{name}" for library, module in LIBRARIES.items() for name in module.names()]
+    return [f"{inside}/{name}" for inside in LIBRARIES for name in library(inside).names()]
 
 
 def nearest(name: str, among: list[str]) -> list[str]:
@@ -62,9 +61,9 @@ def build(name: str, pretrained: bool = False) -> Architecture:
 
     Raises SimvisError for a name that no library has, with the three nearest, and for weights that cannot be had.
     """
-    library, inner = _known(name)
+    source, inner = _known(name)
     try:
-        created = library.create(inner, pretrained)
+        created = source.create(inner, pretrained)
     except (OSError, RuntimeError, ValueError, HTTPException, HTTPError) as error:  # RuntimeError: timm has none
         if not pretrained:
             raise
@@ -79,10 +78,10 @@ def pooled_otherwise(architecture: Architecture) -> Iterator[tuple[Architecture,
 
     A vision transformer of timm has its last norm in front of its class token, and behind its average.
     """
-    name, (library, inner) = architecture.name, _known(architecture.name)
-    for options in library.variants(architecture.source):
+    name, (source, inner) = architecture.name, _known(architecture.name)
+    for options in source.variants(architecture.source):
         try:
-            created = library.create(inner, False, **options)
+            created = source.create(inner, False, **options)
         except AssertionError:  # so timm refuses it for a family that has one pooling only, as PiT and distilled DeiT
             continue
         words = ", ".join(f"{option}={value}" for option, value in options.items())
@@ -91,21 +90,19 @@ def pooled_otherwise(architecture: Architecture) -> Iterator[tuple[Architecture,
 
 def described(name: str) -> dict[str, Any]:
     """What the library says of a network without building it. Raises SimvisError for a name that no library has."""
-    library, inner = _known(name)
-    return dict(library.described(inner))
+    source, inner = _known(name)
+    return dict(source.described(inner))
 
 
-def _known(name: str) -> tuple[ModuleType, str]:
-    library, _, inner = name.partition("/")
+def _known(name: str) -> tuple[Library, str]:
+    source, _, inner = name.partition("/")
     name = name if len(name) <= 80 else f"{name[:80]}..."
     if not inner:
-        raise SimvisError(
-            f"'{name}' as the architecture", "timm/NAME or torchvision/NAME", "name one, for example timm/resnet50"
-        )
-    if library not in LIBRARIES or not LIBRARIES[library].knows(inner):
+        raise SimvisError(f"'{name}' as the architecture", FORMS, "name one, for example timm/resnet50")
+    if source not in LIBRARIES or not library(source).knows(inner):
         close = " or ".join(nearest(name, names()))
-        raise SimvisError(f"the architecture '{name}'", "timm/NAME or torchvision/NAME", f"choose {close}")
-    return LIBRARIES[library], inner
+        raise SimvisError(f"the architecture '{name}'", FORMS, f"choose {close}")
+    return library(source), inner
 
 
 def arrange(
@@ -129,7 +126,7 @@ def arrange(
     base = _preprocess(architecture)
     base = base if side is None else replace(base, short_side=side)
     probe = torch.randn(1, 3, base.short_side, base.short_side, generator=torch.Generator().manual_seed(0))
-    anatomy = LIBRARIES[architecture.name.partition("/")[0]].anatomy(architecture.source, probe)
+    anatomy = library(architecture.name.partition("/")[0]).anatomy(architecture.source, probe)
     found, activations = _proved(anatomy, base, probe)
     backbone = found.backbone
     if front is not None:
@@ -258,6 +255,3 @@ def _no_weights(name: str, error: Exception) -> SimvisError:
         "an architecture with published weights, and a connection on first use",
         "connect this machine to the internet, or load your own checkpoint of it",
     )
-
-
-LIBRARIES: dict[str, ModuleType] = {"timm": timm_networks, "torchvision": torchvision_networks}

@@ -1,9 +1,5 @@
 """Layers behind the pooling in the form whose split the core knows; they share their weights with the original."""
 
-# isort: off
-import model_zoo.operators  # noqa: F401  (timm cannot be imported before it)
-
-# isort: on
 from timm.layers import BatchNormAct2d, DropPath, RmsNorm, SelectAdaptivePool2d
 from torch import Tensor, nn
 

@@ -1,9 +1,5 @@
 """timm's networks by name: built, and taken apart by the library's own conventions."""
 
-# isort: off
-import model_zoo.operators  # noqa: F401  (timm cannot be imported before it)
-
-# isort: on
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any

@@ -1,9 +1,5 @@
 """torchvision's networks by name: built, and taken apart by tracing what happens to the feature maps."""
 
-# isort: off
-import model_zoo.operators  # noqa: F401  (torchvision cannot be imported before it)
-
-# isort: on
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,11 +35,11 @@ def knows(name: str) -> bool:
     return name in names()
 
 
-def create(name: str, pretrained: bool) -> Created:
+def create(name: str, pretrained: bool, **chosen: Any) -> Created:
     """The network without its classifier; what torchvision raises is let through."""
     weights = torchvision.models.get_model_weights(name).DEFAULT
     untrained = {"init_weights": False} if name in ("googlenet", "inception_v3") and not pretrained else {}
-    network = torchvision.models.get_model(name, weights=weights if pretrained else None, **untrained)
+    network = torchvision.models.get_model(name, weights=weights if pretrained else None, **untrained, **chosen)
     classifier, discarded = _classifier(network)
     stack = _stack(network) if isinstance(network, (SqueezeNet, VGG, AlexNet)) else None
     for path in classifier + discarded:

@@ -4,11 +4,6 @@ import math
 from typing import Any
 
 import torch
-
-# isort: off
-import model_zoo.operators  # noqa: F401  (timm cannot be imported before it)
-
-# isort: on
 from timm.layers import resample_abs_pos_embed
 from torch import Tensor, fx, nn
 

@@ -1,9 +1,5 @@
 """Trunks that turn pixels (B, 3, h, w) into features (B, C, H, W), with the heads that were trained on them."""
 
-# isort: off
-import model_zoo.operators  # noqa: F401  (torchvision and timm cannot be imported before it)
-
-# isort: on
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from model_zoo.architectures.library import LIBRARIES
 from model_zoo.cards.weights import Weights
 from simvis_core.errors import SimvisError
 from simvis_core.pictures.views import Preprocess
@@ -217,5 +218,4 @@ _CARDS = (
     ),
 )
 
-LIBRARIES = ("timm", "torchvision")
 CATALOG: dict[str, ModelCard] = {card.name: card for card in _CARDS}

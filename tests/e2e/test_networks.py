@@ -1,9 +1,5 @@
 """Networks of one's own and black boxes: what the page says of them, and what it does while their maps are drawn."""
 
-# isort: off
-import model_zoo.operators  # noqa: F401  (timm cannot be imported before it)
-
-# isort: on
 import re
 
 import pytest

@@ -1,9 +1,5 @@
 """A small trunk, files of it with layers beside it, and what the original module makes of the same pixels."""
 
-import model_zoo.operators  # noqa: F401  (timm cannot be imported before it)
-
-# isort: split
-
 import functools
 
 import pytest

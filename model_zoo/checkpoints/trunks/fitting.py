@@ -7,10 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-# isort: off
-import model_zoo.operators  # noqa: F401  (timm cannot be imported before it)
-
-# isort: on
 import torch
 from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn

@@ -1,5 +1,9 @@
 """Any architecture by name: the same embedding as the library's own network, its expected verdict, and the laws."""
 
+import inspect
+import sys
+from types import ModuleType
+
 import huggingface_hub.constants
 import pytest
 import timm
@@ -11,7 +15,9 @@ from torch import nn
 
 import model_zoo
 from model_zoo.architectures import arranging
-from model_zoo.architectures.arranging import LIBRARIES, arrange, build, nearest
+from model_zoo.architectures.anatomy import Anatomy, Created
+from model_zoo.architectures.arranging import arrange, build, names, nearest
+from model_zoo.architectures.library import LIBRARIES, Library, library
 from simvis_core import EmbeddingNetwork, SimvisError, explain_features, explain_pair
 from tests.simvis_core.cases import cosine
 
@@ -333,3 +339,52 @@ def test_fingerprints_tell_apart_what_weights_alone_do_not():
     other.backbone = one.backbone
     other.preprocess = one.preprocess
     assert one.fingerprint != other.fingerprint
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_a_library_has_all_that_is_asked_of_one(name):
+    """The same words in the same order as `Library` says, so that `arranging` can call any of them."""
+    module = library(name)
+    asked = {word: inspect.signature(one) for word, one in vars(Library).items() if not word.startswith("_")}
+    assert set(asked) == {"names", "knows", "create", "described", "variants", "anatomy"}
+    for word, wanted in asked.items():
+        kinds = [one.kind for one in list(wanted.parameters.values())[1:]]  # without self
+        had = inspect.signature(getattr(module, word)).parameters.values()
+        assert len(had) == len(kinds)
+        assert [one.kind == one.VAR_KEYWORD for one in had] == [kind == kind.VAR_KEYWORD for kind in kinds]
+        assert all(one.default is one.empty for one in had)
+    some = module.names()
+    assert len(some) > 50
+    assert module.knows(some[0])
+    assert not module.knows("no such network")
+    assert {"mean", "std", "input_size"} <= set(module.described("resnet18"))
+
+
+def test_a_library_is_one_file_and_one_row(monkeypatch):
+    """A module that answers like `Library`, and a row: then its names are built, arranged and carded."""
+    toys = ModuleType("toys")
+
+    class Toy(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.features = nn.Conv2d(3, 4, 8, 8)
+
+        def forward(self, pixels):
+            return self.features(pixels).mean((2, 3))
+
+    facts = {"mean": (0.5,) * 3, "std": (0.5,) * 3, "input_size": (3, 32, 32), "num_classes": 2, "license": "own"}
+    toys.names = lambda: ["brick"]
+    toys.knows = lambda name: name == "brick"
+    toys.create = lambda name, pretrained, **chosen: Created(Toy(), ("fc",), facts)
+    toys.described = lambda name: facts
+    toys.variants = lambda network: ()
+    toys.anatomy = lambda network, probe: Anatomy(network.features, ("max", "avg"), (None,), network, network)
+    monkeypatch.setitem(sys.modules, "toys", toys)
+    monkeypatch.setitem(LIBRARIES, "toys", "toys")
+    made = model_zoo.untrained("toys/brick")
+    assert (str(made.pooling), made.verdict, made.preprocess.stride) == ("avg", "exact", 8)
+    assert "toys/brick" in names()
+    assert model_zoo.is_architecture("toys/brick")
+    assert model_zoo.card("toys/brick").licence == "own"
+    with pytest.raises(SimvisError, match="choose toys/brick"):
+        build("toys/bric")

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import model_zoo
-from model_zoo.architectures import arranging
+from model_zoo.architectures import arranging, timm_networks
 from simvis_core import SimvisError
 
 ELSEWHERE = "or put the file 'resnet18-f37072fd.pth' from elsewhere into PyTorch's cache (hub/checkpoints in TORCH_HOME"
@@ -68,7 +68,7 @@ def test_a_librarys_weights_that_cannot_be_had_say_why(monkeypatch, error, reaso
     def fails(*_, **__):
         raise error
 
-    monkeypatch.setattr(arranging.timm_networks, "create", fails)
+    monkeypatch.setattr(timm_networks, "create", fails)
     with pytest.raises(SimvisError) as caught:
         arranging.build("timm/resnet18", pretrained=True)
     assert f"'timm/resnet18', whose weights cannot be had ({reason}" in str(caught.value)

@@ -2,11 +2,6 @@
 
 import pytest
 import torch
-
-# isort: off
-import model_zoo.operators  # noqa: F401  (timm cannot be imported before it)
-
-# isort: on
 from timm.layers import BatchNormAct2d, LayerNorm2d, RmsNorm
 from torch import nn
 

@@ -1,9 +1,5 @@
 """What a network does to its pictures before its first layer: done, or stated, never passed over."""
 
-import model_zoo.operators  # noqa: F401  (timm and torchvision cannot be imported before it)
-
-# isort: split
-
 import numpy as np
 import pytest
 import timm

@@ -8,10 +8,6 @@ import pickle
 import zipfile
 from types import SimpleNamespace
 
-import model_zoo.operators  # noqa: F401  (timm and torchvision cannot be imported before it)
-
-# isort: split
-
 import pytest
 import timm
 import torch

@@ -1,9 +1,5 @@
 """pytorch-grad-cam on our networks: its un-normalised Grad-CAM is our decomposition (law 9)."""
 
-# isort: off
-import model_zoo.operators  # noqa: F401  (pytorch-grad-cam imports torchvision)
-
-# isort: on
 import numpy as np
 import pytest
 import torch

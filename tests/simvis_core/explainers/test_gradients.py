@@ -1,9 +1,5 @@
 """Gradient explainers: law 9, hand-derived maps, gradients by differences, and the same by two other libraries."""
 
-# isort: off
-import model_zoo.operators
-
-# isort: on
 import copy
 from pathlib import Path
 

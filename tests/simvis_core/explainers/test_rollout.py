@@ -1,9 +1,5 @@
 """Attention rollout: worked by hand, against a loop, and on the networks of two libraries with their own attention."""
 
-# isort: off
-import model_zoo.operators
-
-# isort: on
 import numpy as np
 import pytest
 import torch

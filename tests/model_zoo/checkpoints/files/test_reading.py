@@ -16,10 +16,6 @@ import types
 import uuid
 import zipfile
 
-import model_zoo.operators  # noqa: F401  (timm and torchvision cannot be imported before it)
-
-# isort: split
-
 import numpy
 import pytest
 import torch

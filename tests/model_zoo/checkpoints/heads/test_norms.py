@@ -1,9 +1,5 @@
 """Norms behind the pooling: the right numbers, or a sentence that says what the file does not tell."""
 
-import model_zoo.operators  # noqa: F401  (timm cannot be imported before it)
-
-# isort: split
-
 import pytest
 import timm
 import torch

@@ -2,10 +2,6 @@
 
 import re
 
-import model_zoo.operators  # noqa: F401  (timm and torchvision cannot be imported before it)
-
-# isort: split
-
 import pytest
 import timm
 import torch

@@ -5,10 +5,6 @@ The layouts are those that transformers 5.24 prints; its own networks gave cosin
 
 import re
 
-import model_zoo.operators  # noqa: F401  (timm and torchvision cannot be imported before it)
-
-# isort: split
-
 import pytest
 import timm
 import torch

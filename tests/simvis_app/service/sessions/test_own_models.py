@@ -1,9 +1,5 @@
 """One's own checkpoints in the session: which files are reached, and what is remembered of them."""
 
-# isort: off
-import model_zoo.operators  # noqa: F401  (timm cannot be imported before it)
-
-# isort: on
 import pytest
 import timm
 import torch
