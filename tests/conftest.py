@@ -59,3 +59,12 @@ def two_pictures():
 def pytest_collection_modifyitems(items):
     """The browser's tests come last: quick failures show first, and playwright's event loop disturbs no other test."""
     items.sort(key=lambda item: "e2e" in item.path.parts)
+
+
+@pytest.fixture(scope="session")
+def driven(tmp_path_factory):
+    """The whole page over networks that are tiny, to drive its handlers: see `tests.driving`."""
+    from tests.driving import Page  # only where it is asked for: Gradio takes seconds
+    from tests.simvis_app.conftest import TinySession
+
+    return Page(TinySession(), tmp_path_factory.mktemp("page"))

@@ -15,13 +15,10 @@ import app
 import model_zoo
 from simvis_app.api.galleries import add_gallery_api
 from simvis_app.commands.galleries import store_check
-from simvis_app.page.compare.handlers import Handlers
-from simvis_app.page.search.handlers import SearchHandlers
 from simvis_app.service import samples
 from simvis_app.service.galleries.answers import search_json
 from simvis_app.service.galleries.asking import find_space, regions_on
 from simvis_app.service.galleries.galleries import Asked, Galleries
-from simvis_app.service.links import LinkedPictures
 from simvis_app.service.sessions.session import Session
 from simvis_core.stores.edge import EdgeIndex
 from tests.simvis_app.conftest import BLACK_BOX, CLASSES, NETWORK, photographs, tiny
@@ -383,7 +380,7 @@ def real_photos(tmp_path):
 
 
 @pytest.mark.network
-def test_command_line_api_and_page_say_the_same_numbers(capsys, tmp_path, real_photos):
+def test_command_line_api_and_page_say_the_same_numbers(driven, capsys, tmp_path, real_photos):
     """With a real network."""
     home = ("--galleries", str(tmp_path / "home"))
     assert app.main(["index", str(real_photos), "--name", "few", "--view-size", "128", *home]) == 0
@@ -403,14 +400,14 @@ def test_command_line_api_and_page_say_the_same_numbers(capsys, tmp_path, real_p
     space = find_space(galleries, "few", "", "")
     marked = regions_on(galleries, image, space, regions)
     direct = search_json(galleries.search(Asked(image, "few", space.name, marked), 20))
-    tab = SearchHandlers(galleries, Handlers(galleries.session, LinkedPictures(tmp_path / "links")))
-    picked = tab.search(image, "few", space.name, [], {"key": "", "regions": []})[2]
+    tab, asked = driven.search(galleries), {"query": image, "gallery": "few", "space": space.name}
+    picked = tab.fill(**asked)["picker"]
     box, point = marked
     drawn = [
         {"kind": "box", "sign": 1, "box": [box.x, box.y, box.width, box.height]},
         {"kind": "point", "sign": -1, "at": [point.x, point.y]},
     ]
-    page = tab.search(image, "few", space.name, [], {"key": picked[1], "regions": drawn})[3]
+    page = tab.fill(**asked, picker={"key": picked[1], "regions": drawn})["grid"]
     galleries.close()
     assert [card.id for card in page.hits] == [hit["id"] for hit in line["hits"]]
     weights = torch.tensor(line["query"]["region_weights"])

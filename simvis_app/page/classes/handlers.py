@@ -1,178 +1,137 @@
-"""What the Classes tab's events do: component values in, component values out."""
+"""What the Classes tab's events do: values by component in, what changes by component out."""
 
-import hashlib
-from collections import OrderedDict
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from simvis_app.page.choices import ORDERS
-from simvis_app.page.compare.handlers import Handlers
-from simvis_app.page.parts.files import picture_file
-from simvis_app.page.parts.hit_grid import HitCard, Page
-from simvis_app.page.search.handlers import GONE, SCALES, public
+from simvis_app.page.classes.belonging import Belonging, belonging
+from simvis_app.page.classes.inputs import ClassInputs, read
+from simvis_app.page.classes.members import MemberPages, members_key
+from simvis_app.page.classes.widgets import Widgets
+from simvis_app.page.galleries.pairs import OpenedPair, PairOpening, public
+from simvis_app.page.parts.hit_grid import Page
+from simvis_app.page.updates import Updates, Values, unchanged
 from simvis_app.service import words
-from simvis_app.service.galleries.galleries import Galleries, settings_of
-from simvis_app.service.sessions.session import Pictured
+from simvis_app.service.galleries.galleries import Galleries
 from simvis_core import SimvisError
-from simvis_core.galleries.classes import ClassMeans, ClassMembers, class_map
+from simvis_core.galleries.classes import ClassMembers
 from simvis_core.galleries.figures import mean_curve_figure, score_figure
-from simvis_core.galleries.search import Found
-from simvis_core.pictures.overlays import common_scale
-from simvis_core.pictures.view_warnings import view_warning
 from simvis_core.stores.contract import Row, Space
 
-PAGE = 12  # members that are shown at a time
 MATRIX = 60  # members in a matrix
 CLASSES = 100  # in the matrix of class means
-NEAREST = 5  # classes of a picture that are named
-UNIT = "share of the mean score, per cell"
+NOT_ASKED = "<p>Drop a picture to see which classes it is nearest to, and where that shows.</p>"
+
+
+@dataclass(frozen=True)
+class ShownClass:
+    """A class: what it is in words, its members, a figure of their scores (None for one alone), and of all classes'."""
+
+    status: str
+    page: Page
+    matrix: Any
+    means: Any
+
+
+@dataclass(frozen=True)
+class Curves:
+    """A figure of mean contribution curves, and the numbers as an HTML table."""
+
+    figure: Any
+    table: str
 
 
 class ClassHandlers:
-    """What the tab's events do: each takes component values and gives component values."""
+    """The tab's events; those with an underscore compute, `shown` tells the page."""
 
-    def __init__(self, galleries: Galleries, compare: Handlers) -> None:
-        self.galleries, self.compare = galleries, compare
-        self._scales: OrderedDict[str, float] = OrderedDict()
+    def __init__(self, galleries: Galleries, widgets: Widgets, pairs: PairOpening) -> None:
+        self.galleries, self.widgets, self.pairs = galleries, widgets, pairs
+        self.pages = MemberPages(galleries)
 
-    def labels(self, gallery: str, space: str | None, label: str | None) -> Any:
+    def labels(self, values: Values) -> Updates:
         """The classes of a gallery, those with several pictures first; the chosen one stays if it is there."""
+        inputs = read(values, self.widgets)
         try:
-            counts = self.galleries.labels(self.galleries.space(gallery, space or ""))
+            counts = self.galleries.labels(self._space(inputs))
         except SimvisError:
-            return gr.update(choices=[], value=None)
+            return {self.widgets.label: gr.update(choices=[], value=None)}
         names = sorted((name for name in counts if name), key=lambda name: (counts[name] < 2, name))
         listed = [(f"{name} ({counts[name]})", name) for name in names]
         largest = max(names, key=lambda name: counts[name], default=None)
-        return gr.update(choices=listed, value=label if label in names else largest)
+        chosen = inputs.label if inputs.label in names else largest
+        return {self.widgets.label: gr.update(choices=listed, value=chosen)}
 
-    def show(self, gallery: str, space: str, label: str | None, order: str) -> list[Any]:
-        """A class: notice, what it is, members, their matrix, the matrix of class means."""
+    def offer_spaces(self, values: Values) -> Updates:
+        """The curves' list: everything the gallery was indexed with, all of it chosen to begin with."""
         try:
-            if not label:
-                raise SimvisError("a gallery without classes", "class folders or a CSV with labels", "index one")
-            where = self.galleries.space(gallery, space)
-            members = self.galleries.members(where, label)
-            means = self._means_figure(where, label)
-        except SimvisError as error:
-            return [words.notice(str(error)), "", None, None, None]
-        names = [Path(row.file).name for row in members.rows[:MATRIX]]
-        matrix = score_figure(members.scores[:MATRIX, :MATRIX], names) if len(names) > 1 else None
-        return ["", words.class_status(members), self._page(where, members, order, 0), matrix, means]
+            spaces = self.galleries.spaces(read(values, self.widgets).place.gallery)
+        except SimvisError:
+            spaces = []
+        listed = [(label, name) for name, label in words.space_labels(spaces).items()]
+        return {self.widgets.curve_spaces: gr.update(choices=listed, value=[name for _, name in listed])}
 
-    def more(self, gallery: str, space: str, label: str, order: str, grid: dict[str, Any]) -> Any:
+    def show(self, values: Values) -> Updates:
+        """A class, or why there is none to show."""
+        try:
+            return shown(self._class(read(values, self.widgets)), self.widgets)
+        except SimvisError as error:
+            return shown(error, self.widgets)
+
+    def more(self, values: Values) -> Updates:
         """The next members; no change where the grid shows another class by now."""
-        return self._again(gallery, space, label, order, grid, with_maps=False)
+        return self._wanted(read(values, self.widgets), with_maps=False)
 
-    def maps(self, gallery: str, space: str, label: str, order: str, grid: dict[str, Any]) -> Any:
-        """The members from rank ``wanted`` on, with their class maps."""
-        return self._again(gallery, space, label, order, grid, with_maps=True)
+    def maps(self, values: Values) -> Updates:
+        """The members from rank ``wanted`` on, with their class maps; no change as `more`."""
+        return self._wanted(read(values, self.widgets), with_maps=True)
 
-    def belongs(self, file: str | None, gallery: str, space: str, said: str = "") -> list[Any]:
-        """The nearest classes of a picture from outside, in words, and where that shows.
+    def belongs(self, values: Values) -> Updates:
+        """The nearest classes of a picture from outside, or why there are none, below what was dropped and refused."""
+        return shown(self._belonging(read(values, self.widgets)), self.widgets)
 
-        ``said`` is a notice about a file that was dropped and not taken; it stands above them.
+    def forget_outside(self) -> Updates:
+        """Nothing is asked of a picture from outside."""
+        return shown(Belonging(NOT_ASKED), self.widgets)
+
+    def curves(self, values: Values) -> Updates:
+        """Mean contribution curves of the chosen spaces, or why there are none."""
+        try:
+            return {self.widgets.curve_notice: ""} | shown(self._curves(read(values, self.widgets)), self.widgets)
+        except SimvisError as error:
+            return {self.widgets.curve_notice: words.notice(str(error))} | shown(Curves(None, ""), self.widgets)
+
+    def open_pair(self, values: Values) -> Updates:
+        """A member beside the most typical other one on the Compare tab.
+
+        Raises gr.Error where the member is gone or has no other.
         """
-        if file is None:
-            return [said, None]
+        inputs = read(values, self.widgets)
         try:
-            where = self.galleries.space(gallery, space)
-            picture = self.galleries.picture(file, where)
-            means = self.galleries.means_for(picture, where)
-        except SimvisError as error:
-            return [said + words.notice(str(error)), None]
-        embedding = picture.decomposition.embedding
-        nearest = [(means.labels[at], means.counts[at], score) for at, score in means.nearest(embedding, NEAREST)]
-        warned = words.warning(view_warning(picture.view, words.YOURS))
-        return [
-            said + warned + words.nearest_classes(nearest, self.galleries.holds(picture, where)),
-            self._belongs_page(picture, where, means, nearest),
-        ]
-
-    def curves(self, gallery: str, names: Sequence[str] | None, count: float | None) -> list[Any]:
-        """Mean contribution curves of the chosen spaces: notice, plot, table."""
-        try:
-            spaces = [self.galleries.space(gallery, name) for name in names or []]
-            if not spaces:
-                raise SimvisError("no network", "one or more", "choose what the gallery was indexed with")
-            drawn = {space: self.galleries.curves(space, int(count or 0)) for space in spaces}
-        except SimvisError as error:
-            return [words.notice(str(error)), None, ""]
-        labels = words.space_labels(list(drawn))
-        named = {
-            f"{labels[space.name]}: {kind}": curve for space, kinds in drawn.items() for kind, curve in kinds.items()
-        }
-        return ["", mean_curve_figure(named), words.curve_table(named)]
-
-    def open_pair(self, gallery: str, space: str, label: str, grid: dict[str, Any], working: str) -> list[Any]:
-        """A member beside the most typical other one, for the Compare tab; see `Widgets.opens`."""
-        try:
-            where = self.galleries.space(gallery, space)
-            members = self.galleries.members(where, label)
+            where, members = self._members(inputs)
         except SimvisError as error:
             raise gr.Error(words.toast(error), print_exception=False) from error
-        chosen = [row for row in members.rows if row.id == grid["chosen"]]
-        others = [row for row in members.rows if row.id != grid["chosen"]]
-        if not chosen:
-            raise gr.Error("This picture is not in the gallery any more; choose again.", print_exception=False)
-        if not others:
-            raise gr.Error("This class has no second picture to compare with.", print_exception=False)
-        files = [public(row.file, self.galleries.session) for row in (chosen[0], others[0])]
-        return [gr.update(selected="Compare"), *files, *self.compare.opened(settings_of(where), working), None]
+        rows = _beside(members, inputs.wanted.chosen)
+        a, b = (public(row.file, self.galleries.session) for row in rows)
+        return self.pairs.shown(OpenedPair(a, b, where), inputs.working)
 
-    def _again(self, gallery: str, space: str, label: str, order: str, grid: dict[str, Any], with_maps: bool) -> Any:
-        try:
-            where = self.galleries.space(gallery, space)
-            members = self.galleries.members(where, label)
-        except SimvisError:
-            return gr.skip()  # `show` says why
-        if grid["key"] != _key(where, label, order):
-            return gr.skip()
-        return self._page(where, members, order, grid["wanted"], with_maps)
+    def _space(self, inputs: ClassInputs) -> Space:
+        return self.galleries.space(inputs.place.gallery, inputs.place.space)
 
-    def _page(self, space: Space, members: ClassMembers, order: str, skip: int, with_maps: bool = False) -> Page:
-        key, count = _key(space, members.label, order), len(members.rows)
-        ranks = list(range(count))[:: -1 if ORDERS[order] else 1][skip : skip + PAGE]
-        seen = {rank: self._class_map(members, rank, space) if with_maps else (None, None, "") for rank in ranks}
-        if with_maps and key not in self._scales:
-            maps = [map for _, map, _ in seen.values() if map is not None]
-            self._scales[key] = common_scale(*maps) if maps else 0.0
-            while len(self._scales) > SCALES:
-                self._scales.popitem(last=False)
-        cards = [self._card(members, rank, space, *seen[rank]) for rank in ranks]
-        scale = self._scales.get(key, 0.0)
-        return Page(
-            key, skip, count, skip + len(ranks) < count, scale, scale, UNIT, True, cards, late=with_maps or skip > 0
-        )
+    def _members(self, inputs: ClassInputs) -> tuple[Space, ClassMembers]:
+        where = self._space(inputs)
+        return where, self.galleries.members(where, inputs.label)
 
-    def _class_map(self, members: ClassMembers, rank: int, space: Space) -> tuple[Pictured | None, Any, str]:
-        """A member's picture, its map of class similarity as shares of its mean score, and what is stale."""
-        row = members.rows[rank]
-        found, picture = self.galleries.hit(Found(row, 1.0, 1.0), space)
-        if picture is None or picture.decomposition.method == "none" or len(members.rows) < 2:
-            return picture, None, found.stale
-        return picture, class_map(picture.decomposition, members.others(rank)) / (len(members.rows) - 1), found.stale
-
-    def _card(
-        self, members: ClassMembers, rank: int, space: Space, picture: Pictured | None, map: Any, stale: str
-    ) -> HitCard:
-        row = members.rows[rank]
-        thumbnail = self.galleries.thumbnail(row, space)
-        return HitCard(
-            id=row.id,
-            title=words.file_name(row.file),
-            label="",
-            score=words.three(float(members.typicality[rank])) if len(members.rows) > 1 else "",
-            note=words.typical(rank, len(members.rows)),
-            image=None if thumbnail is None else thumbnail[0],
-            aspect=1.0 if thumbnail is None else thumbnail[1],
-            hit_grid=(0, 0) if picture is None else picture.decomposition.grid,
-            hit_map=None if map is None else map.flatten().tolist(),
-            stale=stale or ("" if thumbnail is not None else GONE),
-        )
+    def _class(self, inputs: ClassInputs) -> ShownClass:
+        if not inputs.label:
+            raise SimvisError("a gallery without classes", "class folders or a CSV with labels", "index one")
+        where, members = self._members(inputs)
+        means = self._means_figure(where, inputs.label)
+        names = [Path(row.file).name for row in members.rows[:MATRIX]]
+        matrix = score_figure(members.scores[:MATRIX, :MATRIX], names) if len(names) > 1 else None
+        page = self.pages.page(where, members, inputs.order)
+        return ShownClass(words.class_status(members), page, matrix, means)
 
     def _means_figure(self, space: Space, label: str) -> Any:
         """The matrix of class means; of very many classes those nearest to the chosen one."""
@@ -183,38 +142,60 @@ class ClassHandlers:
             shown = sorted(at for at, _ in means.nearest(own, CLASSES))
         return score_figure(means.scores[shown][:, shown], [means.labels[at] for at in shown])
 
-    def _belongs_page(
-        self, picture: Pictured, space: Space, means: ClassMeans, nearest: list[tuple[str, int, float]]
-    ) -> Page | None:
-        """Where the picture looks like the nearest class, and where more like it than like the second."""
-        own = picture.decomposition
-        if own.method == "none":
-            return None
-        by_label = dict(zip(means.labels, means.means, strict=True))
-        shown = [(f"like {nearest[0][0]}", class_map(own, by_label[nearest[0][0]]), words.three(nearest[0][2]))]
-        if len(nearest) > 1:
-            (first, _, score), (second, _, other) = nearest[:2]
-            difference = class_map(own, by_label[first] - by_label[second])
-            shown.append((f"{first} rather than {second}", difference, words.signed(score - other)))
-        scale = common_scale(*(map for _, map, _ in shown))
-        image = picture_file(picture.view).path
-        cards = [
-            HitCard(
-                id=Row(hashlib.sha256(f"{title}{number}".encode()).hexdigest(), "").id,
-                title=title,
-                label="",
-                score=score,
-                note="",
-                image=image,
-                aspect=picture.view.aspect,
-                hit_grid=own.grid,
-                hit_map=map.flatten().tolist(),
-            )
-            for number, (title, map, score) in enumerate(shown)
-        ]
-        key = f"belongs:{space.name}:{picture.sha256}"
-        return Page(key, 0, len(cards), False, scale, scale, UNIT, True, cards)
+    def _wanted(self, inputs: ClassInputs, with_maps: bool) -> Updates:
+        try:
+            where, members = self._members(inputs)
+        except SimvisError:
+            return unchanged()  # `show` says why
+        if inputs.wanted.key != members_key(where, inputs.label, inputs.order):
+            return unchanged()
+        return {self.widgets.grid: self.pages.page(where, members, inputs.order, inputs.wanted.wanted, with_maps)}
+
+    def _belonging(self, inputs: ClassInputs) -> Belonging:
+        if inputs.outside is None:
+            return Belonging(inputs.refused)
+        try:
+            found = belonging(self.galleries, inputs.outside, inputs.place)
+        except SimvisError as error:
+            return Belonging(inputs.refused + words.notice(str(error)))
+        return Belonging(inputs.refused + found.said, found.page)
+
+    def _curves(self, inputs: ClassInputs) -> Curves:
+        spaces = [self.galleries.space(inputs.place.gallery, name) for name in inputs.curve_spaces]
+        if not spaces:
+            raise SimvisError("no network", "one or more", "choose what the gallery was indexed with")
+        drawn = {space: self.galleries.curves(space, inputs.pairs) for space in spaces}
+        labels = words.space_labels(list(drawn))
+        named = {
+            f"{labels[space.name]}: {kind}": curve for space, kinds in drawn.items() for kind, curve in kinds.items()
+        }
+        return Curves(mean_curve_figure(named), words.curve_table(named))
 
 
-def _key(space: Space, label: str, order: str) -> str:
-    return hashlib.sha256(repr((space.name, label, order)).encode()).hexdigest()[:24]
+def shown(found: ShownClass | SimvisError | Belonging | Curves, widgets: Widgets) -> Updates:
+    """The part of the tab that shows what was found, or that there is no class and why."""
+    if isinstance(found, Belonging):
+        return {widgets.belongs: found.said, widgets.belongs_maps: found.page}
+    if isinstance(found, Curves):
+        return {widgets.curve_plot: found.figure, widgets.curve_table: found.table}
+    if isinstance(found, SimvisError):
+        empty: Updates = dict.fromkeys((widgets.grid, widgets.matrix, widgets.means))
+        return {widgets.notice: words.notice(str(found)), widgets.status: ""} | empty
+    return {
+        widgets.notice: "",
+        widgets.status: found.status,
+        widgets.grid: found.page,
+        widgets.matrix: found.matrix,
+        widgets.means: found.means,
+    }
+
+
+def _beside(members: ClassMembers, chosen: str) -> tuple[Row, Row]:
+    """A member by its id, and the most typical other one. Raises gr.Error where either is not there."""
+    own = [row for row in members.rows if row.id == chosen]
+    others = [row for row in members.rows if row.id != chosen]
+    if not own:
+        raise gr.Error("This picture is not in the gallery any more; choose again.", print_exception=False)
+    if not others:
+        raise gr.Error("This class has no second picture to compare with.", print_exception=False)
+    return own[0], others[0]

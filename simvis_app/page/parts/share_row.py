@@ -95,14 +95,14 @@ def share_row(link: str, copied: str, exports: Mapping[str, str], prefix: str = 
 
 def wire_share(
     row: ShareRow,
-    inputs: list[Any],
+    inputs: list[Any] | set[Any],
     link: Callable[..., str],
     exports: Sequence[Callable[..., str]],
     *shown_there: Any,
 ) -> None:
     """Binds the row: ``link`` gives a query, each of ``exports`` the path of a file; those take ``shown_there`` too.
 
-    A ``gr.Error`` from either is told beside the buttons.
+    Inputs that are a set reach them as values by component. A ``gr.Error`` from either is told beside the buttons.
     """
     told = f"document.querySelector('#{row.told.elem_id} .told')"
     asks = [button.click for button in (row.link, *row.exports)]
@@ -111,7 +111,8 @@ def wire_share(
     row.link.click(_told(lambda *values: Link(link(*values), row.copied)), inputs, **options)
     for button, export in zip(row.exports, exports, strict=True):
         click = _told(lambda *values, export=export: Download(export(*values)))
-        button.click(click, [*inputs, *shown_there], **options)
+        asked = inputs.union(shown_there) if isinstance(inputs, set) else [*inputs, *shown_there]
+        button.click(click, asked, **options)
 
 
 def _told(make: Callable[..., Link | Download]) -> Callable[..., Link | Download | Refusal]:

@@ -6,12 +6,9 @@ import pytest
 
 import app
 import model_zoo
-from simvis_app.page.compare.handlers import Handlers
-from simvis_app.page.search import gallery_choice
-from simvis_app.page.search.handlers import SearchHandlers
+from simvis_app.page.galleries.choice import troubles_of
 from simvis_app.service.galleries.asking import find_space
 from simvis_app.service.galleries.galleries import SAMPLES, Asked, Galleries
-from simvis_app.service.links import LinkedPictures
 from simvis_app.service.sessions.session import Session
 from simvis_core import SimvisError
 from simvis_core.evaluation.records import Records
@@ -33,35 +30,31 @@ def damaged(shelf, own_photos):
     galleries.close()
 
 
-@pytest.fixture
-def tab(damaged, tmp_path):
-    return SearchHandlers(damaged, Handlers(damaged.session, LinkedPictures(tmp_path / "links")))
-
-
-def test_the_page_names_it_and_goes_on_with_the_others(tab, damaged, own_photos):
-    notice, shown, space, labels = list(tab.open_tab("animals", None, []))[-1]
-    assert "gallery &#x27;animals&#x27; under" in notice
-    assert "--rebuild" in notice
-    assert (shown["choices"], shown["value"]) == ([SAMPLES, "animals", "others"], "animals")
-    assert (space["choices"], space["value"], labels["choices"]) == ([], None, [])
+def test_the_page_names_it_and_goes_on_with_the_others(driven, damaged, own_photos):
+    tab, offers = driven.search(damaged), driven.offers(damaged)
+    told = list(offers.open_tab(gallery="animals", space=None))[-1]
+    assert "gallery &#x27;animals&#x27; under" in told["notice"]
+    assert "--rebuild" in told["notice"]
+    assert (told["gallery"]["choices"], told["gallery"]["value"]) == ([SAMPLES, "animals", "others"], "animals")
+    assert (told["space"]["choices"], told["space"]["value"], told["labels"]["choices"]) == ([], None, [])
     file = str(own_photos / "ape" / "ape_0.png")
-    refused = tab.search(file, "animals", None, [], {"key": "", "regions": []})
-    assert "whose files are damaged" in refused[0]
-    notice, space, labels = tab.choose_gallery("others", None)
-    assert notice == ""
-    assert len(labels["choices"]) == 4
-    answer = tab.search(file, "others", space["value"], [], {"key": "", "regions": []})
-    assert (answer[0], len(answer[3].hits)) == ("", 11)
+    refused = tab.fill(query=file, gallery="animals", space=None)
+    assert "whose files are damaged" in refused["notice"]
+    told = offers.choose_gallery(gallery="others", space=None)
+    assert told["notice"] == ""
+    assert len(told["labels"]["choices"]) == 4
+    answer = tab.fill(query=file, gallery="others", space=told["space"]["value"])
+    assert (answer["notice"], len(answer["grid"].hits)) == ("", 11)
 
 
 def test_the_page_lists_what_is_left_out_without_folders(damaged):
-    told = gallery_choice._troubles(damaged, "animals")
+    told = troubles_of(damaged, "animals")
     assert 'role="status"' in told
     assert "whose files are damaged" in told
     assert str(damaged.home) not in told
-    assert gallery_choice._troubles(damaged, "others") == ""
+    assert troubles_of(damaged, "others") == ""
     next(damaged.home.glob("others_*/gallery.json")).write_bytes(b"")
-    assert "gallery &#x27;others&#x27;: &#x27;gallery.json&#x27;" in gallery_choice._troubles(damaged, "others")
+    assert "gallery &#x27;others&#x27;: &#x27;gallery.json&#x27;" in troubles_of(damaged, "others")
 
 
 def test_the_api_names_it_and_goes_on_with_the_others(damaged):

@@ -1,4 +1,4 @@
-"""The Classes tab's handlers as plain functions: members, matrices, the nearest classes, curves, a pair to open."""
+"""The Classes tab's handlers: members, matrices, the nearest classes, curves, a pair to open."""
 
 from pathlib import Path
 
@@ -7,30 +7,30 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from simvis_app.page.classes.handlers import ORDERS, ClassHandlers
-from simvis_app.page.compare.handlers import Handlers
+from simvis_app.page.choices import ORDERS
+from simvis_app.page.galleries.cards import GONE
 from simvis_app.page.parts.hit_grid import HitGrid
-from simvis_app.page.search.handlers import GONE
 from simvis_app.service.galleries.galleries import SAMPLES
-from simvis_app.service.links import LinkedPictures
 from simvis_core.galleries.classes import class_map
 from tests.simvis_app.conftest import CLASSES, NETWORK, PLAIN, indexed, photographs
 
 TYPICAL, UNTYPICAL = ORDERS
 
 
-def tab_of(galleries, folder):
-    return ClassHandlers(galleries, Handlers(galleries.session, LinkedPictures(folder / "links")))
-
-
 @pytest.fixture
-def tab(library, tmp_path):
-    return tab_of(library, tmp_path)
+def tab(driven, library):
+    return driven.classes(library)
 
 
 @pytest.fixture
 def place(space):
-    return ["animals", space.name]
+    return {"gallery": "animals", "space": space.name}
+
+
+@pytest.fixture
+def cats(place):
+    """The class of cats, the most typical first, as the page asks for it."""
+    return place | {"label": "cat", "order": TYPICAL}
 
 
 def sent(page, **changes):
@@ -42,37 +42,39 @@ def ids(page):
 
 
 def test_the_classes_are_listed_and_a_chosen_one_stays(tab, place):
-    listed = tab.labels(*place, None)
+    listed = tab.labels(**place)["label"]
     assert listed["choices"] == [(f"{label} (3)", label) for label in CLASSES]
     assert listed["value"] == "ape"
-    assert tab.labels(*place, "dog")["value"] == "dog"
-    assert tab.labels(*place, "gone")["value"] == "ape"
+    assert tab.labels(**place, label="dog")["label"]["value"] == "dog"
+    assert tab.labels(**place, label="gone")["label"]["value"] == "ape"
     for gallery, space in (("animals", ""), ("animals", None), (SAMPLES, "gone")):
-        assert tab.labels(gallery, space, "dog") == gr.update(choices=[], value=None)
+        told = tab.labels(gallery=gallery, space=space, label="dog")
+        assert told == {"label": gr.update(choices=[], value=None)}
 
 
-def test_classes_of_one_come_last_and_pictures_without_a_label_make_none(shelf, tmp_path):
+def test_classes_of_one_come_last_and_pictures_without_a_label_make_none(driven, shelf, tmp_path):
     folder = photographs(tmp_path / "few")
     (folder / "ape" / "ape_0.png").rename(folder / "loose.png")
     for at in (0, 1):
         (folder / "bee" / f"bee_{at}.png").unlink()
     space = indexed(shelf, "few", folder)
-    listed = tab_of(shelf, tmp_path).labels("few", space.name, None)
+    listed = driven.classes(shelf).labels(gallery="few", space=space.name)["label"]
     assert listed["choices"] == [("ape (2)", "ape"), ("cat (3)", "cat"), ("dog (3)", "dog"), ("bee (1)", "bee")]
     assert listed["value"] == "cat"
 
 
-def test_a_class_is_shown_with_its_members_and_both_matrices(tab, place, library, space):
-    notice, status, page, matrix, means = tab.show(*place, "cat", TYPICAL)
+def test_a_class_is_shown_with_its_members_and_both_matrices(tab, cats, library, space):
+    told = tab.show(**cats)
+    page, matrix, means = told["grid"], told["matrix"], told["means"]
     members = library.members(space, "cat")
-    assert notice == ""
-    assert f"3 pictures with a mean score of {float(members.typicality.mean()):.3f}" in status
+    assert told["notice"] == ""
+    assert f"3 pictures with a mean score of {float(members.typicality.mean()):.3f}" in told["status"]
     assert ids(page) == [row.id for row in members.rows]
     assert [card.score for card in page.hits] == [f"{value:.3f}" for value in members.typicality.tolist()]
     assert (page.total, page.more, page.always) == (3, False, True)
     assert np.allclose(np.array(matrix.data[0].z, dtype=float), members.scores.numpy(), atol=6e-5)
     assert np.allclose(np.array(means.data[0].z, dtype=float), library.means(space).scores.numpy(), atol=6e-5)
-    backwards = tab.show(*place, "cat", UNTYPICAL)[2]
+    backwards = tab.show(**cats | {"order": UNTYPICAL})["grid"]
     assert ids(backwards) == ids(page)[::-1]
     assert "least typical" in backwards.hits[0].note
     assert backwards.key != page.key
@@ -81,83 +83,84 @@ def test_a_class_is_shown_with_its_members_and_both_matrices(tab, place, library
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({2: None}, "a gallery without classes"),
-        ({2: ""}, "a gallery without classes"),
-        ({2: "<b>unicorn"}, "class &#x27;&lt;b&gt;unicorn&#x27;"),
-        ({1: "gone"}, "not indexed with that network"),
+        ({"label": None}, "a gallery without classes"),
+        ({"label": ""}, "a gallery without classes"),
+        ({"label": "<b>unicorn"}, "class &#x27;&lt;b&gt;unicorn&#x27;"),
+        ({"space": "gone"}, "not indexed with that network"),
     ],
 )
-def test_a_class_that_is_not_there_is_a_sentence(tab, place, change, reason):
-    asked = [change.get(at, value) for at, value in enumerate([*place, "cat"])]
-    notice, *rest = tab.show(*asked, TYPICAL)
-    assert reason in notice
-    assert rest == ["", None, None, None]
+def test_a_class_that_is_not_there_is_a_sentence(tab, cats, change, reason):
+    told = tab.show(**cats | change)
+    assert reason in told.pop("notice")
+    assert told == {"status": "", "grid": None, "matrix": None, "means": None}
 
 
-def test_members_come_page_by_page_with_their_maps(tab, place, library, space, monkeypatch):
-    monkeypatch.setattr("simvis_app.page.classes.handlers.PAGE", 2)
-    page = tab.show(*place, "cat", TYPICAL)[2]
+def test_members_come_page_by_page_with_their_maps(tab, cats, library, space, monkeypatch):
+    monkeypatch.setattr("simvis_app.page.classes.members.PAGE", 2)
+    page = tab.show(**cats)["grid"]
     assert (len(page.hits), page.more) == (2, True)
-    rest = tab.more(*place, "cat", TYPICAL, sent(page, wanted=2))
+    rest = tab.more(**cats, grid=sent(page, wanted=2))["grid"]
     assert (rest.key, rest.skip, rest.more, len(rest.hits)) == (page.key, 2, False, 1)
     members = library.members(space, "cat")
     assert ids(page) + ids(rest) == [row.id for row in members.rows]
-    mapped = tab.maps(*place, "cat", TYPICAL, sent(page))
+    mapped = tab.maps(**cats, grid=sent(page))["grid"]
     for at, card in enumerate(mapped.hits):
         own = library.picture(members.rows[at].file, space).decomposition
         others = members.others(at) / 2
         assert card.hit_map == pytest.approx(class_map(own, others).flatten().tolist(), abs=1e-6)
         assert sum(card.hit_map) + float(own.bias @ others) == pytest.approx(float(members.typicality[at]), abs=1e-5)
         assert card.hit_grid == own.grid
-    assert tab.maps(*place, "cat", TYPICAL, sent(page, wanted=2)).scale_hit == mapped.scale_hit > 0
+    assert tab.maps(**cats, grid=sent(page, wanted=2))["grid"].scale_hit == mapped.scale_hit > 0
+    assert tab.show(**cats)["grid"].scale_hit == mapped.scale_hit
     HitGrid().postprocess(mapped)
 
 
-@pytest.mark.parametrize("change", [{1: "gone"}, {2: "dog"}, {2: "gone"}, {3: UNTYPICAL}])
-def test_a_stale_grid_is_left_alone(tab, place, change):
-    page = tab.show(*place, "cat", TYPICAL)[2]
-    asked = [change.get(at, value) for at, value in enumerate([*place, "cat", TYPICAL])]
-    assert tab.more(*asked, sent(page)) == gr.skip()
-    assert tab.maps(*asked, sent(page)) == gr.skip()
+@pytest.mark.parametrize("change", [{"space": "gone"}, {"label": "dog"}, {"label": "gone"}, {"order": UNTYPICAL}])
+def test_a_stale_grid_is_left_alone(tab, cats, change):
+    page = tab.show(**cats)["grid"]
+    assert tab.more(**cats | change, grid=sent(page)) == {}
+    assert tab.maps(**cats | change, grid=sent(page)) == {}
 
 
-def test_members_whose_files_are_gone_or_changed_are_said_to_be_stale(shelf, own_photos, tmp_path):
+def test_members_whose_files_are_gone_or_changed_are_said_to_be_stale(driven, shelf, own_photos, cats):
     [space] = shelf.spaces("animals")
-    tab = tab_of(shelf, tmp_path)
+    tab, cats = driven.classes(shelf), cats | {"space": space.name}
     (own_photos / "cat" / "cat_0.png").unlink()
     Image.new("RGB", (30, 30), "teal").save(own_photos / "cat" / "cat_1.png")
-    page = tab.show("animals", space.name, "cat", TYPICAL)[2]
-    stale = {card.title: card.stale for card in tab.maps("animals", space.name, "cat", TYPICAL, sent(page)).hits}
+    page = tab.show(**cats)["grid"]
+    stale = {card.title: card.stale for card in tab.maps(**cats, grid=sent(page))["grid"].hits}
     assert "cannot be opened" in stale["cat/cat_0.png"]
     assert "has changed" in stale["cat/cat_1.png"]
     assert stale["cat/cat_2.png"] == ""
     for row in shelf.index.scan(space):
         shelf.gallery("animals").thumbnail_file(row.sha256).unlink()
-    gone = {card.title: card.stale for card in tab.show("animals", space.name, "cat", TYPICAL)[2].hits}
+    gone = {card.title: card.stale for card in tab.show(**cats)["grid"].hits}
     assert gone == {"cat/cat_0.png": GONE, "cat/cat_1.png": GONE, "cat/cat_2.png": ""}
 
 
-def test_a_picture_alone_in_its_class(shelf, own_photos, tmp_path):
+def test_a_picture_alone_in_its_class(driven, shelf, own_photos, cats):
     for at in (0, 1):
         (own_photos / "cat" / f"cat_{at}.png").unlink()
     space = indexed(shelf, "fewer", own_photos)
-    tab = tab_of(shelf, tmp_path)
-    notice, status, page, *_ = tab.show("fewer", space.name, "cat", TYPICAL)
-    assert (notice, len(page.hits)) == ("", 1)
-    assert "nothing to be alike with" in status
-    [card] = tab.maps("fewer", space.name, "cat", TYPICAL, sent(page)).hits
+    tab, alone = driven.classes(shelf), cats | {"gallery": "fewer", "space": space.name}
+    told = tab.show(**alone)
+    page = told["grid"]
+    assert (told["notice"], len(page.hits), told["matrix"]) == ("", 1, None)
+    assert "nothing to be alike with" in told["status"]
+    [card] = tab.maps(**alone, grid=sent(page))["grid"].hits
     assert (card.hit_map, card.note) == (None, "alone in its class")
+    alone.pop("order")
     with pytest.raises(gr.Error, match="no second picture"):
-        tab.open_pair("fewer", space.name, "cat", sent(page, chosen=card.id), NETWORK)
+        tab.open_pair(**alone, grid=sent(page, chosen=card.id))
 
 
-def test_a_black_box_has_classes_without_maps(tab, black, photos):
-    place = ["animals", black.name]
-    page = tab.show(*place, "cat", TYPICAL)[2]
-    assert {card.hit_map for card in tab.maps(*place, "cat", TYPICAL, sent(page)).hits} == {None}
-    said, where = tab.belongs(str(photos / "cat" / "cat_0.png"), *place)
-    assert "Nearest class" in said
-    assert where is None
+def test_a_black_box_has_classes_without_maps(tab, cats, black, photos):
+    cats["space"] = black.name
+    page = tab.show(**cats)["grid"]
+    assert {card.hit_map for card in tab.maps(**cats, grid=sent(page))["grid"].hits} == {None}
+    told = tab.belongs(outside=str(photos / "cat" / "cat_0.png"), gallery="animals", space=black.name)
+    assert "Nearest class" in told["belongs"]
+    assert told["belongs_maps"] is None
 
 
 # Which class a picture belongs to
@@ -165,7 +168,8 @@ def test_a_black_box_has_classes_without_maps(tab, black, photos):
 
 def test_the_nearest_classes_of_a_picture_and_where_that_shows(tab, place, library, space, photos):
     file = str(photos / "dog" / "dog_1.png")
-    said, page = tab.belongs(file, *place)
+    told = tab.belongs(outside=file, **place)
+    said, page = told["belongs"], told["belongs_maps"]
     picture = library.picture(file, space)
     means = library.means_for(picture, space)
     nearest = means.nearest(picture.decomposition.embedding, 5)
@@ -179,32 +183,44 @@ def test_the_nearest_classes_of_a_picture_and_where_that_shows(tab, place, libra
     HitGrid().postprocess(page)
 
 
-def test_a_picture_that_cannot_be_placed_is_a_sentence(tab, place, tmp_path, shelf):
-    assert tab.belongs(None, *place) == ["", None]
+def test_a_picture_that_cannot_be_placed_is_a_sentence(driven, tab, place, tmp_path, shelf):
+    assert tab.belongs(**place) == {"belongs": "", "belongs_maps": None}
     (tmp_path / "x.png").write_bytes(b"text")
-    said, page = tab.belongs(str(tmp_path / "x.png"), *place)
-    assert ("not a picture" in said, page) == (True, None)
-    assert "not indexed with that network" in tab.belongs(str(tmp_path / "x.png"), "animals", "gone")[0]
+    told = tab.belongs(outside=str(tmp_path / "x.png"), **place, refused="Not taken. ")
+    assert told["belongs"].startswith("Not taken. ")
+    assert ("not a picture" in told["belongs"], told["belongs_maps"]) == (True, None)
+    told = tab.belongs(outside=str(tmp_path / "x.png"), gallery="animals", space="gone")
+    assert "not indexed with that network" in told["belongs"]
+    told = tab.forget_outside()
+    assert ("Drop a picture" in told["belongs"], told["belongs_maps"]) == (True, None)
     loose = tmp_path / "loose"
     loose.mkdir()
     Image.effect_noise((40, 30), 90).convert("RGB").save(loose / "new.png")
     space = indexed(shelf, "loose", loose)
-    other = tab_of(shelf, tmp_path)
-    assert "without labels" in other.belongs(str(loose / "new.png"), "loose", space.name)[0]
-    assert other.labels("loose", space.name, None)["value"] is None
+    other, place = driven.classes(shelf), {"gallery": "loose", "space": space.name}
+    assert "without labels" in other.belongs(outside=str(loose / "new.png"), **place)["belongs"]
+    assert other.labels(**place)["label"]["value"] is None
     (loose / "cat").mkdir()
     (loose / "new.png").rename(loose / "cat" / "new.png")
     indexed(shelf, "loose", loose)
-    said, page = other.belongs(str(loose / "cat" / "new.png"), "loose", space.name)
-    assert ("without other pictures that have labels" in said, page) == (True, None)
+    told = other.belongs(outside=str(loose / "cat" / "new.png"), **place)
+    assert "without other pictures that have labels" in told["belongs"]
+    assert told["belongs_maps"] is None
 
 
 # Curves
 
 
-def test_curves_of_what_was_chosen(tab, place, library, space, black):
-    notice, figure, table = tab.curves("animals", [space.name, black.name], 10)
-    assert notice == ""
+def test_everything_that_a_gallery_was_indexed_with_is_offered_for_curves(tab, space, black):
+    offered = tab.offer_spaces(gallery="animals")["curve_spaces"]
+    assert {value for _, value in offered["choices"]} == {*offered["value"]} == {space.name, black.name}
+    assert tab.offer_spaces(gallery="gone") == {"curve_spaces": gr.update(choices=[], value=[])}
+
+
+def test_curves_of_what_was_chosen(tab, library, space, black):
+    told = tab.curves(gallery="animals", curve_spaces=[space.name, black.name], pairs=10)
+    figure, table = told["curve_plot"], told["curve_table"]
+    assert told["curve_notice"] == ""
     assert table.count("<tr>") == 1 + 4
     wanted = library.curves(space, 10)
     assert set(wanted) == {"same class", "different classes"}
@@ -224,31 +240,35 @@ def test_curves_of_what_was_chosen(tab, place, library, space, black):
     ],
 )
 def test_curves_of_nothing_are_a_sentence(tab, place, names, count, reason):
-    notice, figure, table = tab.curves("animals", [place[1]] if names is True else names, count)
-    assert reason in notice
-    assert (figure, table) == (None, "")
+    names = [place["space"]] if names is True else names
+    told = tab.curves(gallery="animals", curve_spaces=names, pairs=count)
+    assert reason in told.pop("curve_notice")
+    assert told == {"curve_plot": None, "curve_table": ""}
 
 
 # The Compare tab
 
 
-def test_a_member_opens_beside_the_most_typical_other_one(tab, place, library, space):
-    page = tab.show(*place, "cat", TYPICAL)[2]
+def test_a_member_opens_beside_the_most_typical_other_one(tab, cats, place, library, space):
+    page = tab.show(**cats)["grid"]
     rows = library.members(space, "cat").rows
     for chosen, other in ((2, 0), (0, 1)):
-        tabs, a, b, backbone, *_, working, pin = tab.open_pair(*place, "cat", sent(page, chosen=ids(page)[chosen]), "x")
+        opened = tab.open_pair(**place, label="cat", grid=sent(page, chosen=ids(page)[chosen]), working="x")
+        a, b = opened["image_a"], opened["image_b"]
         assert [Path(file).read_bytes() for file in (a, b)] == [
             Path(rows[at].file).read_bytes() for at in (chosen, other)
         ]
-        assert (tabs["selected"], backbone["value"], working, pin) == ("Compare", NETWORK, NETWORK, None)
+        assert (opened["rooms"]["selected"], opened["backbone"]["value"]) == ("Compare", NETWORK)
+        assert (opened["working"], opened["state"]) == (NETWORK, None)
     score = library.session.explain(a, b, PLAIN).score
     assert score == pytest.approx(float(rows[0].embedding @ rows[1].embedding), abs=1e-5)
 
 
-def test_a_member_that_is_gone_is_refused(tab, place):
-    page = tab.show(*place, "cat", TYPICAL)[2]
-    for asked, reason in (((*place, "gone"), "class 'gone'"), (("animals", "gone", "cat"), "not indexed")):
+def test_a_member_that_is_gone_is_refused(tab, cats, place):
+    page = tab.show(**cats)["grid"]
+    cat = place | {"label": "cat"}
+    for change, reason in (({"label": "gone"}, "class 'gone'"), ({"space": "gone"}, "not indexed")):
         with pytest.raises(gr.Error, match=reason):
-            tab.open_pair(*asked, sent(page, chosen=ids(page)[0]), NETWORK)
+            tab.open_pair(**cat | change, grid=sent(page, chosen=ids(page)[0]))
     with pytest.raises(gr.Error, match="not in the gallery any more"):
-        tab.open_pair(*place, "cat", sent(page), NETWORK)
+        tab.open_pair(**cat, grid=sent(page))

@@ -9,10 +9,9 @@ import app
 from simvis_app.api.pairs import pair_json
 from simvis_app.commands import parsed
 from simvis_app.commands.opening import session_of
-from simvis_app.page.classes.handlers import ClassHandlers
 from simvis_app.page.compare.handlers import Handlers
+from simvis_app.page.galleries.pairs import public
 from simvis_app.page.parts.drops import Dropped, accepted
-from simvis_app.page.search.handlers import SearchHandlers, public
 from simvis_app.page.trust.handlers import TrustHandlers
 from simvis_app.service import words
 from simvis_app.service.galleries.answers import belongs_json, search_json
@@ -103,7 +102,7 @@ def test_the_command_line_reads_what_the_page_does_not_and_warns(capsys, tmp_pat
     assert SQUEEZED in (tmp_path / "out" / "manifest.json").read_text()
 
 
-def test_every_tab_and_every_answer_warns_of_a_squeezed_picture(library, space, photos, long, tmp_path):
+def test_every_tab_and_every_answer_warns_of_a_squeezed_picture(driven, library, space, photos, long, tmp_path):
     session, other = library.session, str(photos / "bee" / "bee_0.png")
     compare = Handlers(session, LinkedPictures(tmp_path / "links"))
     asked = [long, other, NETWORK, "avg", 3.0, 32, "whole", None]
@@ -114,9 +113,9 @@ def test_every_tab_and_every_answer_warns_of_a_squeezed_picture(library, space, 
     assert TrustHandlers(compare)._pair_line(asked, "a").startswith(notice)
     assert pair_json(session.explain(long, other, Settings(NETWORK, "avg", 32)))["warnings"] == [f"A {SQUEEZED}"]
     yours = words.warning(f"Your picture {SQUEEZED}")
-    tab = SearchHandlers(library, compare)
-    assert tab.search(long, "animals", space.name, [], {"key": "", "regions": []})[1].startswith(yours)
-    assert yours in ClassHandlers(library, compare).belongs(long, "animals", space.name)[0]
+    place = {"gallery": "animals", "space": space.name}
+    assert driven.search(library).fill(query=long, **place)["status"].startswith(yours)
+    assert yours in driven.classes(library).belongs(outside=long, **place)["belongs"]
     answer = library.search(Asked(long, "animals", space.name), 2)
     assert search_json(answer)["query"]["warnings"] == [f"Your picture {SQUEEZED}"]
     assert belongs_json(library, space, long)["warnings"] == [f"Your picture {SQUEEZED}"]

@@ -9,9 +9,9 @@ import pytest
 
 import model_zoo
 from model_zoo.checkpoints.choices import Choices
+from simvis_app.page.galleries import choice as gallery_choice
+from simvis_app.page.galleries.indexing import poolings
 from simvis_app.page.house import House
-from simvis_app.page.search import gallery_choice
-from simvis_app.page.search.gallery_choice import _Indexing
 from simvis_app.service import samples
 from simvis_app.service.galleries.galleries import SAMPLES
 from simvis_app.service.sessions.own_models import Recipe
@@ -31,23 +31,24 @@ FORM = {
 
 
 def run(panel, visitor=ANNE, **changes):
-    return panel.run(*(FORM | changes).values(), visitor)
+    return panel.run(visitor, **FORM | changes)
 
 
 @pytest.fixture
-def panel(shelf):
-    return _Indexing(shelf)
+def panel(driven, shelf):
+    return driven.indexing(shelf)
 
 
 def test_a_folder_becomes_a_gallery_of_its_name(panel, shelf):
-    *steps, (said, stop, gallery, chosen) = run(panel)
-    assert "of 12 pictures" in steps[0][0]
-    assert steps[0][1]["visible"] is True
-    assert "12 pictures: 12 added" in said
-    assert stop["visible"] is False
-    assert (gallery["value"], gallery["choices"]) == ("new one", [SAMPLES, "animals", "new one"])
+    *steps, end = run(panel)
+    assert "of 12 pictures" in steps[0]["said"]
+    assert steps[0]["stop"]["visible"] is True
+    assert set(steps[0]) == {"said", "stop"}
+    assert "12 pictures: 12 added" in end["said"]
+    assert end["stop"]["visible"] is False
+    assert (end["gallery"]["value"], end["gallery"]["choices"]) == ("new one", [SAMPLES, "animals", "new one"])
     [space] = shelf.spaces("new one")
-    assert chosen["value"] == space.name
+    assert end["space"]["value"] == space.name
     assert {*shelf.labels(space)} == {*CLASSES}
 
 
@@ -58,16 +59,15 @@ def test_one_folder_of_the_offered(panel, shelf):
 
 
 def test_a_gallery_s_own_pictures_under_another_pooling(panel, shelf):
-    said, _, gallery, chosen = list(run(panel, folder="", new=None, pooling="max", size=64, framing="crop"))[-1]
-    assert "12 added" in said
-    assert gallery["value"] == "animals"
-    assert {space.name: space.pooling for space in shelf.spaces("animals")}[chosen["value"]] == "max"
+    end = list(run(panel, folder="", new=None, pooling="max", size=64, framing="crop"))[-1]
+    assert "12 added" in end["said"]
+    assert end["gallery"]["value"] == "animals"
+    assert {space.name: space.pooling for space in shelf.spaces("animals")}[end["space"]["value"]] == "max"
     assert {(space.pooling, space.view) for space in shelf.spaces("animals")} == {
         ("avg", "32 whole quick"),
         ("max", "64 crop quick"),
     }
-    said, *_ = list(run(panel, folder=""))[-1]
-    assert "12 there already" in said
+    assert "12 there already" in list(run(panel, folder=""))[-1]["said"]
 
 
 def test_the_usual_gem_is_indexed_with_its_exponent(panel, shelf):
@@ -75,11 +75,10 @@ def test_the_usual_gem_is_indexed_with_its_exponent(panel, shelf):
     assert {space.pooling for space in shelf.spaces("animals")} == {"avg", "gem:3"}
 
 
-def test_the_samples_may_always_be_indexed_again(library, tmp_path, own_photos, monkeypatch, shelf):
+def test_the_samples_may_always_be_indexed_again(driven, own_photos, monkeypatch, shelf):
     monkeypatch.setattr(samples, "PICTURES", own_photos)
     shelf.pictures = None
-    said, *_ = list(run(_Indexing(shelf), gallery=SAMPLES, folder=""))[-1]
-    assert "12 added" in said
+    assert "12 added" in list(run(driven.indexing(shelf), gallery=SAMPLES, folder=""))[-1]["said"]
 
 
 def test_a_stop_ends_the_visitor_s_own_run_and_keeps_what_is_there(panel, shelf, monkeypatch):
@@ -88,42 +87,42 @@ def test_a_stop_ends_the_visitor_s_own_run_and_keeps_what_is_there(panel, shelf,
     going = run(panel)
     next(going)
     panel.stop(BERT)
-    assert panel.stop(ANNE)["visible"] is False
-    *_, (said, stop, gallery, _) = going
-    assert "Stopped; what is indexed stays" in said
-    assert stop["visible"] is False
-    assert gallery["value"] == "new one"
+    assert panel.stop(ANNE)["stop"]["visible"] is False
+    *_, end = going
+    assert "Stopped; what is indexed stays" in end["said"]
+    assert end["stop"]["visible"] is False
+    assert end["gallery"]["value"] == "new one"
     assert shelf.running is None
-    said, *_ = list(run(panel))[-1]
-    assert "Stopped" not in said
+    assert "Stopped" not in list(run(panel))[-1]["said"]
     [space] = shelf.spaces("new one")
     assert shelf.index.count(space) == len(listing.pictures) == 12
-    assert "anne" not in panel._stopped
+    assert "anne" not in panel.handlers._stopped
 
 
 def test_rows_that_would_fill_the_disk_are_refused(panel, shelf, monkeypatch):
-    monkeypatch.setattr("simvis_app.page.search.gallery_choice.WIDEST", 5)
-    [(said, *_)] = list(run(panel))
-    assert "numbers under &#x27;avg&#x27;; wanted at most 5 on this page" in said
+    monkeypatch.setattr("simvis_app.page.galleries.indexing.WIDEST", 5)
+    [told] = run(panel)
+    assert "numbers under &#x27;avg&#x27;; wanted at most 5 on this page" in told["said"]
     assert shelf.names() == [SAMPLES, "animals"]
 
 
 def test_a_second_run_is_refused_and_the_first_goes_on(panel, shelf):
     first = run(panel)
     next(first)
-    [(said, stop, gallery, chosen)] = list(run(panel, BERT, new="another"))
-    assert "one at a time" in said
-    assert (stop["visible"], gallery, chosen) == (False, gr.skip(), gr.skip())
-    assert "12 added" in list(first)[-1][0]
+    [told] = run(panel, BERT, new="another")
+    assert "one at a time" in told["said"]
+    assert told["stop"]["visible"] is False
+    assert set(told) == {"said", "stop"}
+    assert "12 added" in list(first)[-1]["said"]
     assert shelf.names() == [SAMPLES, "animals", "new one"]
 
 
 def test_a_visitor_who_leaves_frees_the_place(panel, shelf):
     first = run(panel)
     next(first)
-    first.close()
+    del first
     assert shelf.running is None
-    assert "12 added" in list(run(panel, BERT))[-1][0]
+    assert "12 added" in list(run(panel, BERT))[-1]["said"]
 
 
 REFUSED = [
@@ -143,24 +142,25 @@ REFUSED = [
 
 @pytest.mark.parametrize(("changes", "reason"), REFUSED)
 def test_what_cannot_be_indexed_is_a_sentence_and_leaves_nothing(panel, shelf, changes, reason):
-    [(said, stop, gallery, chosen)] = list(run(panel, **changes))
-    assert reason in said
-    assert "<script>" not in said
-    assert (stop["visible"], gallery, chosen) == (False, gr.skip(), gr.skip())
+    [told] = run(panel, **changes)
+    assert reason in told["said"]
+    assert "<script>" not in told["said"]
+    assert told["stop"]["visible"] is False
+    assert set(told) == {"said", "stop"}
     assert shelf.names() == [SAMPLES, "animals"]
     assert shelf.running is None
 
 
 @pytest.mark.parametrize("folder", ["", ".", "../.."])
-def test_without_an_offered_folder_visitors_index_nothing_but_the_samples(shelf, folder):
+def test_without_an_offered_folder_visitors_index_nothing_but_the_samples(panel, shelf, folder):
     shelf.pictures = None
-    [(said, *_)] = list(run(_Indexing(shelf), folder=folder, new="x", gallery="animals"))
-    assert "owner lets visitors index" in said
+    [told] = run(panel, folder=folder, new="x", gallery="animals")
+    assert "owner lets visitors index" in told["said"]
 
 
 def test_files_that_were_left_out_are_named_as_text(panel, own_photos):
     (own_photos / "cat" / "<img src=x onerror=alert(1)>.png").write_bytes(b"text")
-    said, *_ = list(run(panel))[-1]
+    said = list(run(panel))[-1]["said"]
     assert "1 left out" in said
     assert "<img" not in said
     assert "&lt;img src=x" in said
@@ -173,7 +173,7 @@ def test_the_panel_shows_folders_only_where_they_are_offered(shelf, library, bui
             house = House(galleries.session, None, galleries, None, None, places=places)
             choice = gallery_choice.build(house, "some")
         [folder] = [block for block in app.blocks.values() if getattr(block, "elem_id", None) == "some_folder"]
-        assert len(choice.indexed) == 1
+        assert callable(choice.indexed)
         return folder.visible, [value for _, value in folder.choices]
 
     assert built(lambda: folders(shelf)) == (True, ["", ".", *CLASSES])
@@ -185,8 +185,8 @@ def test_a_network_that_a_run_cannot_load_frees_the_place(panel, shelf, monkeypa
         raise SimvisError(f"the card '{name}', but nobody answers", "weights", "use another")
 
     monkeypatch.setattr(shelf.session, "_load", load)
-    [(said, *_)] = list(run(panel, backbone="resnet18"))
-    assert "nobody answers" in said
+    [told] = run(panel, backbone="resnet18")
+    assert "nobody answers" in told["said"]
     monkeypatch.undo()
     assert list(shelf.indexing("animals", shelf.listing("animals", "."), PLAIN))[-1].known == 12
 
@@ -194,7 +194,7 @@ def test_a_network_that_a_run_cannot_load_frees_the_place(panel, shelf, monkeypa
 @pytest.fixture
 def own(panel):
     """A checkpoint that is offered to everybody and one that is a visitor's; both load as a tiny network."""
-    session = panel.galleries.session
+    session = panel.handlers.galleries.session
     recipe = Recipe(Path("mine.pt"), "timm/resnet18", Choices(), "", True)
     session.own._recipes.update({"yours/mine-1": recipe, "yours/hers-2": replace(recipe, public=False)})
     session.own.reopen = tiny
@@ -206,26 +206,26 @@ def offered(update):
 
 
 def test_the_network_in_use_is_selected_first_with_its_own_pooling(panel, own):
-    network, pooling, said = panel.follow("yours/mine-1")
+    told = panel.follow("yours/mine-1")
+    network, pooling, said = told["backbone"], told["pooling"], told["said"]
     assert network["value"] == "yours/mine-1"
     assert offered(network) == ["yours/mine-1", *model_zoo.names()]
     assert ("mine (timm/resnet18)", "yours/mine-1") in network["choices"]
     assert (pooling["value"], pooling["choices"][0], said) == ("avg", "avg", "")
-    assert panel.follow(BLACK_BOX)[0]["value"] == BLACK_BOX
+    assert panel.follow(BLACK_BOX)["backbone"]["value"] == BLACK_BOX
 
 
 def test_a_checkpoint_opened_meanwhile_is_offered_and_the_chosen_one_stays(panel, own):
-    listed = panel.offer("mobilenet_v2")
+    listed = panel.offer("mobilenet_v2")["backbone"]
     assert "yours/mine-1" in offered(listed)
     assert "yours/hers-2" not in offered(listed)
     assert "value" not in listed
-    assert offered(panel.offer("yours/hers-2"))[:2] == ["yours/mine-1", "yours/hers-2"]
+    assert offered(panel.offer("yours/hers-2")["backbone"])[:2] == ["yours/mine-1", "yours/hers-2"]
 
 
 def test_a_visitors_own_upload_can_be_indexed_with_and_is_told_that_galleries_are_everybodys(panel, own, shelf):
-    assert "every visitor" in panel.choose_network("yours/hers-2")[1]
-    said, *_ = list(run(panel, folder="", backbone="yours/hers-2"))[-1]
-    assert "12 added" in said
+    assert "every visitor" in panel.choose_network("yours/hers-2")["said"]
+    assert "12 added" in list(run(panel, folder="", backbone="yours/hers-2"))[-1]["said"]
     assert "yours/hers-2" in {space.network for space in shelf.spaces("animals")}
 
 
@@ -234,12 +234,12 @@ def test_a_trained_exponent_is_a_pooling_of_its_own_and_stands_once(panel, own, 
         network = tiny("x")
         network.trained_pooling = Pooling.parse(trained)
         monkeypatch.setattr(own, "network", lambda _, network=network: network)
-        listed, chosen = gallery_choice.poolings(own, "x")
+        listed, chosen = poolings(own, "x")
         assert (listed[0], chosen) == (first, trained)
         assert len([name for name in listed if name.startswith("gem")]) == count
 
 
 def test_a_network_that_cannot_be_had_is_said_in_the_panel(panel):
-    pooling, said = panel.choose_network("timm/no_such_thing")
-    assert pooling == gr.skip()
-    assert "timm/no_such_thing" in said
+    told = panel.choose_network("timm/no_such_thing")
+    assert set(told) == {"said"}
+    assert "timm/no_such_thing" in told["said"]

@@ -1,0 +1,1 @@
+"""What the Search and Classes tabs share."""

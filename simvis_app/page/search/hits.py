@@ -1,0 +1,85 @@
+"""The cards of a search's hits, page by page, with their maps on one scale."""
+
+import hashlib
+from dataclasses import replace
+from typing import Any
+
+from simvis_app.page.galleries.cards import Scales, row_card
+from simvis_app.page.parts.hit_grid import HitCard, Page
+from simvis_app.service import words
+from simvis_app.service.galleries.galleries import Answer, Asked, Galleries
+from simvis_app.service.sessions.session import Pictured
+from simvis_core.galleries.search import Found, query_maps
+from simvis_core.pictures.overlays import common_scale
+
+WHOLE, MARKED = ":whole", ":marked"  # ends of the keys of the nearest classes
+UNIT = "share of the score, per cell"
+
+
+class HitPages:
+    """The pages of every search of this server, and the colour scale that each search keeps."""
+
+    def __init__(self, galleries: Galleries) -> None:
+        self.galleries = galleries
+        self._scales: Scales[tuple[float, float]] = Scales()
+
+    def page(self, answer: Answer, with_maps: bool = False) -> Page:
+        """The answer's hits; with the hits' own maps it is an addition to what is on screen."""
+        key = search_key(answer)
+        hits = [self.galleries.hit(one, answer.space) if with_maps else (one, None) for one in answer.found]
+        own, found = answer.picture.decomposition, [one for one, _ in hits]
+        maps = query_maps(own, found, answer.weights) if own.method != "none" else [None] * len(found)
+        cards = [self.card(one, hit, answer, map) for (one, hit), map in zip(hits, maps, strict=True)]
+        scale_query, scale_hit = self._scales.of(key, lambda: _scales_of(answer))
+        return Page(
+            key=key,
+            skip=answer.skip,
+            total=answer.total,
+            more=answer.more,
+            scale_query=scale_query,
+            scale_hit=scale_hit,
+            unit=UNIT,
+            always=False,
+            hits=cards,
+            late=with_maps or answer.skip > 0,
+        )
+
+    def best_of_classes(self, asked: Asked, whole: bool) -> Page | None:
+        """The best of each of the three nearest classes, by the whole picture or by what is marked.
+
+        None for a gallery without classes.
+        """
+        page = self.page(self.galleries.best_of_classes(asked, whole), with_maps=True)
+        # Not late: these grids show nothing else.
+        return replace(page, late=False, key=page.key + (WHOLE if whole else MARKED)) if page.hits else None
+
+    def card(self, one: Found, hit: Pictured | None, answer: Answer, query_map: Any = None) -> HitCard:
+        """A hit's card; its own map only where its picture was run."""
+        plain = row_card(self.galleries, one.row, answer.space)
+        on_hit = None if hit is None or hit.decomposition.method == "none" else hit.decomposition
+        return replace(
+            plain,
+            label=one.row.label,
+            score=words.three(one.score) if answer.weights is None else words.number(one.score),
+            note="" if answer.weights is None else words.region_note(one.score, one.cosine),
+            query_grid=answer.picture.decomposition.grid,
+            query_map=None if query_map is None else query_map.flatten().tolist(),
+            hit_grid=(0, 0) if on_hit is None else on_hit.grid,
+            hit_map=None if on_hit is None else on_hit.similarity_map(answer.query).flatten().tolist(),
+            stale=one.stale or plain.stale,
+        )
+
+
+def search_key(answer: Answer) -> str:
+    """The same for the same search, whatever page of it."""
+    asked = answer.asked
+    facts = (answer.picture.sha256, asked.gallery, asked.space, asked.regions, asked.labels, asked.exact)
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:24]
+
+
+def _scales_of(answer: Answer) -> tuple[float, float]:
+    """One scale for all pages of a search: what the query's picture shows with itself."""
+    own = answer.picture.decomposition
+    map = own.similarity_map(own.embedding)
+    carried = map if answer.weights is None else map * answer.weights.to(map)
+    return common_scale(carried), common_scale(own.similarity_map(answer.query))
