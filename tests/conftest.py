@@ -56,11 +56,6 @@ def two_pictures():
     return tuple(Image.fromarray(pixels).convert("RGB") for pixels in grey)
 
 
-def pytest_collection_modifyitems(items):
-    """The browser's tests come last: quick failures show first, and playwright's event loop disturbs no other test."""
-    items.sort(key=lambda item: "e2e" in item.path.parts)
-
-
 @pytest.fixture(scope="session")
 def driven(tmp_path_factory):
     """The whole page over networks that are tiny, to drive its handlers: see `tests.driving`."""
@@ -68,3 +63,33 @@ def driven(tmp_path_factory):
     from tests.simvis_app.conftest import TinySession
 
     return Page(TinySession(), tmp_path_factory.mktemp("page"))
+
+
+WORKERS = 2  # for the whole run: on two cores, what waits for the browser leaves room for the rest
+# Folders and files whose servers or networks take long, in the order in which the workers begin; the rest follows.
+LONGEST = ("e2e", "servers", "benchmarks", "test_app.py", "test_gallery_commands.py", "model_zoo", "simvis_app")
+OWN_SERVERS = ("test_networks.py", "test_search.py", "test_search_widgets.py")  # of the browser's tests
+
+
+def pytest_xdist_auto_num_workers(config):
+    """Workers for the whole run; a few files that are named are quicker without."""
+    return WORKERS if config.args in ([], config.getini("testpaths")) else 0
+
+
+def pytest_collection_modifyitems(config, items):
+    """Each file stays together on one worker, and all that use one server or one browser page.
+
+    Without workers the browser's tests come last: quick failures show first.
+    """
+    if not hasattr(config, "workerinput"):
+        items.sort(key=lambda item: "e2e" in item.path.parts)
+        return
+    items.sort(key=_turn)
+    for item in items:
+        shared = "e2e" in item.path.parts and item.path.name not in OWN_SERVERS
+        item.add_marker(pytest.mark.xdist_group("browser" if shared else str(item.path)))
+
+
+def _turn(item):
+    first = [at for at, name in enumerate(LONGEST) if name in item.path.parts]
+    return (first[0] if first else len(LONGEST), item.path.name in OWN_SERVERS)

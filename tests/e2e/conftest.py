@@ -25,7 +25,7 @@ def missing(what):
     pytest.skip(f"{what} is missing")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # its event loop would disturb tests that come after
 def browser():
     """Debian's chromium."""
     if not Path(CHROMIUM).exists():
@@ -92,10 +92,10 @@ class Server:
         self.process.wait(30)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server(browser, tmp_path_factory):
-    """The running app."""
-    running = Server(tmp_path_factory.mktemp("home"))
+    """The running app. Its engine is named: measuring all of them took a tenth of the time."""
+    running = Server(tmp_path_factory.mktemp("home"), "--engine", "eager")
     try:
         running.wait()
         yield running
@@ -103,7 +103,7 @@ def server(browser, tmp_path_factory):
         running.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def _usual(browser):
     usual = profile(browser)
     yield usual

@@ -17,7 +17,7 @@ FLAGS = [
     "--no-first-run",
 ]
 PICTURES = Path(__file__).parents[2] / "sample_data" / "pictures"
-PATIENCE = 45_000  # milliseconds, on busy cores
+PATIENCE = 120_000  # milliseconds, on busy cores
 expect.set_options(timeout=PATIENCE)
 CANVAS = """(canvas) => {
   const { width, height } = canvas, data = canvas.getContext("2d").getImageData(0, 0, width, height).data;

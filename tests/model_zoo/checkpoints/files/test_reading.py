@@ -354,7 +354,7 @@ def test_dicts_that_hold_each_other_many_times_over_end(tmp_path):
     start = time.perf_counter()
     words = refusal(saved(tmp_path / "x.pt", tree))
     assert f"more than {MOST_TENSORS} tensors" in words
-    assert time.perf_counter() - start < 5
+    assert time.perf_counter() - start < 20
 
 
 def test_very_many_tensors_end_before_they_are_read(tmp_path):
@@ -392,7 +392,7 @@ def test_much_of_something_ends_soon(tmp_path, name):
         assert words in refusal(path)
     else:
         assert read(path)
-    assert time.process_time() - started < 4  # at most 2 on a quiet machine
+    assert time.process_time() - started < 12  # at most 2 on a quiet machine; minutes, where it does not end
 
 
 def test_a_deep_nest_of_lists_is_passed_over(tmp_path):
