@@ -17,6 +17,7 @@ import model_zoo
 from simvis_app.commands import models, parsed, serve
 from simvis_app.service.sessions.session import Session, Settings
 from simvis_core import SimvisError
+from simvis_core.pairs.export import Export
 
 ROOT = Path(__file__).parents[1]
 PICTURES = ROOT / "sample_data" / "pictures"
@@ -104,7 +105,7 @@ def test_explain_writes_one_picture_to_share(capsys, tmp_path):
         assert told_facts["files"] == facts["files"]
         assert "Taj Mahal" in told_facts["credit"]
         assert "CC" in told_facts["credit"]
-        expected = pair.figure(facts=facts | {"credit": told_facts["credit"]}, ground="outline")
+        expected = Export(pair, facts=facts | {"credit": told_facts["credit"]}, ground="outline").figure()
         assert drawn.tobytes() == expected.tobytes()
 
 

@@ -10,7 +10,7 @@ from simvis_core.explainers.masks import MASKED
 from simvis_core.explainers.table import EXPLAINERS
 from simvis_core.files.colours import STOPS
 from simvis_core.networks.poolings import INNER
-from simvis_core.pairs.explanation import SIDES
+from simvis_core.pairs.sides import SIDES
 from simvis_core.pictures.fills import FILLS
 from simvis_core.pictures.views import FRAMINGS
 from simvis_core.trust.measuring import MOST_SEED, SETTINGS

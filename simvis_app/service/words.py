@@ -9,7 +9,7 @@ from simvis_core.files import numbers as written
 from simvis_core.galleries.classes import ClassMembers
 from simvis_core.galleries.curves import LEAST_SCORE, MeanCurve
 from simvis_core.galleries.indexing import Progress
-from simvis_core.pairs.explanation import SIDES
+from simvis_core.pairs.sides import SIDES
 from simvis_core.pairs.standing import Reference, standing
 from simvis_core.stores.contract import Space
 

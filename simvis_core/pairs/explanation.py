@@ -3,14 +3,12 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float
-from PIL import Image
 from torch import Tensor
 
 from simvis_core.decomposition import (
@@ -25,19 +23,14 @@ from simvis_core.decomposition import (
 )
 from simvis_core.errors import SimvisError
 from simvis_core.explainers.masks import PARAMETERS, map_grid
-from simvis_core.files import colours, writing
-from simvis_core.files.numbers import UNITS, WITH_POINT
+from simvis_core.files import colours
 from simvis_core.networks.backbone import Activations
 from simvis_core.networks.network import EmbeddingNetwork
 from simvis_core.networks.poolings import Pooling
-from simvis_core.pairs.share_picture import Look, Panel, Row, caption, pair_figure, pin_line
-from simvis_core.pictures.overlays import common_scale, overlay
+from simvis_core.pairs.export import Export
+from simvis_core.pairs.sides import OTHER, SIDES, Side
 from simvis_core.pictures.view_warnings import view_warning
-from simvis_core.pictures.views import View, cell_at, weights_at, weights_in
-
-Side = Literal["a", "b"]
-SIDES: tuple[Side, Side] = ("a", "b")
-OTHER: dict[Side, Side] = {"a": "b", "b": "a"}
+from simvis_core.pictures.views import View, weights_at, weights_in
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,14 +62,12 @@ class PairExplanation:
     (1.0, tensor(0))
     >>> pair.with_pooling("max").method, pair.verdict, pair.warnings
     ('decomposition', 'exact', [])
-    >>> sorted(pair.files()), pair.manifest()["network"]["pooling"]
-    (['manifest.json', 'maps.npz', 'overlay_a.png', 'overlay_b.png'], 'avg')
+    >>> pair.manifest()["network"]["pooling"]
+    'avg'
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     [path.name for path in pair.save(f"{folder}/pair.png")]
     ...
     ['pair.png']
-    >>> pair.figure().width, pair.figure_png()[1:4]
-    (1080, b'PNG')
     """
 
     network: EmbeddingNetwork
@@ -250,47 +241,6 @@ class PairExplanation:
         network, views = self.network.with_pooling(pooling), (self.view_a, self.view_b)
         return explain_features(network, *views, self.activations_a, self.activations_b, unsplit)
 
-    def files(
-        self,
-        point: tuple[Side, float, float] | None = None,
-        colour_map: str = colours.DEFAULT,
-        opacity: float = 0.85,
-        facts: Mapping[str, object] | None = None,
-        region: tuple[Side, Sequence[float]] | None = None,
-        ground: colours.Ground = "colours",
-    ) -> dict[str, bytes]:
-        """The export: PNG overlays at the pictures' own resolution, maps.npz, manifest.json.
-
-        With a point (side, x, y in view pixels) or a region (side, weights of its cells, row by row) its map on the
-        other picture comes along. ``facts`` are added to the manifest; ``ground`` is how maps lie on the pictures, see
-        `overlay`.
-
-        Raises SimvisError for a point outside the view, for weights of another grid, and as `overlay` does.
-        """
-        arrays = {
-            "map_a": self.map_a,
-            "map_b": self.map_b,
-            "joint_map": self.joint_map,
-            "contributions": self.contributions,
-        }
-        scale = common_scale(self.map_a, self.map_b)
-        drawn = partial(overlay, colours=colour_map, opacity=opacity, ground=ground)
-        pictures = {f"overlay_{s}.png": drawn(*self.side(s)[::2], scale) for s in SIDES}
-        if point is not None:
-            map, other = self.point_map(*point), OTHER[point[0]]
-            arrays["point_map"] = map
-            pictures[f"point_on_{other}.png"] = drawn(self.side(other)[0], map, common_scale(map))
-        if region is not None:
-            weights, other = self._cell_weights(*region), OTHER[region[0]]
-            map = self.cells_map(region[0], weights)
-            arrays |= {"region_weights": weights, "region_map": map}
-            pictures[f"region_on_{other}.png"] = drawn(self.side(other)[0], map, common_scale(map))
-        manifest = self._manifest_with(point, region) | {"scale": scale, **dict(facts or {})}
-        return {name: writing.png(picture) for name, picture in pictures.items()} | {
-            "maps.npz": writing.npz({name: writing.array(tensor) for name, tensor in arrays.items()}),
-            "manifest.json": writing.manifest_json(manifest),
-        }
-
     def save(
         self,
         folder: str | Path,
@@ -301,99 +251,15 @@ class PairExplanation:
         region: tuple[Side, Sequence[float]] | None = None,
         ground: colours.Ground = "colours",
     ) -> list[Path]:
-        """Writes the export into a folder, each file whole or not at all; gives the paths. See `files`.
+        """Writes the export into a folder, each file whole or not at all; gives the paths.
 
-        A name that ends in .png, and is no folder, gets one picture to share instead: see `figure`. The manifest goes
-        with it as a text of its metadata, called "manifest".
+        The files are PNG overlays at the pictures' own resolution, maps.npz and manifest.json. A name that ends in
+        .png, and is no folder, gets one picture to share instead. What the parameters are, `Export` says.
+
+        Raises SimvisError for a point outside the view, for weights of another grid, for a colour map or a ground that
+        there is not, and for a folder that cannot be written.
         """
-        asked = (point, colour_map, opacity, facts, region, ground)
-        path = Path(folder)
-        if path.suffix.lower() != ".png" or path.is_dir():
-            return writing.write_folder(folder, self.files(*asked))
-        return writing.write_folder(path.parent, {path.name: self.figure_png(*asked)})
-
-    def figure(
-        self,
-        point: tuple[Side, float, float] | None = None,
-        colour_map: str = colours.DEFAULT,
-        opacity: float = 0.85,
-        facts: Mapping[str, Any] | None = None,
-        region: tuple[Side, Sequence[float]] | None = None,
-        ground: colours.Ground = "colours",
-    ) -> Image.Image:
-        """One picture to share: score, both pictures with their maps on one scale, network, pooling, weights, views.
-
-        It is 1080 pixels wide and can be read at the 400 of a messenger. A point is marked; its map, or a region's, on
-        the other picture stands below. Of ``facts``, ``files`` (names for "a" and "b") and ``credit`` are written too.
-
-        Raises SimvisError as `files` does.
-        """
-        told, look = self._manifest_with(point, region) | dict(facts or {}), Look(colour_map, opacity, ground)
-        drawn = self.method != "none"
-        names = {side: caption(side, told.get("files", {}).get(side, "")) for side in SIDES}
-        panels = [Panel(v, m if drawn else None, names[s], self._pin(s, point)) for s, (v, _, m) in self._sides()]
-        rows = [Row("", panels, common_scale(self.map_a, self.map_b), UNITS[self.method])]
-        if point is not None or region is not None:
-            rows.append(self._pinned_row(point, region, pin_line(told)))
-        return pair_figure(told, rows, look, str(told.get("credit", "")))
-
-    def figure_png(
-        self,
-        point: tuple[Side, float, float] | None = None,
-        colour_map: str = colours.DEFAULT,
-        opacity: float = 0.85,
-        facts: Mapping[str, Any] | None = None,
-        region: tuple[Side, Sequence[float]] | None = None,
-        ground: colours.Ground = "colours",
-    ) -> bytes:
-        """The picture to share (see `figure`) as a PNG file's content, with the manifest as text in its metadata."""
-        figure = self.figure(point, colour_map, opacity, facts, region, ground)
-        manifest = writing.manifest_json(self._manifest_with(point, region) | dict(facts or {})).decode()
-        return writing.png(figure, {"Software": "SimVis", "manifest": manifest})
-
-    def _sides(self) -> list[tuple[Side, tuple[View, Decomposition, Tensor]]]:
-        return [(side, self.side(side)) for side in SIDES]
-
-    def _pin(self, side: Side, point: tuple[Side, float, float] | None) -> tuple[float, float] | None:
-        """Where the point is on this side, as shares of the view's width and height."""
-        if point is None or point[0] != side:
-            return None
-        h, w = self.side(side)[0].size
-        return (point[1] + 0.5) / w, (point[2] + 0.5) / h
-
-    def _pinned_row(
-        self, point: tuple[Side, float, float] | None, region: tuple[Side, Sequence[float]] | None, said: str
-    ) -> Row:
-        """The point's or region's own picture and its map on the other, on the scale that the page gives it.
-
-        That is never less than a quarter of the largest of all pairs of cells: what carries little must not look as if
-        it carried much.
-        """
-        maps: dict[Side, Tensor | None] = {"a": None, "b": None}
-        if point is not None:
-            near, map, what = point[0], self.point_map(*point), "cell"
-        else:
-            assert region is not None
-            weights, near, what = self._cell_weights(*region), region[0], "region"
-            map = self.cells_map(near, weights)
-            maps[near] = weights.to(self.side(near)[2]) * self.side(near)[2]
-        maps[OTHER[near]] = map
-        scale = max(common_scale(map), self.joint_map.abs().max().item() / 4)
-        panels = [Panel(view, maps[s], "", self._pin(s, point)) for s, (view, _, _) in self._sides()]
-        return Row(said, panels, scale, f"{WITH_POINT[self.method]} the {what} of {near.upper()}")
-
-    def _manifest_with(
-        self, point: tuple[Side, float, float] | None, region: tuple[Side, Sequence[float]] | None
-    ) -> dict[str, Any]:
-        return self.manifest() | self._point_facts(point) | self._region_facts(region)
-
-    def _cell_weights(self, side: Side, weights: Sequence[float]) -> Float[Tensor, "H W"]:
-        grid = self.side(side)[1].grid
-        if len(weights) != grid[0] * grid[1]:
-            raise SimvisError(
-                f"{len(weights)} weights", f"one for each cell of the grid {grid}", "mark the region again"
-            )
-        return torch.tensor(weights, dtype=torch.float64).reshape(grid)
+        return Export(self, point, colour_map, opacity, facts, region, ground).save(folder)
 
     def _other(self, side: Side) -> tuple[View, Decomposition, Tensor]:
         return self.side(OTHER[side])
@@ -420,21 +286,6 @@ class PairExplanation:
             "warnings": self.warnings,
             "versions": {package: version(package) for package in ("torch", "numpy", "pillow")},
         }
-
-    def _point_facts(self, point: tuple[Side, float, float] | None) -> dict[str, object]:
-        if point is None:
-            return {}
-        side, x, y = point
-        view, own, _ = self.side(side)
-        cell = cell_at(x, y, view.size, own.grid)
-        return {"point": {"side": side, "x": x, "y": y, "cell": list(cell), "share": self.point_share(side, x, y)}}
-
-    def _region_facts(self, region: tuple[Side, Sequence[float]] | None) -> dict[str, object]:
-        if region is None:
-            return {}
-        side, weights = region
-        map = self.side(side)[2]
-        return {"region": {"side": side, "share": float((self._cell_weights(side, weights).to(map) * map).sum())}}
 
 
 def explain_features(

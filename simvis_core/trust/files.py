@@ -6,7 +6,8 @@ from simvis_core.errors import SimvisError
 from simvis_core.explainers.table import EXPLAINERS
 from simvis_core.files import writing
 from simvis_core.files.colours import DEFAULT
-from simvis_core.pairs.explanation import PairExplanation, Side
+from simvis_core.pairs.explanation import PairExplanation
+from simvis_core.pairs.sides import Side
 from simvis_core.pictures.overlays import common_scale, overlay
 from simvis_core.trust.measuring import Measured, compared
 

@@ -14,7 +14,8 @@ from simvis_core.errors import SimvisError
 from simvis_core.explainers.masked import Setting
 from simvis_core.explainers.question import Interim, Question
 from simvis_core.explainers.table import EXPLAINERS, DrawnMap, check_parameters, drawing
-from simvis_core.pairs.explanation import PairExplanation, Side
+from simvis_core.pairs.explanation import PairExplanation
+from simvis_core.pairs.sides import Side
 from simvis_core.pictures.fills import FILLS
 from simvis_core.steps import mapped
 from simvis_core.trust.faithfulness import KINDS, STEPS, Kind, RemovalCurve, removal_steps

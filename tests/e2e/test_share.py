@@ -11,6 +11,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from simvis_app.service.sessions.session import Settings
+from simvis_core.pairs.export import Export
 from simvis_core.pictures.views import weights_at
 from tests.e2e.test_search import HITS, drag, key
 from tests.e2e.visitor import PICTURES, carried
@@ -150,7 +151,7 @@ def test_an_export_holds_pictures_numbers_and_the_pins_map(visitor, own, session
     with Image.open(waiting.value.path()) as figure:
         assert json.loads(figure.text["manifest"])["point"] == manifest["point"]
         point = (manifest["point"]["side"], manifest["point"]["x"], manifest["point"]["y"])
-        drawn = pair.figure(point, facts=json.loads(figure.text["manifest"]), ground="outline")
+        drawn = Export(pair, point, facts=json.loads(figure.text["manifest"]), ground="outline").figure()
         assert figure.tobytes() == drawn.tobytes()
     for name, file in (("overlay_a.png", own[0]), ("overlay_b.png", own[1]), ("point_on_b.png", own[1])):
         with Image.open(io.BytesIO(files[name])) as overlay, Image.open(file) as picture:

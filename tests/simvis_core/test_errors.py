@@ -115,6 +115,7 @@ import json
 from PIL import Image
 from torch import nn
 from simvis_core import EmbeddingNetwork, Preprocess, SimvisError, explain_pair
+from simvis_core.pairs.export import Export
 
 pre = Preprocess(short_side=8, stride=8)
 pictures = [Image.new("RGB", (8, 8), colour) for colour in ("red", "tan")]
@@ -127,7 +128,7 @@ acts = [
     lambda: pair.bias_part("left"),
     lambda: pair.top_map("c", 3),
     lambda: pair.feature_map("c", 0),
-    lambda: pair.files(point=("c", 1, 1)),
+    lambda: Export(pair, point=("c", 1, 1)).files(),
 ]
 messages = []
 for act in acts:

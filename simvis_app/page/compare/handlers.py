@@ -26,7 +26,8 @@ from simvis_core import EmbeddingNetwork, PairExplanation, Pooling, SimvisError
 from simvis_core.explainers.masks import MASKED
 from simvis_core.files.writing import zipped
 from simvis_core.pairs.explain import Explaining
-from simvis_core.pairs.explanation import Side
+from simvis_core.pairs.export import Export
+from simvis_core.pairs.sides import Side
 
 # score, ledger, credits, method, viewer, then plot, k, rows, features, rows, then rows, plot
 EMPTY = [
@@ -306,7 +307,7 @@ class Handlers:
         *asked, colours, opacity, viewer = values
         pair = self._asked_pair(asked)
         point, region = _pinned(pair, viewer["pin"])
-        files = pair.files(point, colours, opacity, region=region, ground=viewer["ground"])
+        files = Export(pair, point, colours, opacity, region=region, ground=viewer["ground"]).files()
         return kept(zipped(files), "simvis.zip")
 
     def figure(self, *values: Any) -> str:
@@ -315,7 +316,7 @@ class Handlers:
         pair = self._asked_pair(asked)
         point, region = _pinned(pair, viewer["pin"])
         facts = samples.facts_of(asked[:2], [content_hash(image) for image in asked[:2]])
-        return kept(pair.figure_png(point, colours, opacity, facts, region, viewer["ground"]), "simvis.png")
+        return kept(Export(pair, point, colours, opacity, facts, region, viewer["ground"]).figure_png(), "simvis.png")
 
     def _asked_pair(self, asked: list[Any]) -> PairExplanation:
         if asked[0] is None or asked[1] is None:

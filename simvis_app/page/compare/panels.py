@@ -7,8 +7,8 @@ import plotly.graph_objects as go
 from simvis_app.service import words
 from simvis_core import PairExplanation, top_features
 from simvis_core.networks.poolings import INNER, Pooling
-from simvis_core.pairs.explanation import SIDES
 from simvis_core.pairs.figures import contribution_figure
+from simvis_core.pairs.sides import SIDES
 from simvis_core.pictures.overlays import common_scale
 
 COMPARED = ("avg", "max", "gem")

@@ -24,7 +24,8 @@ from simvis_core.explainers.question import Interim, Question
 from simvis_core.explainers.table import EXPLAINERS
 from simvis_core.files.writing import zipped
 from simvis_core.galleries.figures import score_figure
-from simvis_core.pairs.explanation import SIDES, PairExplanation, Side
+from simvis_core.pairs.explanation import PairExplanation
+from simvis_core.pairs.sides import SIDES, Side
 from simvis_core.trust.faithfulness import STEPS, removed
 from simvis_core.trust.figures import removal_figure
 from simvis_core.trust.files import measured_files

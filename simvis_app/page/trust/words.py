@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from simvis_app.service.words import duration, number, three
 from simvis_core.explainers.table import EXPLAINERS
-from simvis_core.pairs.explanation import Side
+from simvis_core.pairs.sides import Side
 from simvis_core.trust.faithfulness import RemovalCurve
 from simvis_core.trust.measuring import Better, Compared, Measured, alike, chance_limits
 from simvis_core.trust.sanity import Randomised

@@ -35,7 +35,7 @@ from simvis_core.explainers.masks import MASKED
 from simvis_core.explainers.question import Question
 from simvis_core.explainers.table import check_parameters
 from simvis_core.pairs.explain import Explaining, default_method, explain_by
-from simvis_core.pairs.explanation import Side
+from simvis_core.pairs.sides import Side
 from simvis_core.pictures.opening import OWNERS, STRANGERS, Limits
 from simvis_core.pictures.resizing import Resizing, check_resizing
 from simvis_core.pictures.views import Framing

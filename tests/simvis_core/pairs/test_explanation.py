@@ -12,6 +12,7 @@ from PIL import Image
 from torch import nn
 
 from simvis_core import EmbeddingNetwork, SimvisError, explain_features, explain_pair, half_share, weights_in
+from simvis_core.pairs.export import Export
 from simvis_core.pictures.overlays import overlay
 from tests import references
 from tests.simvis_core import cases
@@ -238,7 +239,7 @@ def exported(tiny_backbone, tiny_preprocess, two_pictures):
         tiny_backbone, "gem:2.5", nn.Linear(6, 5), tiny_preprocess, name="tiny", trained_pooling="avg"
     )
     pair = explain_pair(network, *two_pictures)
-    return pair, pair.files(point=("b", 3.0, 12.0), facts={"note": "hello"})
+    return pair, Export(pair, point=("b", 3.0, 12.0), facts={"note": "hello"}).files()
 
 
 def test_the_export_has_pictures_maps_and_a_manifest(exported):
@@ -256,7 +257,7 @@ def with_region(exported):
     """The same pair with a region of b: weights of its 3 x 2 cells, row by row."""
     pair, _ = exported
     weights = [0.0, 0.5, -1.0, 1.0, 0.25, 0.0]
-    return pair, weights, pair.files(region=("b", weights))
+    return pair, weights, Export(pair, region=("b", weights)).files()
 
 
 def test_cells_by_weight_map_as_their_region_does():
@@ -286,7 +287,7 @@ def test_weights_of_another_grid_are_refused(exported):
         with pytest.raises(
             SimvisError, match=rf"Got {number} weights; wanted one for each cell of the grid \(3, 2\): mark"
         ):
-            exported[0].files(region=("b", [1.0] * number))
+            Export(exported[0], region=("b", [1.0] * number)).files()
 
 
 def test_a_region_comes_with_its_weights_map_and_picture(with_region):
@@ -303,7 +304,7 @@ def test_a_region_comes_with_its_weights_map_and_picture(with_region):
 
 def test_a_point_and_a_region_can_come_together(exported):
     pair, _ = exported
-    files = pair.files(point=("a", 1.0, 1.0), region=("a", [1.0] * 6))
+    files = Export(pair, point=("a", 1.0, 1.0), region=("a", [1.0] * 6)).files()
     assert {"point_on_b.png", "region_on_b.png"} <= set(files)
 
 
@@ -366,13 +367,13 @@ def test_maps_of_one_row_share_one_scale(exported):
 def test_save_writes_what_files_gives(tmp_path, tiny_network, two_pictures):
     pair = explain_pair(tiny_network, *two_pictures)
     paths = pair.save(tmp_path / "new" / "folder")
-    assert {path.name: path.read_bytes() for path in paths}.keys() == pair.files().keys()
+    assert {path.name: path.read_bytes() for path in paths}.keys() == Export(pair).files().keys()
     assert paths[-1].parent == tmp_path / "new" / "folder"
 
 
 def test_a_bfloat16_pair_can_be_exported():
     pair = make_pair("max", "none", torch.bfloat16)
-    with np.load(io.BytesIO(pair.files()["maps.npz"]), allow_pickle=False) as maps:
+    with np.load(io.BytesIO(Export(pair).files()["maps.npz"]), allow_pickle=False) as maps:
         assert np.array_equal(maps["map_a"], pair.map_a.float())
 
 

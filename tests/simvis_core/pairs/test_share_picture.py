@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 from simvis_core import SimvisError, enlarge, explain_pair
 from simvis_core.files.colours import DEFAULT, GROUNDS, laid
 from simvis_core.files.numbers import number, sum_of
+from simvis_core.pairs.export import Export
 from simvis_core.pairs.share_picture import (
     GAP,
     MARGIN,
@@ -78,7 +79,7 @@ def test_pictures_of_a_row_share_its_width_at_one_height(aspects, width, widths,
 
 @pytest.mark.parametrize("ground", GROUNDS)
 def test_both_maps_lie_on_their_pictures_on_one_scale(pair, ground):
-    figure = pair.figure(ground=ground)
+    figure = Export(pair, ground=ground).figure()
     assert (figure.width, figure.mode, figure.getpixel((2, 2))) == (WIDTH, "RGB", (255, 255, 255))
     scale = common_scale(pair.map_a, pair.map_b)
     widths, height = widths_and_height([pair.view_a.aspect, pair.view_b.aspect], WIDTH - 2 * MARGIN)
@@ -97,7 +98,7 @@ def test_both_maps_lie_on_their_pictures_on_one_scale(pair, ground):
 
 def test_what_is_written_is_the_pairs(pair, written):
     facts = {"files": {"a": "left.png", "b": "right.png"}, "credit": "A: a garden: somebody, CC0."}
-    pair.figure(facts=facts)
+    Export(pair, facts=facts).figure()
     scale = common_scale(pair.map_a, pair.map_b)
     told = " ".join(written)
     assert f"{pair.score:.3f}" == written[-1] or f"{pair.score:.3f}" in written
@@ -115,7 +116,7 @@ def test_what_is_written_is_the_pairs(pair, written):
 
 def test_a_pinned_point_is_ringed_and_its_map_stands_below_on_the_other_picture(pair, written):
     x, y = 3.5, 3.5  # the corner cell's centre
-    figure = pair.figure(point=("b", x, y))
+    figure = Export(pair, point=("b", x, y)).figure()
     widths, height = widths_and_height([pair.view_a.aspect, pair.view_b.aspect], WIDTH - 2 * MARGIN)
     map = pair.point_map("b", x, y)
     scale = max(common_scale(map), float(pair.joint_map.abs().max()) / 4)
@@ -136,19 +137,19 @@ def test_a_pinned_point_is_ringed_and_its_map_stands_below_on_the_other_picture(
 
 def test_a_pinned_region_brings_its_map_and_a_point_outside_is_refused(pair, written):
     weights = [1.0, 0.5] + [0.0] * (pair.a.grid[0] * pair.a.grid[1] - 2)
-    figure = pair.figure(region=("a", weights))
+    figure = Export(pair, region=("a", weights)).figure()
     widths, height = widths_and_height([pair.view_a.aspect, pair.view_b.aspect], WIDTH - 2 * MARGIN)
     map = pair.cells_map("a", torch.tensor(weights, dtype=torch.float64).reshape(pair.a.grid))
     scale = max(common_scale(map), float(pair.joint_map.abs().max()) / 4)
     found(figure, panel(pair.view_b, map, (widths[1], height), scale), MARGIN + widths[0] + GAP)
     assert "Pinned: the marked region of A, " in " ".join(written)
     with pytest.raises(SimvisError, match="Got the point"):
-        pair.figure(point=("a", 1000, 0))
+        Export(pair, point=("a", 1000, 0)).figure()
 
 
 def test_pictures_without_a_map_stay_bare_and_nothing_has_a_scale(pair, written):
     bare = replace(pair, a=replace(pair.a, method="none", cells=pair.a.cells * 0, bias=pair.a.embedding))
-    figure = bare.figure()
+    figure = Export(bare).figure()
     widths, height = widths_and_height([pair.view_a.aspect, pair.view_b.aspect], WIDTH - 2 * MARGIN)
     found(
         figure,
@@ -173,7 +174,7 @@ def test_a_name_that_ends_in_png_gets_one_picture_with_its_manifest(pair, tmp_pa
     [path] = pair.save(tmp_path / "new" / "shared.PNG", facts=facts)
     assert [file.name for file in (tmp_path / "new").iterdir()] == ["shared.PNG"]
     with Image.open(path) as image:
-        assert image.tobytes() == pair.figure(facts=facts).tobytes()
+        assert image.tobytes() == Export(pair, facts=facts).figure().tobytes()
         manifest = json.loads(image.text["manifest"])
     assert manifest["score"] == pair.score
     assert manifest["files"] == facts["files"]  # whole, whatever the font can write
@@ -181,5 +182,5 @@ def test_a_name_that_ends_in_png_gets_one_picture_with_its_manifest(pair, tmp_pa
     assert len(pair.save(tmp_path / "folder.png")) == 4
     with pytest.raises(SimvisError, match="cannot be written"):
         pair.save(path / "x.png")
-    with Image.open(io.BytesIO(pair.figure_png())) as image:
+    with Image.open(io.BytesIO(Export(pair).figure_png())) as image:
         assert image.format == "PNG"

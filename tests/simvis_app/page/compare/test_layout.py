@@ -22,6 +22,7 @@ from simvis_app.service.galleries.galleries import Galleries
 from simvis_app.service.links import LinkedPictures
 from simvis_app.service.sessions.session import Session, Settings
 from simvis_core import SimvisError
+from simvis_core.pairs.export import Export
 from simvis_core.pictures.overlays import common_scale, overlay
 from tests.twins import TWINS
 
@@ -148,7 +149,7 @@ def test_a_picture_to_share_is_the_pairs_figure_of_what_is_shown(handlers, asked
     )
     facts = {"files": {side: Path(file).name for side, file in zip("ab", asked, strict=False)}, "credit": ""}
     with Image.open(path) as drawn:
-        assert drawn.tobytes() == pair.figure(("a", x, y), "purple-green", 0.5, facts, None, "grey").tobytes()
+        assert drawn.tobytes() == Export(pair, ("a", x, y), "purple-green", 0.5, facts, None, "grey").figure().tobytes()
         assert json.loads(drawn.text["manifest"])["point"]["cell"] == [1, 2]
 
 
