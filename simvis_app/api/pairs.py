@@ -15,7 +15,7 @@ from simvis_app.service.sessions.budget import Budget
 from simvis_app.service.sessions.session import Session, Settings
 from simvis_core import PairExplanation, SimvisError
 from simvis_core.explainers.masks import MASKED
-from simvis_core.pairs.explanation import Side
+from simvis_core.pairs.sides import Side
 from simvis_core.pairs.standing import Reference, standing
 from simvis_core.pictures.views import Framing, cell_at
 from simvis_core.steps import Ended

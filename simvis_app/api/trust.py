@@ -13,7 +13,7 @@ from simvis_app.service.sessions.budget import Budget
 from simvis_app.service.sessions.session import Session, Settings
 from simvis_core import SimvisError
 from simvis_core.explainers.table import EXPLAINERS
-from simvis_core.pairs.explanation import Side
+from simvis_core.pairs.sides import Side
 from simvis_core.pictures.views import Framing
 from simvis_core.steps import Ended, mapped
 from simvis_core.trust.measuring import Measured, Part, asked_of, baselines, compared
