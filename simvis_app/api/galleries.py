@@ -5,6 +5,7 @@ from typing import Any
 import gradio as gr
 
 from simvis_app.api.told import PictureDrop, told
+from simvis_app.service import defaults
 from simvis_app.service.galleries.answers import belongs_json, class_json, classes_json, curves_json, search_json
 from simvis_app.service.galleries.asking import check_labels, find_space, regions_on
 from simvis_app.service.galleries.galleries import SAMPLES, Answer, Asked, Galleries
@@ -26,7 +27,7 @@ def add_gallery_api(galleries: Galleries) -> None:
         pooling: str = "",
         regions: Regions | None = None,
         labels: list[str] | None = None,
-        k: float = 20,
+        k: float = defaults.HITS,
         skip: float = 0,
         exact: bool = False,
     ) -> dict[str, Any]:
@@ -64,7 +65,7 @@ def add_gallery_api(galleries: Galleries) -> None:
         gallery = gr.Textbox(SAMPLES, label="gallery")
         place = [gr.Textbox("", label="network"), gr.Textbox("", label="pooling")]
         regions, labels = gr.JSON(label="regions"), gr.JSON(label="labels")
-        k, skip = gr.Number(20, label="k"), gr.Number(0, label="skip")
+        k, skip = gr.Number(defaults.HITS, label="k"), gr.Number(0, label="skip")
         exact = gr.Checkbox(label="exact")
         label = gr.Textbox("", label="label")
         pairs, seed = gr.Number(PAIRS, label="pairs"), gr.Number(0, label="seed")

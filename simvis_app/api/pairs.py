@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from simvis_app.api.told import PictureDrop, told
-from simvis_app.service import words
+from simvis_app.service import defaults, words
 from simvis_app.service.lanes import QUICK, Lanes, Turns, paced
 from simvis_app.service.references import References
 from simvis_app.service.sessions.budget import Budget
@@ -89,9 +89,9 @@ def add_api(
 
     with gr.Row(visible=False):
         pictures = [PictureDrop(type="filepath", label=name) for name in ("image_a", "image_b")]
-        choices = [gr.Textbox("efficientnet_lite0", label="backbone"), gr.Textbox("avg", label="pooling")]
+        choices = [gr.Textbox(defaults.BACKBONE, label="backbone"), gr.Textbox(defaults.POOLING, label="pooling")]
         point = [gr.Textbox("a", label="side"), gr.Number(0, label="x"), gr.Number(0, label="y")]
-        view = [gr.Number(224, label="view_size"), gr.Textbox("whole", label="framing")]
+        view = [gr.Number(defaults.SHORT_SIDE, label="view_size"), gr.Textbox(defaults.FRAMING, label="framing")]
         method = gr.Textbox("", label="method")
         answer = gr.JSON()
         ask = gr.Button()
@@ -198,7 +198,7 @@ def _settings(backbone: str, pooling: str, view_size: float, framing: Framing, m
     """What the fields ask for. Raises SimvisError for what no answer can be given to."""
     size = _number("view_size", view_size)
     if not size.is_integer():
-        raise SimvisError(f"view_size {size:g}", "a whole number", "send 224")
+        raise SimvisError(f"view_size {size:g}", "a whole number", f"send {defaults.SHORT_SIDE}")
     if method and method not in MASKED:
         raise SimvisError(f"method '{method}'", f"one of {', '.join(MASKED)}, or nothing", "send one of these")
     return Settings(backbone, pooling, int(size), framing, method or None, True)

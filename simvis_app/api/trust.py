@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from simvis_app.api.told import PictureDrop, told
+from simvis_app.service import defaults
 from simvis_app.service.lanes import Lanes, paced
 from simvis_app.service.sessions.budget import Budget
 from simvis_app.service.sessions.session import Session, Settings
@@ -66,8 +67,8 @@ def add_trust_api(
 
     with gr.Row(visible=False):
         pictures = [PictureDrop(type="filepath", label=name) for name in ("image_a", "image_b")]
-        place = [gr.Textbox("efficientnet_lite0", label="backbone"), gr.Textbox("avg", label="pooling")]
-        view = [gr.Number(224, label="view_size"), gr.Textbox("whole", label="framing")]
+        place = [gr.Textbox(defaults.BACKBONE, label="backbone"), gr.Textbox(defaults.POOLING, label="pooling")]
+        view = [gr.Number(defaults.SHORT_SIDE, label="view_size"), gr.Textbox(defaults.FRAMING, label="framing")]
         texts = [gr.Textbox("a", label="side"), gr.Textbox("decomposition", label="explainers")]
         how = [gr.Textbox("blur", label="fill"), gr.Textbox("fixed", label="setting"), gr.Number(0, label="seed")]
         answer, ask = gr.JSON(), gr.Button()
@@ -84,7 +85,7 @@ def add_trust_api(
 def whole(number: float | None, name: str) -> int:
     """A field's whole number. Raises SimvisError for none, a fraction, NaN and infinity."""
     if number is None or not float(number).is_integer():
-        raise SimvisError(f"{name} {number}", "a whole number", "send 224")
+        raise SimvisError(f"{name} {number}", "a whole number", f"send {defaults.SHORT_SIDE}")
     return int(number)
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from simvis_app.commands.opening import session_of
-from simvis_app.commands.options import DEFAULT, network_options
+from simvis_app.commands.options import network_options
+from simvis_app.service import defaults
 from simvis_app.service.sessions.session import Session, Settings
 from simvis_app.service.words import LISTED_SKIPPED
 from simvis_core import EmbeddingNetwork, SimvisError, open_picture
@@ -43,7 +44,9 @@ Network = tuple[str, EmbeddingNetwork, EmbeddingNetwork]  # its name in the tabl
 def add(evaluation: argparse.ArgumentParser) -> None:
     """Adds the command's flags."""
     evaluation.add_argument("source", metavar="SOURCE", help="rooms, class folders of pictures, or a CSV: file,label")
-    evaluation.add_argument("--network", action="append", help=f"may be given several times (default: {DEFAULT})")
+    evaluation.add_argument(
+        "--network", action="append", help=f"may be given several times (default: {defaults.BACKBONE})"
+    )
     evaluation.add_argument("--pooling", action="append", help="may be given several times (default: each one's own)")
     evaluation.add_argument(
         "--explainer", action="append", help="a name, or all; may be given several times (default: the quick ones)"
@@ -51,7 +54,9 @@ def add(evaluation: argparse.ArgumentParser) -> None:
     evaluation.add_argument(
         "--set", action="append", metavar="NAME.PARAMETER=NUMBER", help="rise.masks=500, for example"
     )
-    evaluation.add_argument("--pairs", type=int, default=20, help="pairs of each kind (default: 20)")
+    evaluation.add_argument(
+        "--pairs", type=int, default=defaults.PAIRS, help=f"pairs of each kind (default: {defaults.PAIRS})"
+    )
     evaluation.add_argument("--hits", type=int, help="explain searches instead: each picture's so many nearest others")
     evaluation.add_argument(
         "--transfer", action="store_true", help="instead: do point maps find the same place in warped copies?"
@@ -60,11 +65,15 @@ def add(evaluation: argparse.ArgumentParser) -> None:
         "--setting", choices=("fixed", "pair"), default="fixed", help="what explainers hide parts of"
     )
     evaluation.add_argument("--fill", choices=("blur", "mean", "grey"), default="blur", help="what replaces pixels")
-    evaluation.add_argument("--steps", type=int, default=51, help="of each curve (default: 51)")
+    evaluation.add_argument(
+        "--steps", type=int, default=defaults.CURVE_STEPS, help=f"of each curve (default: {defaults.CURVE_STEPS})"
+    )
     evaluation.add_argument("--seed", type=int, default=0, help="the same seed gives the same table")
     evaluation.add_argument("--checks", action="store_true", help="random weights and small shifts too")
-    evaluation.add_argument("--view-size", type=int, help="short side of the views in pixels (default: about 224)")
-    evaluation.add_argument("--framing", default="whole", help="whole, square or crop")
+    evaluation.add_argument(
+        "--view-size", type=int, help=f"short side of the views in pixels (default: about {defaults.SHORT_SIDE})"
+    )
+    evaluation.add_argument("--framing", default=defaults.FRAMING, help=defaults.FRAMINGS_SAID)
     evaluation.add_argument(
         "--out", default="evaluation", metavar="DIR", help="folder of the records; goes on from them"
     )

@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simvis_app.commands.options import DEFAULT, network_options
+from simvis_app.commands.options import network_options
+from simvis_app.service import defaults
 from simvis_core.errors import SimvisError
 from simvis_core.files.colours import GROUNDS
 
@@ -18,14 +19,16 @@ def add(pair: argparse.ArgumentParser) -> None:
     pair.add_argument("a", metavar="A", help="a picture file")
     pair.add_argument("b", metavar="B", help="a picture file")
     pair.add_argument(
-        "--backbone", help=f"a name that `models` lists, timm/NAME or torchvision/NAME (default: {DEFAULT})"
+        "--backbone", help=f"a name that `models` lists, timm/NAME or torchvision/NAME (default: {defaults.BACKBONE})"
     )
     pair.add_argument(
         "--pooling",
-        help="avg, max, gem, gem:4, avgmax, catavgmax, flatten, token or own (default: the network's own)",
+        help=f"{defaults.POOLINGS_SAID} (default: the network's own)",
     )
-    pair.add_argument("--view-size", type=int, help="short side of the view in pixels (default: about 224)")
-    pair.add_argument("--framing", default="whole", help="whole, square or crop")
+    pair.add_argument(
+        "--view-size", type=int, help=f"short side of the view in pixels (default: about {defaults.SHORT_SIDE})"
+    )
+    pair.add_argument("--framing", default=defaults.FRAMING, help=defaults.FRAMINGS_SAID)
     pair.add_argument(
         "--method",
         choices=("sliding window", "RISE"),

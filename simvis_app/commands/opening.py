@@ -5,7 +5,7 @@ import sys
 
 from model_zoo.checkpoints.choices import parse_answers, read_choices, with_arguments
 from model_zoo.checkpoints.doubts import UndecidedError, write_choices
-from simvis_app.commands.options import DEFAULT
+from simvis_app.service import defaults
 from simvis_app.service.galleries.galleries import Galleries
 from simvis_app.service.sessions.own_models import OwnModels
 from simvis_app.service.sessions.session import Session
@@ -28,7 +28,7 @@ def session_of(options: argparse.Namespace) -> tuple[Session, str]:
     )
     if options.checkpoint is None:
         _check_alone(options)
-        return session, options.backbone or DEFAULT
+        return session, options.backbone or defaults.BACKBONE
     if options.backbone is not None:
         raise SimvisError("both --backbone and --checkpoint", "one network", "leave one of them out")
     if not options.architecture:

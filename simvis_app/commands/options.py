@@ -3,8 +3,6 @@
 import argparse
 from pathlib import Path
 
-DEFAULT = "efficientnet_lite0"
-
 
 def gallery_options(parser: argparse.ArgumentParser) -> None:
     """Adds where galleries are kept."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simvis_app.commands.options import gallery_options, network_options, positive
+from simvis_app.service import defaults
 from simvis_core.errors import SimvisError
 
 if TYPE_CHECKING:
@@ -53,8 +54,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--most-passes",
         type=positive,
         metavar="N",
-        default=10_000,
-        help="how many forward passes of 224 pixels one answer of the API may take (default: 10000)",
+        default=defaults.MOST_PASSES,
+        help=f"how many forward passes of {defaults.SHORT_SIDE} pixels one answer of the API may take "
+        f"(default: {defaults.MOST_PASSES})",
     )
     parser.add_argument(
         "--upload-total",

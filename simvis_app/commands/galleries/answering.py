@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from simvis_app.service import samples
+from simvis_app.service import defaults, samples
 from simvis_app.service.galleries.asking import find_space
 from simvis_app.service.galleries.galleries import SAMPLES, Galleries
 from simvis_app.service.sessions.session import Session, Settings
@@ -15,7 +15,6 @@ from simvis_core.files.writing import manifest_json, write_folder
 from simvis_core.galleries.indexing import BATCH, Progress
 from simvis_core.networks.poolings import Pooling
 from simvis_core.pictures.listing import listed
-from simvis_core.pictures.views import Preprocess
 from simvis_core.stores.contract import Space
 
 Answered = dict[str, Any]
@@ -47,8 +46,8 @@ def _index_samples(galleries: Galleries, session: Session, network: str, pooling
     ]
     if known:
         return
-    loaded = session.network(network or "efficientnet_lite0")
-    size = loaded.preprocess.whole_cells(Preprocess.short_side)
+    loaded = session.network(network or defaults.BACKBONE)
+    size = loaded.preprocess.whole_cells(defaults.SHORT_SIDE)
     settings = Settings(loaded.name, pooling or str(loaded.trained_pooling), size)
     telling = Teller()
     for progress in galleries.indexing(SAMPLES, listed(samples.PICTURES), settings, BATCH):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from simvis_app.commands.galleries.answering import Answered, Teller, tell, tell_troubles
 from simvis_app.commands.opening import galleries_of, session_of
-from simvis_app.commands.options import DEFAULT, gallery_options, network_options
-from simvis_app.service import samples
+from simvis_app.commands.options import gallery_options, network_options
+from simvis_app.service import defaults, samples
 from simvis_app.service.galleries.galleries import SAMPLES, Galleries
 from simvis_app.service.sessions.session import Session
 from simvis_core.errors import SimvisError
@@ -23,12 +23,14 @@ def add(index: argparse.ArgumentParser) -> None:
     """Adds the command's flags."""
     index.add_argument("source", nargs="?", metavar="FOLDER", help="class folders of pictures, or a CSV: file,label")
     index.add_argument("--name", required=True, help="the gallery's name")
-    index.add_argument("--backbone", help=f"the network (default: {DEFAULT})")
+    index.add_argument("--backbone", help=f"the network (default: {defaults.BACKBONE})")
     index.add_argument(
         "--pooling", action="append", help="may be given several times: each picture is run once for all"
     )
-    index.add_argument("--view-size", type=int, help="short side of the views in pixels (default: about 224)")
-    index.add_argument("--framing", default="whole", help="whole, square or crop")
+    index.add_argument(
+        "--view-size", type=int, help=f"short side of the views in pixels (default: about {defaults.SHORT_SIDE})"
+    )
+    index.add_argument("--framing", default=defaults.FRAMING, help=defaults.FRAMINGS_SAID)
     index.add_argument("--prune", action="store_true", help="remove the rows of files that are gone")
     index.add_argument("--rebuild", action="store_true", help="make what this network kept anew, as if it were damaged")
     index.add_argument("--remove", nargs="+", metavar="FILE", help="take these files out instead")

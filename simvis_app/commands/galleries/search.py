@@ -6,6 +6,7 @@ from contextlib import closing
 from simvis_app.commands.galleries.answering import Answered, space_of, tell, warn, written
 from simvis_app.commands.opening import galleries_of, session_of
 from simvis_app.commands.options import asking_options
+from simvis_app.service import defaults
 from simvis_app.service.galleries.answers import search_json, search_sheet
 from simvis_app.service.galleries.asking import regions_on
 from simvis_app.service.galleries.galleries import Asked, Galleries
@@ -27,7 +28,7 @@ def add(found: argparse.ArgumentParser) -> None:
                 metavar=words,
                 help=f"a {name} in pixels of the picture: {kind}; may be given several times",
             )
-    found.add_argument("-k", type=int, default=20, help="how many hits (default: 20)")
+    found.add_argument("-k", type=int, default=defaults.HITS, help=f"how many hits (default: {defaults.HITS})")
     found.add_argument("--exact", action="store_true", help="compare every picture, also where a graph is searched")
     found.add_argument("--label", action="append", help="only this label; may be given several times")
     asking_options(found)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from simvis_app.service import defaults
 from simvis_app.service.sessions.session import Settings
 from simvis_core import SimvisError
 from simvis_core.explainers.masks import RISE_MASKS
@@ -10,7 +11,6 @@ from simvis_core.explainers.table import EXPLAINERS
 from simvis_core.trust.faithfulness import KINDS, STEPS
 from simvis_core.trust.measuring import RANDOMS
 
-MOST_PASSES = 10_000  # of views with a short side of 224: on two cores some five minutes
 WINDOWS = 100  # of a picture, about: half a window apart, over 7 x 10 cells
 MASKS = {"sliding window": WINDOWS, "RISE": RISE_MASKS}
 
@@ -19,11 +19,11 @@ MASKS = {"sliding window": WINDOWS, "RISE": RISE_MASKS}
 class Budget:
     """What one answer may take. Larger views count by their pixels."""
 
-    most: int = MOST_PASSES
+    most: int = defaults.MOST_PASSES
 
     def check(self, passes: int, settings: Settings, what: str) -> None:
         """Raises SimvisError for more forward passes than one answer may take."""
-        usual = Settings.short_side
+        usual = defaults.SHORT_SIDE
         counted = round(passes * max(1.0, (settings.short_side / usual) ** 2))
         if counted > self.most:
             raise SimvisError(

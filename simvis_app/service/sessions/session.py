@@ -16,6 +16,7 @@ import model_zoo
 from model_zoo.checkpoints.choices import Choices
 from model_zoo.running.devices import architecture_bytes, on_device, weight_bytes
 from model_zoo.running.engines import with_engine
+from simvis_app.service import defaults
 from simvis_app.service.sessions.cache import BoundedCache
 from simvis_app.service.sessions.memory import Trimmer
 from simvis_app.service.sessions.own_models import OwnModels
@@ -58,10 +59,10 @@ class Settings:
     None leaves it to the session.
     """
 
-    backbone: str = "efficientnet_lite0"
-    pooling: str = "avg"
-    short_side: int = 224
-    framing: Framing = "whole"
+    backbone: str = defaults.BACKBONE
+    pooling: str = defaults.POOLING
+    short_side: int = defaults.SHORT_SIDE
+    framing: Framing = defaults.FRAMING
     method: str | None = None
     insist: bool = False
     resizing: Resizing | None = None

@@ -8,8 +8,9 @@ import pytest
 from simvis_app.api import pairs
 from simvis_app.api.pairs import Explaining
 from simvis_app.api.trust import add_trust_api
+from simvis_app.service.defaults import MOST_PASSES
 from simvis_app.service.lanes import Lanes
-from simvis_app.service.sessions.budget import MOST_PASSES, Budget
+from simvis_app.service.sessions.budget import Budget
 from simvis_app.service.sessions.session import Settings
 from simvis_core import SimvisError
 from simvis_core.explainers.table import EXPLAINERS
