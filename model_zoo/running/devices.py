@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from simvis_core.errors import SimvisError
 from simvis_core.networks.backbone import Activations
 from simvis_core.networks.network import EmbeddingNetwork
-from simvis_core.networks.states import size
+from simvis_core.networks.states import tensor_bytes
 
 AUTO = "auto"
 
@@ -67,7 +67,7 @@ def architecture_bytes(name: str) -> int:
 def weight_bytes(network: EmbeddingNetwork) -> int:
     """What the weights of backbone and head take; twice that under an engine that keeps a copy of its own."""
     modules = [module for module in (network.backbone, network.head) if module is not None]
-    weights = sum(size(module.state_dict()) for module in modules)
+    weights = sum(tensor_bytes(module.state_dict()) for module in modules)
     return weights if network.engine in ("eager", "channels_last", "bf16") else 2 * weights
 
 

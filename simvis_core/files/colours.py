@@ -15,12 +15,12 @@ STOPS: dict[str, tuple[tuple[int, int, int], ...]] = {
     "purple-green": ((85, 10, 100), (160, 110, 175), (247, 247, 247), (70, 175, 80), (0, 85, 30)),
     "teal-brown": ((0, 80, 75), (60, 165, 155), (247, 247, 247), (205, 145, 60), (110, 60, 5)),
 }
-DEFAULT = "blue-red"
+DEFAULT_COLOURS = "blue-red"
 Ground = Literal["colours", "grey", "outline"]
 GROUNDS: tuple[Ground, ...] = ("colours", "grey", "outline")  # how a map lies: in colours, on a grey picture, as lines
-LINES = 4  # lines at a quarter, half and three quarters of the scale
+LINE_LEVELS = 4  # lines at a quarter, half and three quarters of the scale
 LINE_SHARE = 288  # a line is two of so many parts of the picture's longer side
-UP, DOWN = 215, 40  # of the 256 colours: the strong ones of a positive and of a negative line
+STRONG_UP, STRONG_DOWN = 215, 40  # of the 256 colours: the strong ones of a positive and of a negative line
 FADE = 0.8  # opacity is |value / scale| to this power: 1 would hide what is half as strong, 0.5 veils the picture
 
 
@@ -76,7 +76,7 @@ def outline(values: Float[np.ndarray, "h w"], scale: float, name: str) -> UInt8[
     """
     table, unit = lookup_table(name), max(1, round(max(values.shape) / LINE_SHARE))
     share = np.clip(values / scale, -1, 1) if scale > 0 else np.zeros_like(values)
-    steps = np.trunc(share * LINES).astype(np.int8)
+    steps = np.trunc(share * LINE_LEVELS).astype(np.int8)
     right, below = np.pad(steps, ((0, 0), (0, 1)), "edge")[:, 1:], np.pad(steps, ((0, 1), (0, 0)), "edge")[1:]
     least, most = (pick.reduce([steps, right, below]) for pick in (np.minimum, np.maximum))
     edge, down = least != most, least + most < 0
@@ -84,8 +84,8 @@ def outline(values: Float[np.ndarray, "h w"], scale: float, name: str) -> UInt8[
     for line, rim, colour in (
         (edge, 2, (0, 0, 0)),
         (edge, 1, (255, 255, 255)),
-        (edge & ~down, 0, table[UP]),
-        (edge & down, 0, table[DOWN]),
+        (edge & ~down, 0, table[STRONG_UP]),
+        (edge & down, 0, table[STRONG_DOWN]),
     ):
         painted[_widened(line, (rim + 1) * unit - 1, (rim + 1) * unit)] = (*colour, 255)
     return painted
@@ -95,7 +95,7 @@ def laid(
     picture: Image.Image,
     values: Float[np.ndarray, "h w"],
     scale: float,
-    name: str = DEFAULT,
+    name: str = DEFAULT_COLOURS,
     opacity: float = 0.85,
     ground: Ground = "colours",
 ) -> Image.Image:

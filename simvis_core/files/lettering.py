@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 LEADING = 1.3  # from line to line, of the size
 ALIKE = ("\N{EN DASH}-", "\N{EM DASH}-", "\N{MINUS SIGN}-", "\N{MULTIPLICATION SIGN}x", "ßss", "øo", "łl", "æae", "đd")
 PLAIN = {pair[0]: pair[1:] for pair in ALIKE} | {pair[0].upper(): pair[1:].upper() for pair in ALIKE[5:]}
-UNKNOWN = "?"
+UNKNOWN_LETTER = "?"
 NOTHING = "\U0010fffe"  # a character that no font has
 
 
@@ -44,7 +44,7 @@ def name(text: str) -> str:
     ('Kafer.jpg', '')
     """
     written = plain(text)
-    lost = written.count(UNKNOWN) - text.count(UNKNOWN)
+    lost = written.count(UNKNOWN_LETTER) - text.count(UNKNOWN_LETTER)
     stem = text.rpartition(".")[0] or text
     return "" if 2 * lost > len(stem) else written
 
@@ -121,4 +121,4 @@ def _plain_letter(letter: str) -> str:
     found = PLAIN.get(letter) or "".join(
         part for part in unicodedata.normalize("NFKD", letter) if not unicodedata.combining(part)
     )
-    return found if found and all(map(_known, found)) else UNKNOWN
+    return found if found and all(map(_known, found)) else UNKNOWN_LETTER

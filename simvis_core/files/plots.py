@@ -3,7 +3,7 @@
 import html
 
 PAPER_K = 10  # the paper marks the ten strongest features (Stylianou 2019, fig. 3)
-LINES = ("#2f6fdf", "#d9541e", "#1a936f", "#8e44ad", "#c2185b", "#00838f", "#b8860b", "#5d4037")
+LINE_COLOURS = ("#2f6fdf", "#d9541e", "#1a936f", "#8e44ad", "#c2185b", "#00838f", "#b8860b", "#5d4037")
 QUARTERS = [0, 25, 50, 75, 100]
 AXIS = {"fixedrange": True, "gridcolor": "rgba(128,128,128,0.25)", "zeroline": False}
 LAYOUT = {

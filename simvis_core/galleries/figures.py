@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from jaxtyping import Float
 from torch import Tensor
 
-from simvis_core.files.plots import AXIS, LAYOUT, LINES, PAPER_K, faint, safe
+from simvis_core.files.plots import AXIS, LAYOUT, LINE_COLOURS, PAPER_K, faint, safe
 from simvis_core.galleries.curves import MeanCurve
 
 LONGEST_TICK = 18
@@ -60,7 +60,7 @@ def mean_curve_figure(curves: Mapping[str, MeanCurve], marked: int = PAPER_K) ->
     'same class: top 1 carry 64.0 % (1 pairs)'
     """
     traces: list[dict[str, object]] = []
-    for colour, (name, curve) in zip(cycle(LINES), curves.items(), strict=False):
+    for colour, (name, curve) in zip(cycle(LINE_COLOURS), curves.items(), strict=False):
         counts, mean, low, high = (one.tolist() for one in (curve.counts, curve.mean, curve.low, curve.high))
         percent = [[100 * value for value in values] for values in (mean, low, high)]
         label = f"{safe(name)}: top {marked} carry {100 * curve.share(marked):.1f} % ({curve.pairs} pairs)"

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from simvis_core.hotel_rooms.drawing import Colour, Direction, Face, Shape, box, disc, placed, rectangle, shade
-from simvis_core.hotel_rooms.objects import BED_HALF, BED_TOP, FOOT, TABLE_TOP, TABLE_Z, Arrangement
+from simvis_core.hotel_rooms.objects import BED_FOOT, BED_HALF, BED_TOP, TABLE_TOP, TABLE_Z, Arrangement
 
 SKINS: Sequence[Colour] = ((240, 206, 180), (214, 164, 126), (160, 108, 74), (94, 62, 46))
 MADE: Sequence[Colour] = (  # what floors, doors and furniture are made of
@@ -237,7 +237,7 @@ def _made(rng: np.random.Generator, kinds: Sequence[Maker], at: Direction, eye_x
 
 def _on_floor(rng: np.random.Generator, eye_x: float) -> Item:
     if rng.random() < 0.35:
-        x, z = float(rng.uniform(-1.6, 1.6)), float(rng.uniform(FOOT + 0.3, 3.0))
+        x, z = float(rng.uniform(-1.6, 1.6)), float(rng.uniform(BED_FOOT + 0.3, 3.0))
     else:
         x, z = float(rng.choice((-1, 1)) * rng.uniform(1.3, 2.0)), float(rng.uniform(0.8, 2.0))
     return Item(_made(rng, ON_FLOOR, (x, 0.0, z), eye_x), x, z)
@@ -245,4 +245,4 @@ def _on_floor(rng: np.random.Generator, eye_x: float) -> Item:
 
 def _beyond_bed(item: Item, eye_x: float) -> bool:
     """Whether the bed may hide a thing beside it: the plane of the bed's side parts it from the eye."""
-    return item.z < FOOT and eye_x * item.x < BED_HALF * abs(item.x)
+    return item.z < BED_FOOT and eye_x * item.x < BED_HALF * abs(item.x)

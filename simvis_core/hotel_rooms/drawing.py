@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 Colour = tuple[int, int, int]
 NEAR = 0.25  # metres before the eye; what is nearer is cut away, because it has no place in the picture plane
-FINE = 2  # drawn pixels per picture pixel and axis
+FINER = 2  # drawn pixels per picture pixel and axis
 SHOULDER = 200  # brighter than this the light counts half, as on film, so that white things keep their edges
 CELL = 8  # light is smooth: it is worked out once in so many pixels
 
@@ -203,12 +203,12 @@ def outlines(faces: Sequence[Face], camera: Camera, size: tuple[int, int]) -> li
     return found
 
 
-class Drawing(NamedTuple):
+class NumberedCanvas(NamedTuple):
     """A canvas whose pixels number the kinds of face, and each kind's colour and owner.
 
-    >>> from simvis_core.hotel_rooms.drawing import Shape, draw, looking, placed, rectangle
+    >>> from simvis_core.hotel_rooms.drawing import Shape, draw_faces, looking, placed, rectangle
     >>> faces = placed([Shape(rectangle(-1, 0, 1, 2), (255, 0, 0))], origin=(0, 0, 0), owner=1)
-    >>> drawing = draw(faces, looking((0.0, 1.0, 4.0), (0.0, 1.0, 0.0), 0.0), (4, 4))
+    >>> drawing = draw_faces(faces, looking((0.0, 1.0, 4.0), (0.0, 1.0, 0.0), 0.0), (4, 4))
     >>> drawing.owners()
     array([[0, 0, 0, 0],
            [0, 1, 1, 1],
@@ -222,11 +222,11 @@ class Drawing(NamedTuple):
     kinds: list[tuple[Colour, int]]
 
     def picture(self) -> Image.Image:
-        """The colours, ``FINE`` drawn pixels on each axis averaged into one."""
+        """The colours, ``FINER`` drawn pixels on each axis averaged into one."""
         self.canvas.putpalette([part for colour, _ in self.kinds for part in colour])
-        return self.canvas.convert("RGB").reduce(FINE)
+        return self.canvas.convert("RGB").reduce(FINER)
 
-    def owners(self, fine: int = FINE) -> UInt8[np.ndarray, "h w"]:
+    def owners(self, fine: int = FINER) -> UInt8[np.ndarray, "h w"]:
         """Whose each picture pixel is: what the drawn pixel at its centre (the lower right of the four) says.
 
         Where that is nobody's, an object that has any part in the pixel takes it: no change of an object is outside
@@ -240,14 +240,14 @@ class Drawing(NamedTuple):
         return np.where(centres > 0, centres, np.maximum.reduce(parts))
 
 
-def draw(faces: Sequence[Face], camera: Camera, size: tuple[int, int], fine: int = FINE) -> Drawing:
+def draw_faces(faces: Sequence[Face], camera: Camera, size: tuple[int, int], fine: int = FINER) -> NumberedCanvas:
     """The faces as a camera sees them, one over the other, the first at the back; ``size`` is (height, width).
 
     Colours and owners are read off the same numbers, so a mask cannot disagree with its picture.
 
-    >>> from simvis_core.hotel_rooms.drawing import Shape, draw, looking, placed, rectangle
+    >>> from simvis_core.hotel_rooms.drawing import Shape, draw_faces, looking, placed, rectangle
     >>> faces = placed([Shape(rectangle(-1, 0, 1, 2), (255, 0, 0))], origin=(0, 0, 0))
-    >>> drawing = draw(faces, looking((0.0, 1.0, 4.0), (0.0, 1.0, 0.0), 0.0), (4, 6))
+    >>> drawing = draw_faces(faces, looking((0.0, 1.0, 4.0), (0.0, 1.0, 0.0), 0.0), (4, 6))
     >>> drawing.canvas.size, drawing.kinds
     ((12, 8), [((0, 0, 0), 0), ((255, 0, 0), 0)])
     """
@@ -260,7 +260,7 @@ def draw(faces: Sequence[Face], camera: Camera, size: tuple[int, int], fine: int
             kind = kinds.setdefault((face.colour, face.owner), len(kinds))
             pen.polygon(np.floor(outline).ravel().tolist(), fill=kind)
     assert len(kinds) <= 256, "a canvas of bytes numbers 256 kinds of face"
-    return Drawing(canvas, list(kinds))
+    return NumberedCanvas(canvas, list(kinds))
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ OBJECTS: tuple[str, ...] = ("headboard", "lamp", "painting", "bedspread")
 Profile = Callable[[Float[np.ndarray, " n"]], Float[np.ndarray, " n"]]
 Band = tuple[float, float, float, float]  # left, bottom, right, top
 
-BED_TOP, BED_HALF, HEAD, FOOT = 0.58, 0.95, 0.1, 2.1  # the bed's height, half its width, and z at both ends
+BED_TOP, BED_HALF, BED_HEAD, BED_FOOT = 0.58, 0.95, 0.1, 2.1  # the bed's height, half its width, and z at both ends
 TABLE_TOP, TABLE_Z = 0.56, 0.26  # where the lamp stands
 
 # Every size in metres. A core lies inside the object whatever its style; the camera and the clutter leave it in sight.
@@ -26,7 +26,7 @@ CORES: Mapping[str, Band] = {
     "bedspread": COVER,
 }
 
-COLOURS: Mapping[str, Colour] = {
+PAINTS: Mapping[str, Colour] = {
     "cream": (228, 214, 184),
     "navy": (34, 48, 104),
     "red": (178, 38, 44),
@@ -62,7 +62,7 @@ class Arrangement:
 
 
 @dataclass(frozen=True)
-class Choice:
+class StyleChoice:
     """One look: what the style number chose of each list in `LOOKS`, and a small shift of every colour.
 
     >>> from simvis_core.hotel_rooms.objects import choice
@@ -84,7 +84,7 @@ class Choice:
 
 
 @lru_cache(4096)
-def choice(name: str, style: int) -> Choice:
+def choice(name: str, style: int) -> StyleChoice:
     """The look of a style: numbers below the count of combinations (over 1000) all choose differently.
 
     >>> from simvis_core.hotel_rooms.objects import choice
@@ -99,7 +99,7 @@ def choice(name: str, style: int) -> Choice:
         place, at = divmod(place, len(options))
         picks.append(options[at])
     red, green, blue = np.random.default_rng([number, style, 1]).integers(-7, 8, 3).tolist()
-    return Choice(tuple(picks), (red, green, blue), (number, style))
+    return StyleChoice(tuple(picks), (red, green, blue), (number, style))
 
 
 def unlike(name: str, style: int, other: int) -> bool:
@@ -143,7 +143,7 @@ def headboard(style: int) -> tuple[Shape, ...]:
     """
     look = choice("headboard", style)
     profile, filling, colour, trim = look.picks
-    tone = look.toned(COLOURS[colour])
+    tone = look.toned(PAINTS[colour])
     edge = {"own": shade(tone, 0.85), "dark": shade(tone, 0.5), "brass": (226, 190, 110)}[trim]
     top = PROFILES[profile](EDGE)
     inner = Shape(np.stack([np.append(EDGE * 0.94, (0.94, -0.94)), np.append(top - 0.06, (0.3, 0.3))], 1), tone)
@@ -212,7 +212,7 @@ def lamp(style: int) -> tuple[Shape, ...]:
     """
     look = choice("lamp", style)
     base, form, wood, cloth, band = look.picks
-    foot, tone = look.toned(WOODS[wood]), look.toned(COLOURS[cloth])
+    foot, tone = look.toned(WOODS[wood]), look.toned(PAINTS[cloth])
     outline = np.array(SHADES[form])
     whole = np.concatenate([outline, outline[::-1] * (-1, 1)])
     stem = Shape(rectangle(-0.03, 0.02, 0.03, 0.45), shade(foot, 0.8))
@@ -256,7 +256,7 @@ def painting(style: int) -> tuple[Shape, ...]:
     look = choice("painting", style)
     form, wood, motif, palette = look.picks
     wide, high = FORMATS[form]
-    ground, *tones = (look.toned(COLOURS[name]) for name in PALETTES[palette])
+    ground, *tones = (look.toned(PAINTS[name]) for name in PALETTES[palette])
     frame = look.toned(WOODS[wood])
     rng = np.random.default_rng(look.seed)
     inside = (-wide + 0.05, -high + 0.05, wide - 0.05, high - 0.05)
@@ -280,8 +280,8 @@ class Cloth:
 
 def _standing_out(ground: Colour) -> list[Colour]:
     """The colours that show on this ground, in a fixed order that differs from ground to ground."""
-    start = list(COLOURS.values()).index(ground)
-    turned = list(COLOURS.values())[start:] + list(COLOURS.values())[:start]
+    start = list(PAINTS.values()).index(ground)
+    turned = list(PAINTS.values())[start:] + list(PAINTS.values())[:start]
     return [one for one in turned if np.linalg.norm(np.subtract(one, ground)) > 120]
 
 
@@ -296,8 +296,8 @@ def bedspread(style: int) -> Cloth:
     """
     look = choice("bedspread", style)
     pattern, ground, rank, scale = look.picks
-    tone = look.toned(COLOURS[ground])
-    second = look.toned(_standing_out(COLOURS[ground])[int(rank)])
+    tone = look.toned(PAINTS[ground])
+    second = look.toned(_standing_out(PAINTS[ground])[int(rank)])
     size = {"fine": 0.16, "bold": 0.3}[scale]
     left, bottom, right, top = COVER
     whole = rectangle(left - DROP, bottom - DROP, right + DROP, top)
@@ -316,10 +316,10 @@ def bedspread(style: int) -> Cloth:
 
 
 LOOKS: Mapping[str, tuple[tuple[str, ...], ...]] = {
-    "headboard": (tuple(PROFILES), FILLINGS, tuple(COLOURS), ("own", "dark", "brass")),
-    "lamp": (tuple(BASES), tuple(SHADES), tuple(WOODS), tuple(COLOURS), ("plain", "banded")),
+    "headboard": (tuple(PROFILES), FILLINGS, tuple(PAINTS), ("own", "dark", "brass")),
+    "lamp": (tuple(BASES), tuple(SHADES), tuple(WOODS), tuple(PAINTS), ("plain", "banded")),
     "painting": (tuple(FORMATS), tuple(WOODS), tuple(MOTIFS), tuple(PALETTES)),
-    "bedspread": (tuple(PATTERNS), tuple(COLOURS), ("0", "1", "2", "3", "4"), ("fine", "bold")),
+    "bedspread": (tuple(PATTERNS), tuple(PAINTS), ("0", "1", "2", "3", "4"), ("fine", "bold")),
 }
 
 
@@ -363,7 +363,7 @@ def core_faces(name: str, placing: Arrangement) -> list[Face]:
 def _upright(name: str, shapes: Iterable[Shape], placing: Arrangement) -> list[Face]:
     across, up = RIGHT, UP
     if name == "headboard":
-        origin = (placing.bed_x, 0.0, HEAD)
+        origin = (placing.bed_x, 0.0, BED_HEAD)
     elif name == "lamp":
         origin = (placing.lamp_x, TABLE_TOP, TABLE_Z)
     else:
@@ -375,7 +375,7 @@ def _upright(name: str, shapes: Iterable[Shape], placing: Arrangement) -> list[F
 
 def _laid(cloth: Cloth, placing: Arrangement, eye_x: float) -> list[Face]:
     owner = OBJECTS.index("bedspread") + 1
-    x, y, z, up = placing.bed_x, BED_TOP + 0.01, FOOT + 0.01, (0.0, 0.0, -placing.cover)
+    x, y, z, up = placing.bed_x, BED_TOP + 0.01, BED_FOOT + 0.01, (0.0, 0.0, -placing.cover)
     faces = []
     if eye_x < x - BED_HALF:
         faces += placed(cloth.left, (x - BED_HALF, y + BED_HALF, z), UP, up, owner)

@@ -16,17 +16,17 @@ from PIL import Image
 
 from simvis_core.errors import SimvisError
 from simvis_core.hotel_rooms.clutter import Clutter, clutter, pillows
-from simvis_core.hotel_rooms.drawing import Camera, Face, draw
+from simvis_core.hotel_rooms.drawing import Camera, Face, draw_faces
 from simvis_core.hotel_rooms.objects import OBJECTS, Arrangement, core_faces, object_faces, unlike
 from simvis_core.hotel_rooms.surroundings import arrangement, bed, camera, framed, furniture, light, shell
 
 __all__ = ["OBJECTS", "PlantedPair", "Room", "different_pair", "planted_pair", "room", "same_pair", "scene"]
 
-SIDES = (16, 2048)  # pixels
+SIDE_RANGE = (16, 2048)  # pixels
 STYLES = 1000  # numbers below it choose looks that differ from one another
 ASPECTS = (0.6, 2.2)  # width by height; a picture beyond is stretched, so that all four objects stay in it
 CHECKED = 110  # pixels on the longer side of the sketch that tells whether the objects can be seen
-LEAST, HALF = 0.006, 0.45  # what must be seen of each core: a share of the picture, and of the core itself
+LEAST, CORE_SEEN = 0.006, 0.45  # what must be seen of each core: a share of the picture, and of the core itself
 CALMER = 0.85  # every draw of a camera that loses an object is followed by a less bold one
 PATIENCE = 3  # draws of clutter before there is one thing less of each sort
 
@@ -112,7 +112,7 @@ def scene(styles: Mapping[str, int], view: int, size: tuple[int, int] = (224, 32
     eye_x = float(stage.camera.eye[0])
     objects = {name: object_faces(name, styles[name], stage.placing, eye_x) for name in OBJECTS}
     back = shell(_rng(view, 3)), furniture(_rng(view, 4), stage.placing, eye_x)
-    drawing = draw(_layers(stage, view, objects, back), stage.camera, (height, width))
+    drawing = draw_faces(_layers(stage, view, objects, back), stage.camera, (height, width))
     owners = drawing.owners()
     (lamp,) = core_faces("lamp", stage.placing)
     x, y = stage.camera.shares(stage.camera.seen(lamp.points)).mean(0).tolist()
@@ -212,11 +212,11 @@ def _in_sight(stage: _Stage, view: int, aspect: float) -> bool:
     longest = max(aspect, 1.0)
     size = round(CHECKED / longest), round(CHECKED * aspect / longest)
     cores = {name: core_faces(name, stage.placing) for name in OBJECTS}
-    owners = draw(_layers(stage, view, cores), stage.camera, size, 1).owners(1)
+    owners = draw_faces(_layers(stage, view, cores), stage.camera, size, 1).owners(1)
     for owner, name in enumerate(OBJECTS, 1):
         corners = stage.camera.shares(stage.camera.seen(cores[name][0].points))
         share = float((owners == owner).mean())
-        if share < max(LEAST, HALF * _area(corners)):
+        if share < max(LEAST, CORE_SEEN * _area(corners)):
             return False
     return True
 
@@ -271,10 +271,10 @@ def _natural(what: str, number: int) -> int:
 
 def _checked_size(size: tuple[int, int]) -> tuple[int, int]:
     height, width = (operator.index(side) for side in size)
-    if not all(SIDES[0] <= side <= SIDES[1] for side in (height, width)):
+    if not all(SIDE_RANGE[0] <= side <= SIDE_RANGE[1] for side in (height, width)):
         raise SimvisError(
             f"a picture of {width} x {height} pixels",
-            f"{SIDES[0]} to {SIDES[1]} on each side",
+            f"{SIDE_RANGE[0]} to {SIDE_RANGE[1]} on each side",
             "give (height, width) in that range",
         )
     return height, width

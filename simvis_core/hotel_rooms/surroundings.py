@@ -21,7 +21,7 @@ from simvis_core.hotel_rooms.drawing import (
     rectangle,
     shade,
 )
-from simvis_core.hotel_rooms.objects import BED_HALF, BED_TOP, FOOT, HEAD, TABLE_TOP, TABLE_Z, Arrangement
+from simvis_core.hotel_rooms.objects import BED_FOOT, BED_HALF, BED_HEAD, BED_TOP, TABLE_TOP, TABLE_Z, Arrangement
 
 WALL_TOP, FAR = 2.62, 9.0
 WALLS: Sequence[Colour] = (
@@ -205,9 +205,9 @@ def bed(rng: np.random.Generator, placing: Arrangement, eye_x: float) -> list[Fa
     6
     """
     tone = shade((232, 230, 226), float(rng.uniform(0.85, 1.05)))
-    middle = (HEAD + FOOT) / 2
-    base = box(eye_x, placing.bed_x, 0.0, middle, (2 * BED_HALF, 0.26, FOOT - HEAD), pick(rng, MADE))
-    return base + box(eye_x, placing.bed_x, 0.26, middle, (2 * BED_HALF, BED_TOP - 0.26, FOOT - HEAD), tone)
+    middle = (BED_HEAD + BED_FOOT) / 2
+    base = box(eye_x, placing.bed_x, 0.0, middle, (2 * BED_HALF, 0.26, BED_FOOT - BED_HEAD), pick(rng, MADE))
+    return base + box(eye_x, placing.bed_x, 0.26, middle, (2 * BED_HALF, BED_TOP - 0.26, BED_FOOT - BED_HEAD), tone)
 
 
 # Light

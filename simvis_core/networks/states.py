@@ -65,12 +65,12 @@ def numbers(plain: Tensor) -> bytes:
     return there.view(-1).view(torch.uint8).numpy().tobytes()
 
 
-def size(value: Any) -> int:
+def tensor_bytes(value: Any) -> int:
     """Bytes that a value's tensors take.
 
     >>> import torch
-    >>> from simvis_core.networks.states import size
-    >>> size({"weight": torch.ones(2, 3)})
+    >>> from simvis_core.networks.states import tensor_bytes
+    >>> tensor_bytes({"weight": torch.ones(2, 3)})
     24
     """
     return sum(piece.nbytes for piece in pieces(value) if isinstance(piece, Tensor))

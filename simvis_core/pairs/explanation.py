@@ -245,7 +245,7 @@ class PairExplanation:
         self,
         folder: str | Path,
         point: tuple[Side, float, float] | None = None,
-        colour_map: str = colours.DEFAULT,
+        colour_map: str = colours.DEFAULT_COLOURS,
         opacity: float = 0.85,
         facts: Mapping[str, object] | None = None,
         region: tuple[Side, Sequence[float]] | None = None,

@@ -14,7 +14,7 @@ from torch import Tensor
 from simvis_core.errors import SimvisError
 from simvis_core.files import colours, writing
 from simvis_core.files.numbers import UNITS, WITH_POINT
-from simvis_core.pairs.share_picture import Look, Panel, Row, caption, pair_figure, pin_line
+from simvis_core.pairs.share_picture import Look, Panel, PanelRow, caption, pair_figure, pin_line
 from simvis_core.pairs.sides import OTHER, SIDES, Side
 from simvis_core.pictures.overlays import common_scale, overlay
 from simvis_core.pictures.views import View, cell_at
@@ -54,7 +54,7 @@ class Export:
 
     pair: "PairExplanation"
     point: tuple[Side, float, float] | None = None
-    colour_map: str = colours.DEFAULT
+    colour_map: str = colours.DEFAULT_COLOURS
     opacity: float = 0.85
     facts: Mapping[str, Any] | None = None
     region: tuple[Side, Sequence[float]] | None = None
@@ -114,7 +114,7 @@ class Export:
         drawn = self.pair.method != "none"
         names = {side: caption(side, told.get("files", {}).get(side, "")) for side in SIDES}
         panels = [Panel(v, m if drawn else None, names[s], self._pin(s)) for s, (v, _, m) in self._sides()]
-        rows = [Row("", panels, common_scale(self.pair.map_a, self.pair.map_b), UNITS[self.pair.method])]
+        rows = [PanelRow("", panels, common_scale(self.pair.map_a, self.pair.map_b), UNITS[self.pair.method])]
         if self.point is not None or self.region is not None:
             rows.append(self._pinned_row(pin_line(told)))
         return pair_figure(told, rows, look, str(told.get("credit", "")))
@@ -148,7 +148,7 @@ class Export:
         h, w = self.pair.side(side)[0].size
         return (self.point[1] + 0.5) / w, (self.point[2] + 0.5) / h
 
-    def _pinned_row(self, said: str) -> Row:
+    def _pinned_row(self, said: str) -> PanelRow:
         """The point's or region's own picture and its map on the other, on the scale that the page gives it.
 
         That is never less than a quarter of the largest of all pairs of cells: what carries little must not look as if
@@ -165,7 +165,7 @@ class Export:
         maps[OTHER[near]] = map
         scale = max(common_scale(map), self.pair.joint_map.abs().max().item() / 4)
         panels = [Panel(view, maps[s], "", self._pin(s)) for s, (view, _, _) in self._sides()]
-        return Row(said, panels, scale, f"{WITH_POINT[self.pair.method]} the {what} of {near.upper()}")
+        return PanelRow(said, panels, scale, f"{WITH_POINT[self.pair.method]} the {what} of {near.upper()}")
 
     def _point_facts(self) -> dict[str, object]:
         if self.point is None:

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from jaxtyping import Float
 from torch import Tensor
 
-from simvis_core.files.plots import AXIS, LAYOUT, LINES, PAPER_K
+from simvis_core.files.plots import AXIS, LAYOUT, LINE_COLOURS, PAPER_K
 
 
 def contribution_figure(curves: Mapping[str, tuple[Float[Tensor, " D"], float]], marked: int = PAPER_K) -> go.Figure:
@@ -25,7 +25,7 @@ def contribution_figure(curves: Mapping[str, tuple[Float[Tensor, " D"], float]],
     """
     shares = all(score != 0 for _, score in curves.values())
     traces = []
-    for colour, (name, (ranked, score)) in zip(cycle(LINES), curves.items(), strict=False):
+    for colour, (name, (ranked, score)) in zip(cycle(LINE_COLOURS), curves.items(), strict=False):
         curve = ranked.double().cumsum(0).cpu().numpy() / (score / 100 if shares else 1)
         traces += _curve(name, curve, marked, " %" if shares else "", colour)
     title = "share of the score (%)" if shares else "score so far (the score is 0: no share exists)"

@@ -8,7 +8,7 @@ from torch import Tensor
 from simvis_core.pairs.explanation import PairExplanation
 from simvis_core.pictures.overlays import common_scale
 
-STEPS = 32767
+INT16_STEPS = 32767
 
 
 @dataclass(frozen=True)
@@ -52,4 +52,4 @@ def _largest(table: Tensor) -> float:
 
 def _steps(table: Tensor, scale: float) -> bytes:
     values = table.double().cpu().numpy()
-    return np.round(values / scale * STEPS if scale > 0 else values * 0).astype("<i2").tobytes()
+    return np.round(values / scale * INT16_STEPS if scale > 0 else values * 0).astype("<i2").tobytes()

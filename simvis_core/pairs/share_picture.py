@@ -16,8 +16,8 @@ from simvis_core.files.numbers import number, of_score, sum_of, three
 from simvis_core.pictures.views import View, enlarge
 
 # A messenger shows 1080 pixels as some 400: text is large here so that it can be read there.
-WIDTH, MARGIN, GAP = 1080, 36, 16
-INNER = WIDTH - 2 * MARGIN
+FIGURE_WIDTH, MARGIN, GAP = 1080, 36, 16
+TEXT_WIDTH = FIGURE_WIDTH - 2 * MARGIN
 TALLEST = 900  # of a row of pictures
 LARGE, TEXT, LESS, SMALL = 110, 34, 31, 24  # sizes of letters
 INK, FAINT = (24, 28, 36), (92, 98, 110)
@@ -29,7 +29,7 @@ RING = 15  # the radius of a pinned point's ring
 class Look:
     """How maps are drawn; see `overlay`."""
 
-    colour_map: str = colours.DEFAULT
+    colour_map: str = colours.DEFAULT_COLOURS
     opacity: float = 0.85
     ground: colours.Ground = "colours"
 
@@ -45,7 +45,7 @@ class Panel:
 
 
 @dataclass(frozen=True, eq=False)
-class Row:
+class PanelRow:
     """Pictures beside each other on one scale, under what is said of them."""
 
     said: str
@@ -54,7 +54,7 @@ class Row:
     unit: str
 
 
-def pair_figure(facts: Mapping[str, Any], rows: Sequence[Row], look: Look, credit: str = "") -> Image.Image:
+def pair_figure(facts: Mapping[str, Any], rows: Sequence[PanelRow], look: Look, credit: str = "") -> Image.Image:
     """The figure, RGB on white, 1080 pixels wide. Its numbers are those of ``facts``, a pair's manifest, and the rows'.
 
     Raises SimvisError for a look that cannot be drawn.
@@ -70,12 +70,12 @@ def pair_figure(facts: Mapping[str, Any], rows: Sequence[Row], look: Look, credi
     """
     colours.check_ground(look.ground)
     blocks = [_headline(facts), *(block for row in rows for block in _row(row, look))]
-    blocks.append(paragraph(network_line(facts), TEXT, INNER, INK))
-    blocks.append(paragraph(view_line(facts), TEXT, INNER, INK))
-    blocks.append(paragraph(f"{credit} Drawn by SimVis." if credit else "Drawn by SimVis.", SMALL, INNER, FAINT))
+    blocks.append(paragraph(network_line(facts), TEXT, TEXT_WIDTH, INK))
+    blocks.append(paragraph(view_line(facts), TEXT, TEXT_WIDTH, INK))
+    blocks.append(paragraph(f"{credit} Drawn by SimVis." if credit else "Drawn by SimVis.", SMALL, TEXT_WIDTH, FAINT))
     blocks = [block for block in blocks if block.height]
     height = 2 * MARGIN + sum(block.height for block in blocks) + GAP * (len(blocks) - 1)
-    figure, top = Image.new("RGB", (WIDTH, height), "white"), MARGIN
+    figure, top = Image.new("RGB", (FIGURE_WIDTH, height), "white"), MARGIN
     for block in blocks:
         figure.paste(block, (MARGIN, top))
         top += block.height + GAP
@@ -160,10 +160,10 @@ def _headline(facts: Mapping[str, Any]) -> Image.Image:
     score = three(facts["score"])
     wide = int(font(LARGE).getlength(score)) + 2 * GAP
     told = [
-        paragraph(text, size, INNER - wide, colour)
+        paragraph(text, size, TEXT_WIDTH - wide, colour)
         for text, size, colour in (("similarity score (cosine, -1 to 1)", TEXT, INK), (score_line(facts), LESS, FAINT))
     ]
-    drawn = Image.new("RGB", (INNER, max(LARGE, sum(block.height for block in told))), "white")
+    drawn = Image.new("RGB", (TEXT_WIDTH, max(LARGE, sum(block.height for block in told))), "white")
     ImageDraw.Draw(drawn).text((0, drawn.height // 2), score, fill=INK, font=font(LARGE), anchor="lm", stroke_width=1)
     top = (drawn.height - sum(block.height for block in told)) // 2
     for block in told:
@@ -172,10 +172,10 @@ def _headline(facts: Mapping[str, Any]) -> Image.Image:
     return drawn
 
 
-def _row(row: Row, look: Look) -> list[Image.Image]:
-    widths, height = widths_and_height([panel.view.aspect for panel in row.panels], INNER)
+def _row(row: PanelRow, look: Look) -> list[Image.Image]:
+    widths, height = widths_and_height([panel.view.aspect for panel in row.panels], TEXT_WIDTH)
     captions = any(panel.caption for panel in row.panels)
-    drawn = Image.new("RGB", (INNER, height + (round(1.5 * TEXT) if captions else 0)), "white")
+    drawn = Image.new("RGB", (TEXT_WIDTH, height + (round(1.5 * TEXT) if captions else 0)), "white")
     left, pen = 0, ImageDraw.Draw(drawn)
     for panel, width in zip(row.panels, widths, strict=True):
         drawn.paste(_panel(panel, (width, height), row.scale, look), (left, 0))
@@ -187,7 +187,7 @@ def _row(row: Row, look: Look) -> list[Image.Image]:
             anchor="lm",
         )
         left += width + GAP
-    return [paragraph(row.said, TEXT, INNER, INK), drawn, *([_bar(row, look)] if row.unit else [])]
+    return [paragraph(row.said, TEXT, TEXT_WIDTH, INK), drawn, *([_bar(row, look)] if row.unit else [])]
 
 
 def _panel(panel: Panel, size: tuple[int, int], scale: float, look: Look) -> Image.Image:
@@ -203,14 +203,14 @@ def _panel(panel: Panel, size: tuple[int, int], scale: float, look: Look) -> Ima
     return drawn
 
 
-def _bar(row: Row, look: Look) -> Image.Image:
+def _bar(row: PanelRow, look: Look) -> Image.Image:
     low, high = number(-row.scale), number(row.scale)
     unit = f"{row.unit}; lines at 1/4, 1/2 and 3/4" if look.ground == "outline" else row.unit
     start = int(font(TEXT).getlength(low)) + GAP
     end = start + BAR[0] + GAP
     told = end + int(font(TEXT).getlength(high)) + GAP
-    words = paragraph(unit, TEXT, INNER - told, INK)
-    drawn = Image.new("RGB", (INNER, max(words.height, round(1.3 * TEXT))), "white")
+    words = paragraph(unit, TEXT, TEXT_WIDTH - told, INK)
+    drawn = Image.new("RGB", (TEXT_WIDTH, max(words.height, round(1.3 * TEXT))), "white")
     middle, pen = drawn.height // 2, ImageDraw.Draw(drawn)
     pen.text((0, middle), low, fill=INK, font=font(TEXT), anchor="lm")
     steps = np.linspace(-1, 1, BAR[0])[None].repeat(BAR[1], 0)

@@ -15,8 +15,8 @@ from simvis_core.networks.poolings import Pooling
 from simvis_core.pictures.opening import open_picture
 from simvis_core.pictures.views import Framing
 
-LEVELS = 101  # quantiles that are kept of each kind of pairs
-TOGETHER = 8  # views of one size in a forward pass
+QUANTILES = 101  # quantiles that are kept of each kind of pairs
+VIEWS_TOGETHER = 8  # views of one size in a forward pass
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def _batches(
         pixels = network.view(open_picture(file), short_side, framing).pixels
         batch = waiting.setdefault(tuple(pixels.shape), [])
         batch.append((pixels, label))
-        if len(batch) == TOGETHER:
+        if len(batch) == VIEWS_TOGETHER:
             yield _stacked(waiting.pop(tuple(pixels.shape)))
     for batch in waiting.values():
         yield _stacked(batch)
@@ -147,7 +147,7 @@ def _stacked(batch: Sequence[tuple[Tensor, str]]) -> tuple[Tensor, list[str]]:
 
 def _quantiles(scores: Tensor) -> tuple[float, ...]:
     """In equal steps, to five digits: a table of them is committed."""
-    levels = torch.linspace(0, 1, LEVELS, dtype=torch.float64)
+    levels = torch.linspace(0, 1, QUANTILES, dtype=torch.float64)
     return tuple(round(value, 5) for value in torch.quantile(scores, levels).tolist())
 
 

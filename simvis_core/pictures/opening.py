@@ -55,7 +55,7 @@ class Limits:
 STRANGERS = Limits(10 * 2**20, 20_000_000)
 OWNERS = Limits(200 * 2**20, 200_000_000)  # of one's own pictures on one's own machine: the largest that phones make
 
-BAND = 1_000_000  # pixels whose transparency is laid on white together
+WHITE_BAND = 1_000_000  # pixels whose transparency is laid on white together
 
 # What decoders raise on damaged bytes.
 _UNREADABLE = (
@@ -256,7 +256,7 @@ def _from_integers(image: Image.Image, white_is_zero: bool) -> Image.Image:
 def _on_white(image: Image.Image) -> Image.Image:
     """Band by band: each step on the whole picture would take its memory once more."""
     plain = Image.new("RGB", image.size)
-    rows = max(1, BAND // image.width)
+    rows = max(1, WHITE_BAND // image.width)
     for top in range(0, image.height, rows):
         band = image.crop((0, top, image.width, min(top + rows, image.height))).convert("RGBA")
         white = Image.new("RGBA", band.size, "white")

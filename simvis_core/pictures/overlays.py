@@ -4,7 +4,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from simvis_core.files.colours import DEFAULT, Ground, laid
+from simvis_core.files.colours import DEFAULT_COLOURS, Ground, laid
 from simvis_core.pictures.views import View
 
 
@@ -23,7 +23,7 @@ def overlay(
     view: View,
     map: Float[Tensor, "H W"],
     scale: float,
-    colours: str = DEFAULT,
+    colours: str = DEFAULT_COLOURS,
     opacity: float = 0.85,
     ground: Ground = "colours",
 ) -> Image.Image:

@@ -14,12 +14,12 @@ Resampling = Literal["bilinear", "bicubic"]
 Resizing = Literal["quick", "reference"]
 RESIZINGS: tuple[Resizing, ...] = get_args(Resizing)
 QUICK_FROM = 1_000_000  # pixels; below, Pillow takes milliseconds, and small pictures keep their scores to the bit
-BAND = 16_000_000  # pixels that are unpacked together
-Box = tuple[float, float, float, float]
+UNPACKED_BAND = 16_000_000  # pixels that are unpacked together
+Edges = tuple[float, float, float, float]
 
 
 def resized(
-    image: Image.Image, size: tuple[int, int], box: Box, resampling: Resampling, resizing: Resizing
+    image: Image.Image, size: tuple[int, int], box: Edges, resampling: Resampling, resizing: Resizing
 ) -> UInt8[np.ndarray, "h w 3"]:
     """What ``box`` covers of an RGB picture at ``size`` (width, height).
 
@@ -60,7 +60,7 @@ def _pays(image: Image.Image, size: tuple[int, int]) -> bool:
 
 
 def _interpolated(image: Image.Image, size: tuple[int, int], resampling: Resampling) -> UInt8[np.ndarray, "h w 3"]:
-    rows = max(1, BAND // image.width)
+    rows = max(1, UNPACKED_BAND // image.width)
     bands = [(start, min(start + rows, image.height)) for start in range(0, image.height, rows)]
     across = [_to(_unpacked(image, *band), (band[1] - band[0], size[0]), resampling) for band in bands]
     return _to(torch.cat(across, 2), (size[1], size[0]), resampling)[0].permute(1, 2, 0).numpy()

@@ -15,7 +15,7 @@ from simvis_core.errors import SimvisError
 from simvis_core.stores.contract import Hit, Row, Space, VectorIndex
 
 GALLERY = "simvis store-check"
-WIDTH = 32
+VECTOR_WIDTH = 32
 # Rows: enough that Milvus builds a graph for them where it is told to (1024); fewer, for what a graph answers nearly
 # only, such as a search within one label; a handful.
 MANY, SOME, FEW = 1200, 300, 40
@@ -32,7 +32,7 @@ LABELS = (
     "] or id != [",
     "\u2028\x00\x7f",
 )
-CURE = "this store does not do what SimVis needs, so look at its version and its configuration"
+STORE_CURE = "this store does not do what SimVis needs, so look at its version and its configuration"
 
 
 def check_store(index: VectorIndex) -> Iterator[tuple[str, float]]:
@@ -210,9 +210,9 @@ def _refusals(index: VectorIndex) -> None:
     with _scratch(index) as space:
         rows = _rows(FEW)
         index.upsert(space, rows)
-        for wrong in (np.ones(WIDTH + 1, np.float32), np.full(WIDTH, np.nan, np.float32), None):
+        for wrong in (np.ones(VECTOR_WIDTH + 1, np.float32), np.full(VECTOR_WIDTH, np.nan, np.float32), None):
             _refused(f"an embedding {wrong!r:.40}", index.upsert, space, [rows[0], replace(rows[1], embedding=wrong)])
-        for query in (np.ones(WIDTH - 1, np.float32), np.full(WIDTH, np.inf, np.float32)):
+        for query in (np.ones(VECTOR_WIDTH - 1, np.float32), np.full(VECTOR_WIDTH, np.inf, np.float32)):
             _refused(f"a query {query!r:.40}", index.search, space, query, 3)
         _same("the count after refusals", index.count(space), FEW)
         (kept,) = index.scan(space, [rows[1].id], embeddings=True)
@@ -255,7 +255,7 @@ def _dropped(index: VectorIndex) -> None:
 
 
 @contextmanager
-def _scratch(index: VectorIndex, width: int = WIDTH) -> Iterator[Space]:
+def _scratch(index: VectorIndex, width: int = VECTOR_WIDTH) -> Iterator[Space]:
     """A space that nobody else has, and that is gone afterwards."""
     space = Space(GALLERY, "random", "avg", width, secrets.token_hex(8))
     try:
@@ -274,7 +274,7 @@ def _filled(index: VectorIndex, space: Space, number: int) -> list[Row]:
     return rows
 
 
-def _rows(number: int, width: int = WIDTH) -> list[Row]:
+def _rows(number: int, width: int = VECTOR_WIDTH) -> list[Row]:
     drawn = np.random.default_rng(1).standard_normal((number, width)).astype(np.float32)
     unit = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
     return [
@@ -285,13 +285,13 @@ def _rows(number: int, width: int = WIDTH) -> list[Row]:
 
 def _queries() -> tuple[Float[np.ndarray, " D"], ...]:
     """A unit query, and two as regions ask them: signed, and short or long."""
-    drawn = np.random.default_rng(2).standard_normal((3, WIDTH)).astype(np.float32)
+    drawn = np.random.default_rng(2).standard_normal((3, VECTOR_WIDTH)).astype(np.float32)
     return drawn[0] / np.linalg.norm(drawn[0]), drawn[1] * np.float32(0.01), drawn[2] * np.float32(7)
 
 
 def _embedding(row: Row) -> Float[np.ndarray, " D"]:
     if row.embedding is None:
-        raise SimvisError(f"no embedding for '{row.file}'", "the one that was stored", CURE)
+        raise SimvisError(f"no embedding for '{row.file}'", "the one that was stored", STORE_CURE)
     return row.embedding
 
 
@@ -313,14 +313,14 @@ def _facts(row: Row) -> tuple[str, str, str]:
 
 def _same(what: str, got: object, wanted: object) -> None:
     if got != wanted:
-        raise SimvisError(f"{what}: {_short(got)}", _short(wanted), CURE)
+        raise SimvisError(f"{what}: {_short(got)}", _short(wanted), STORE_CURE)
 
 
 def _close(
     what: str, got: Float[np.ndarray, " N"], wanted: Float[np.ndarray, " N"], relative: float, most: float = 1e-7
 ) -> None:
     if got.shape != wanted.shape or not np.allclose(got, wanted, rtol=relative, atol=most):
-        raise SimvisError(f"{what}: {_short(got.tolist())}", _short(wanted.tolist()), CURE)
+        raise SimvisError(f"{what}: {_short(got.tolist())}", _short(wanted.tolist()), STORE_CURE)
 
 
 def _refused(what: str, call: Callable[..., object], *facts: object) -> None:
@@ -328,7 +328,7 @@ def _refused(what: str, call: Callable[..., object], *facts: object) -> None:
         call(*facts)
     except SimvisError:
         return
-    raise SimvisError(f"{what}, which the store took", "a sentence that refuses it", CURE)
+    raise SimvisError(f"{what}, which the store took", "a sentence that refuses it", STORE_CURE)
 
 
 def _short(value: object) -> str:

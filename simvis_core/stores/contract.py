@@ -258,12 +258,12 @@ def checked(vector: Float[np.ndarray, " _"] | None, space: Space) -> Float[np.nd
     return array
 
 
-def check_count(k: int) -> None:
+def check_hit_count(k: int) -> None:
     """Raises SimvisError for a number of hits below 1.
 
-    >>> from simvis_core.stores.contract import check_count
-    >>> check_count(20)
-    >>> check_count(0)
+    >>> from simvis_core.stores.contract import check_hit_count
+    >>> check_hit_count(20)
+    >>> check_hit_count(0)
     Traceback (most recent call last):
         ...
     simvis_core.errors.SimvisError: Got k = 0 hits; wanted at least 1: ask for one hit or more.

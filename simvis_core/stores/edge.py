@@ -14,8 +14,8 @@ import qdrant_edge as edge
 from jaxtyping import Float
 
 from simvis_core.errors import SimvisError
-from simvis_core.stores.contract import EXACT_BELOW, Hit, Row, Space, check_count, checked, in_batches
-from simvis_core.stores.edge_folder import SHARD, check_room, describe, described, spoilt, told
+from simvis_core.stores.contract import EXACT_BELOW, Hit, Row, Space, check_hit_count, checked, in_batches
+from simvis_core.stores.edge_folder import SHARD, check_room, collections_in, describe, sentences_for, spoilt
 from simvis_core.stores.small_spaces import SmallSpaces
 
 NEVER = 10**9  # KB: no graph is built below this size of a segment
@@ -96,7 +96,7 @@ class EdgeIndex:
         exact: bool = False,
     ) -> list[Hit]:
         """The rows with the largest ``<query, embedding>``, best first, from rank ``skip`` on, at most ``k``."""
-        check_count(k)
+        check_hit_count(k)
         vector = checked(query, space)
         table = self._small.table(space, partial(self._held, space), partial(self.scan, space, embeddings=True))
         if table is not None:
@@ -152,11 +152,11 @@ class EdgeIndex:
 
     def spaces(self) -> list[Space]:
         """Every space that the store holds, but for those of `damaged`."""
-        return [found for found in described(self.folder) if isinstance(found, Space)]
+        return [found for found in collections_in(self.folder) if isinstance(found, Space)]
 
     def damaged(self) -> list[SimvisError]:
         """For each collection that does not say any more what it is of: what is wrong with it, and what mends it."""
-        return [found for found in described(self.folder) if isinstance(found, SimvisError)]
+        return [found for found in collections_in(self.folder) if isinstance(found, SimvisError)]
 
     def settle(self, space: Space) -> None:
         """After many upserts: puts everything on disk, and builds the graph where there are enough rows."""
@@ -233,7 +233,7 @@ class EdgeIndex:
         shard.flush()
 
     def _told(self, space: Space) -> AbstractContextManager[None]:
-        return told(self.folder, space)
+        return sentences_for(self.folder, space)
 
 
 def _config(space: Space, threshold: int) -> edge.EdgeConfig:

@@ -22,19 +22,19 @@ _VIEW = re.compile(r"\d{1,5} (whole|square|crop)( quick)?")
 AGAIN = f"index its gallery again as before, which mends it ({COMMAND} index FOLDER --name NAME), or delete that folder"
 
 
-def described(folder: Path) -> list[Space | SimvisError]:
+def collections_in(folder: Path) -> list[Space | SimvisError]:
     """What each collection of the folder is of; for one that does not tell any more, why and what mends it.
 
     >>> import tempfile
     >>> from pathlib import Path
     >>> from simvis_core.stores.contract import Space
-    >>> from simvis_core.stores.edge_folder import describe, described
+    >>> from simvis_core.stores.edge_folder import describe, collections_in
     >>> space = Space("birds", "tiny", "avg", 2, "0123")
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     Path(folder, space.name).mkdir()
-    ...     len(described(Path(folder)))  # one that does not say what it is of
+    ...     len(collections_in(Path(folder)))  # one that does not say what it is of
     ...     describe(Path(folder, space.name), space)
-    ...     described(Path(folder)) == [space]
+    ...     collections_in(Path(folder)) == [space]
     ...
     1
     True
@@ -88,15 +88,15 @@ def check_room(folder: Path) -> None:
 
 
 @contextmanager
-def told(folder: Path, space: Space) -> Iterator[None]:
+def sentences_for(folder: Path, space: Space) -> Iterator[None]:
     """What the store raises as a sentence with a cure; what is neither the store's nor the disk's stays what it is.
 
     The store raises bare `Exception`s, and panics, which are none, over files that are cut off.
 
     >>> from pathlib import Path
     >>> from simvis_core.stores.contract import Space
-    >>> from simvis_core.stores.edge_folder import told
-    >>> with told(Path("galleries"), Space("birds", "tiny", "avg", 2, "0123")):
+    >>> from simvis_core.stores.edge_folder import sentences_for
+    >>> with sentences_for(Path("galleries"), Space("birds", "tiny", "avg", 2, "0123")):
     ...     raise PermissionError(13, "Permission denied")
     ...
     Traceback (most recent call last):

@@ -26,21 +26,23 @@ from simvis_core.stores.contract import (
     Row,
     Space,
     best_by_scan,
-    check_count,
+    check_hit_count,
     checked,
     in_batches,
 )
 
-LIMIT = 16_384  # rows in one answer: Milvus gives no more, and no rank below that
+MOST_IN_ANSWER = 16_384  # rows in one answer: Milvus gives no more, and no rank below that
 ANSWER = 16 * 2**20  # bytes of embeddings asked for at once; a server may refuse to send more than 64 MiB
 LENGTHS = {"id": 36, "sha256": 64, "file": 4096, "label": 1024}  # in bytes of UTF-8
-FACTS = ["sha256", "file", "label"]
-FLAT = {"index_type": "FLAT", "metric_type": "IP", "params": {}}
-GRAPH = {"index_type": "HNSW", "metric_type": "IP", "params": {"M": 16, "efConstruction": 200}}
-SEARCHED = 512  # candidates a graph keeps while it is searched: 128 took as long here, and missed more
+MILVUS_FACTS = ["sha256", "file", "label"]
+EVERY_ROW = {"index_type": "FLAT", "metric_type": "IP", "params": {}}
+MILVUS_GRAPH = {"index_type": "HNSW", "metric_type": "IP", "params": {"M": 16, "efConstruction": 200}}
+MILVUS_CANDIDATES = 512  # candidates a graph keeps while it is searched: 128 took as long here, and missed more
 BUILT = 4 * 3600  # seconds that a graph may take; a server that dies meanwhile is noticed within half a minute
-QUIET = 1.0  # seconds after which a server is tried before it is asked: pymilvus alone needs the timeout to see it gone
-AGAIN = 0.2  # seconds between two tries while a server is starting
+KNOCK_AFTER = (
+    1.0  # seconds after which a server is tried before it is asked: pymilvus alone needs the timeout to see it gone
+)
+RETRY_SECONDS = 0.2  # seconds between two tries while a server is starting
 
 
 class MilvusIndex:
@@ -82,7 +84,7 @@ class MilvusIndex:
             if not self._asked(self._client.has_collection, space.name):
                 self._asked(self._client.create_collection, space.name, schema=self._schema(space))
             if not self._asked(self._client.list_indexes, space.name):
-                self._make(space, FLAT)
+                self._make(space, EVERY_ROW)
             self._asked(self._client.load_collection, space.name)
             self._open.add(space.name)
 
@@ -122,13 +124,13 @@ class MilvusIndex:
 
         With ``exact`` every row of a collection with a graph is fetched: Milvus has no such search.
         """
-        check_count(k)
+        check_hit_count(k)
         vector = checked(query, space)
         _check_rank(k + skip)
         if labels is not None and not labels:
             return []
         self.ensure(space)
-        if exact and self._kind(space) != FLAT["index_type"]:
+        if exact and self._kind(space) != EVERY_ROW["index_type"]:
             return best_by_scan(self.scan(space, labels=labels, embeddings=True), vector, k, skip, without)
         found = self._read(
             space,
@@ -138,9 +140,9 @@ class MilvusIndex:
             limit=k,
             offset=skip,
             filter=_both(*_labelled(labels), *([f"not ({_one_of('id', without)})"] if without else [])),
-            output_fields=FACTS,
+            output_fields=MILVUS_FACTS,
             # Without a graph Milvus passes over `ef`; so another client may build one at any time.
-            search_params={"metric_type": "IP", "params": {"ef": max(SEARCHED, k + skip)}},
+            search_params={"metric_type": "IP", "params": {"ef": max(MILVUS_CANDIDATES, k + skip)}},
         )
         return [Hit(_row(hit["entity"]), float(hit["distance"])) for hits in found for hit in hits]
 
@@ -154,8 +156,8 @@ class MilvusIndex:
         """Rows in no order: those of the ids that are there, or those of the labels, or all; embeddings if asked."""
         if labels is not None and not labels:
             return
-        fields = [*FACTS, "embedding"] if embeddings else FACTS
-        most = min(LIMIT, max(1, ANSWER // (4 * space.width))) if embeddings else LIMIT
+        fields = [*MILVUS_FACTS, "embedding"] if embeddings else MILVUS_FACTS
+        most = min(MOST_IN_ANSWER, max(1, ANSWER // (4 * space.width))) if embeddings else MOST_IN_ANSWER
         every = ids is None
         answers = self._pages(space, fields, most, labels) if every else self._chosen(space, fields, ids or (), most)
         for answer in answers:
@@ -163,7 +165,7 @@ class MilvusIndex:
 
     def labels(self, space: Space) -> dict[str, int]:
         """How many rows each label has."""
-        return dict(Counter(facts["label"] for page in self._pages(space, ["label"], LIMIT) for facts in page))
+        return dict(Counter(facts["label"] for page in self._pages(space, ["label"], MOST_IN_ANSWER) for facts in page))
 
     def count(self, space: Space) -> int:
         """How many rows there are."""
@@ -192,7 +194,7 @@ class MilvusIndex:
         """
         self.ensure(space)
         with self._alone(space):
-            if self.count(space) >= self.exact_below and self._kind(space) == FLAT["index_type"]:
+            if self.count(space) >= self.exact_below and self._kind(space) == EVERY_ROW["index_type"]:
                 self._build_graph(space)
 
     def drop(self, space: Space) -> None:
@@ -240,7 +242,7 @@ class MilvusIndex:
         self._asked(self._client.flush, space.name, timeout=BUILT)
         self._asked(self._client.release_collection, space.name)
         self._asked(self._client.drop_index, space.name, "embedding")
-        self._make(space, GRAPH, timeout=BUILT)
+        self._make(space, MILVUS_GRAPH, timeout=BUILT)
         self._asked(self._client.load_collection, space.name, timeout=BUILT)
 
     def _chosen(self, space: Space, fields: list[str], ids: Sequence[str], most: int) -> Iterator[list[Any]]:
@@ -303,10 +305,10 @@ class MilvusIndex:
             else:
                 self._heard = time.monotonic()
                 return answer
-            time.sleep(AGAIN)
+            time.sleep(RETRY_SECONDS)
 
     def _knock(self) -> None:
-        if time.monotonic() - self._heard < QUIET:
+        if time.monotonic() - self._heard < KNOCK_AFTER:
             return
         try:
             socket.create_connection(self._address, timeout=self.timeout).close()
@@ -346,9 +348,11 @@ def _address(url: str) -> tuple[str, int]:
 
 
 def _check_rank(rank: int) -> None:
-    if rank > LIMIT:
+    if rank > MOST_IN_ANSWER:
         raise SimvisError(
-            f"k + skip = {rank} hits", f"at most {LIMIT}, Milvus' limit", "ask for fewer, or for those of a label"
+            f"k + skip = {rank} hits",
+            f"at most {MOST_IN_ANSWER}, Milvus' limit",
+            "ask for fewer, or for those of a label",
         )
 
 
@@ -410,7 +414,7 @@ def _kind(error: Exception) -> str:
     status = getattr(code() if callable(code) else code, "name", "")
     if status in STATUS:
         return STATUS[status]
-    return next((kind for words, kind in WORDS.items() if words in str(error)), "refusing")
+    return next((kind for words, kind in SERVER_WORDS.items() if words in str(error)), "refusing")
 
 
 STATUS = {
@@ -420,7 +424,7 @@ STATUS = {
     "PERMISSION_DENIED": "closed",
 }
 # Numbers differ between Milvus 2.3 and 3.0, these words do not.
-WORDS = {
+SERVER_WORDS = {
     "Fail connecting": "down",
     "auth check failure": "closed",
     "collection not found": "gone",

@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from simvis_core.stores.contract import Hit, Row, Space
 
-LIMIT = 32 * 2**20  # bytes of embeddings kept together, 6 500 rows of 1280
+MOST_BYTES = 32 * 2**20  # bytes of embeddings kept together, 6 500 rows of 1280
 TWICE = 2  # a space is read into memory when it is searched this often unchanged: one search alone is not worth it
 
 
@@ -81,7 +81,7 @@ class SmallSpaces:
     True
     """
 
-    def __init__(self, limit: int = LIMIT) -> None:
+    def __init__(self, limit: int = MOST_BYTES) -> None:
         self.limit = limit
         self._tables: OrderedDict[str, Table] = OrderedDict()
         self._searched: Counter[str] = Counter()  # since the last change

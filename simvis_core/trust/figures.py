@@ -5,7 +5,7 @@ from itertools import cycle
 
 import plotly.graph_objects as go
 
-from simvis_core.files.plots import AXIS, LAYOUT, LINES, QUARTERS, safe
+from simvis_core.files.plots import AXIS, LAYOUT, LINE_COLOURS, QUARTERS, safe
 from simvis_core.trust.faithfulness import RemovalCurve
 
 
@@ -23,7 +23,7 @@ def removal_figure(curves: Mapping[str, Mapping[str, RemovalCurve]], faint: Sequ
     ['RISE', 'RISE']
     """
     traces: list[dict[str, object]] = []
-    colours, dashes = cycle(LINES), cycle(("dash", "dot"))
+    colours, dashes = cycle(LINE_COLOURS), cycle(("dash", "dot"))
     for name, both in curves.items():
         look = {"color": "#888888", "width": 1.5, "dash": next(dashes)} if name in faint else {"color": next(colours)}
         for axis, kind in (("", "deletion"), ("2", "insertion")):

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from simvis_core.errors import SimvisError
 from simvis_core.explainers.table import EXPLAINERS
 from simvis_core.files import writing
-from simvis_core.files.colours import DEFAULT
+from simvis_core.files.colours import DEFAULT_COLOURS
 from simvis_core.pairs.explanation import PairExplanation
 from simvis_core.pairs.sides import Side
 from simvis_core.pictures.overlays import common_scale, overlay
@@ -23,7 +23,7 @@ def measured_files(
     pair: PairExplanation,
     side: Side,
     measured: Sequence[Measured],
-    colours: str = DEFAULT,
+    colours: str = DEFAULT_COLOURS,
     opacity: float = 0.85,
 ) -> dict[str, bytes]:
     """What was measured of one picture of a pair, by file name.

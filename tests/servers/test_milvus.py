@@ -28,7 +28,7 @@ from simvis_core.pictures.listing import listed
 from simvis_core.stores.check import CHECKS, GALLERY
 from simvis_core.stores.contract import Row, Space, copied
 from simvis_core.stores.edge import EdgeIndex
-from simvis_core.stores.milvus import LIMIT, MilvusIndex
+from simvis_core.stores.milvus import MOST_IN_ANSWER, MilvusIndex
 from simvis_core.stores.opening import open_index
 from tests.simvis_core.stores.test_contract import SPACE, facts, rows, shares_of_the_cosine
 
@@ -191,7 +191,7 @@ def test_a_graph_is_built_once_there_are_enough_rows(server, space):
 
 
 def test_every_row_is_read_and_counted_above_the_limit_of_one_answer(index, space):
-    number = LIMIT + 4000
+    number = MOST_IN_ANSWER + 4000
     sent = [
         Row(f"{(at * 2654435761) % 2**32:08x}".ljust(64, "0"), f"{at}.jpg", "ab"[at % 2], row.embedding)
         for at, row in enumerate(rows(number, space))
@@ -211,14 +211,16 @@ def test_every_row_is_read_and_counted_above_the_limit_of_one_answer(index, spac
 
 
 def test_ids_that_begin_alike_are_all_read(index, space, monkeypatch):
-    monkeypatch.setattr("simvis_core.stores.milvus.LIMIT", 16)  # every id begins with 24 zeros
+    monkeypatch.setattr("simvis_core.stores.milvus.MOST_IN_ANSWER", 16)  # every id begins with 24 zeros
     index.upsert(space, rows(40, space))
     assert len(list(index.scan(space))) == 40
 
 
 def test_ranks_below_the_limit_are_refused(index):
-    with pytest.raises(SimvisError, match=f"k \\+ skip = {LIMIT + 1} hits; wanted at most {LIMIT}, Milvus' limit"):
-        index.search(SPACE, np.ones(8, np.float32), LIMIT, skip=1)
+    with pytest.raises(
+        SimvisError, match=f"k \\+ skip = {MOST_IN_ANSWER + 1} hits; wanted at most {MOST_IN_ANSWER}, Milvus' limit"
+    ):
+        index.search(SPACE, np.ones(8, np.float32), MOST_IN_ANSWER, skip=1)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ FILES = sorted(path for path in CORE.rglob("*.py") if path.stem != "__init__")
 STORE = [name for name in vars(VectorIndex) if not name.startswith("_")]
 # What is public and has no example, with the reason.
 WITHOUT = {
-    "pictures/formats/decoder.py main": "a program of its own, which reads its standard input",
+    "pictures/formats/decoder.py decode": "a program of its own, which reads its standard input",
     **dict.fromkeys((f"stores/milvus.py MilvusIndex.{name}" for name in STORE), "a Milvus server is needed"),
 }
 

@@ -12,7 +12,7 @@ from simvis_app.service.galleries.asking import regions_on
 from simvis_app.service.galleries.galleries import Asked, Galleries
 from simvis_app.service.sessions.session import Session
 from simvis_core.galleries.regions import Region
-from simvis_core.stores.contract import Space, check_count
+from simvis_core.stores.contract import Space, check_hit_count
 
 
 def add(found: argparse.ArgumentParser) -> None:
@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> None:
 
 def search(options: argparse.Namespace, session: Session) -> Answered:
     """Searches a gallery by a picture or by regions of it."""
-    check_count(options.k)
+    check_hit_count(options.k)
     with closing(galleries_of(options, session)) as galleries:
         space = space_of(galleries, options, session)
         marked = _regions(galleries, options, space)

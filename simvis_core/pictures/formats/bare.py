@@ -15,7 +15,7 @@ from simvis_core.errors import SimvisError
 CURE = "save it as a JPEG, PNG or WebP picture and try again"
 ORIENTATION = 0x0112  # the EXIF tag: 1 to 8
 SCANS = 25  # a JPEG's passes over the largest picture allowed; programs write about ten
-MARKS = 5000  # segments of a JPEG
+SEGMENTS = 5000  # segments of a JPEG
 BLOCKS, BLOCK = 10_000, 64  # blocks of other files: so many, and one for so many bytes of the file
 RUN_BYTES = 2**20  # of a run-length coded BMP, which Pillow decodes slowly
 
@@ -135,7 +135,7 @@ def _first(turns: Sequence[int]) -> int:
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
     """Each segment's marker and where it begins and ends; junk between them, and a scan's own data, is passed over."""
     at, pattern = 2, _MARKER
-    for _ in range(MARKS):
+    for _ in range(SEGMENTS):
         found = pattern.search(data, at)
         if found is None:
             return
@@ -149,7 +149,7 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
         if marker == 0xD9:
             return
         pattern = _BETWEEN_SCANS if marker == 0xDA else pattern
-    raise too_much_work(f"a JPEG of more than {MARKS} segments")
+    raise too_much_work(f"a JPEG of more than {SEGMENTS} segments")
 
 
 def _needed(marker: int, content: bytes) -> bool:

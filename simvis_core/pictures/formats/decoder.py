@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any
 
 
-def main(kind: str, pixels: int, seconds: int, memory: int) -> None:
+def decode(kind: str, pixels: int, seconds: int, memory: int) -> None:
     """Writes a line of JSON (size, mode, orientation) and the pixels; a size above ``pixels`` comes without them."""
     _limit(seconds, memory)
     data = sys.stdin.buffer.read()
@@ -50,4 +50,4 @@ def _heif(data: bytes, pixels: int) -> tuple[dict[str, Any], bytes]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], *map(int, sys.argv[2:5]))
+    decode(sys.argv[1], *map(int, sys.argv[2:5]))

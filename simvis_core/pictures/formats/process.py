@@ -15,15 +15,15 @@ from simvis_core.errors import SimvisError
 from simvis_core.pictures.formats.bare import Damaged, too_much_work
 
 PROGRAM = Path(__file__).with_name("decoder.py")
-SECONDS, MEMORY = 2, 350 * 2**20  # of a process, for a picture of 20 megapixels; more for larger ones
-USUAL = 20_000_000
-PATIENCE = 20  # times the processor's seconds that a busy machine may take for them
+PROCESSOR_SECONDS, MEMORY = 2, 350 * 2**20  # of a process, for a picture of 20 megapixels; more for larger ones
+USUAL_PIXELS = 20_000_000
+WALL_TIMES = 20  # times the processor's seconds that a busy machine may take for them
 NEEDED = {"HEIF": "pi_heif", "AVIF": "PIL._avif"}
-MODES = ("L", "LA", "RGB", "RGBA")
+DECODED_MODES = ("L", "LA", "RGB", "RGBA")
 
 
 def decoded_elsewhere(data: bytes, kind: str, most: int) -> tuple[Image.Image | None, tuple[int, int], int]:
-    """The picture in one of `MODES`, its size and its orientation; no picture where it has more than ``most`` pixels.
+    """The picture in one of `DECODED_MODES`, its size and its orientation; no picture above ``most`` pixels.
 
     Raises `Damaged` where the decoder gives up, and SimvisError where it works too long or is not installed.
 
@@ -49,14 +49,14 @@ def decoded_elsewhere(data: bytes, kind: str, most: int) -> tuple[Image.Image | 
     size = int(told["size"][0]), int(told["size"][1])
     if size[0] * size[1] > most:
         return None, size, 1
-    if told["mode"] not in MODES or len(raw) != size[0] * size[1] * len(told["mode"]):
+    if told["mode"] not in DECODED_MODES or len(raw) != size[0] * size[1] * len(told["mode"]):
         raise Damaged
     return Image.frombytes(told["mode"], size, raw), size, int(told["orientation"])
 
 
 def _decode(data: bytes, kind: str, most: int, answer: IO[bytes]) -> None:
-    share = max(1.0, most / USUAL)
-    seconds = round(SECONDS * share)
+    share = max(1.0, most / USUAL_PIXELS)
+    seconds = round(PROCESSOR_SECONDS * share)
     limits = [str(most), str(seconds), str(round(MEMORY * share))]
     path = os.pathsep.join(folder for folder in sys.path if folder)
     try:
@@ -65,12 +65,12 @@ def _decode(data: bytes, kind: str, most: int, answer: IO[bytes]) -> None:
             input=data,
             stdout=answer,
             stderr=subprocess.DEVNULL,
-            timeout=seconds * PATIENCE,
+            timeout=seconds * WALL_TIMES,
             check=False,
             env={**os.environ, "PYTHONPATH": path},
         )
     except subprocess.TimeoutExpired as error:
-        raise _too_slow(kind, seconds * PATIENCE) from error
+        raise _too_slow(kind, seconds * WALL_TIMES) from error
     if done.returncode < 0 and -done.returncode in _SLOW:
         raise _too_slow(kind, seconds)
     if done.returncode:

@@ -13,10 +13,10 @@ from simvis_app.service.links import LinkedPictures
 from simvis_app.service.references import References
 from simvis_app.service.sessions.session import Session, Settings
 from simvis_core import SimvisError
-from simvis_core.pairs.standing import LEVELS, Reference, reference_steps
+from simvis_core.pairs.standing import QUANTILES, Reference, reference_steps
 from simvis_core.steps import run
 
-LADDER = tuple(at / (LEVELS - 1) for at in range(LEVELS))
+LADDER = tuple(at / (QUANTILES - 1) for at in range(QUANTILES))
 APART = Reference(tuple(0.5 + value / 2 for value in LADDER), LADDER, 0.9, 20)
 VIEWER = {"key": "", "pin": None, "mode": "share"}
 
@@ -45,7 +45,7 @@ def test_the_table_holds_every_bundled_network_as_the_page_opens_it():
         settings = Settings(name, card.pooling, card.preprocess.whole_cells(Settings.short_side))
         reference = references._written(settings)
         assert reference.pictures == len(references.pictures())
-        assert len(reference.same) == len(reference.different) == LEVELS
+        assert len(reference.same) == len(reference.different) == QUANTILES
         assert 0.5 < reference.separation <= 1
         assert told.held(settings) == reference
         assert references._written(replace(settings, framing="crop")) is None
@@ -105,7 +105,7 @@ def test_the_page_says_it_is_being_measured_then_says_it(session, files, tmp_pat
         (0.3, APART, "No more alike than unrelated pictures for this network: higher than 30 %"),
         (0.4, APART, "and than 0 % of the pairs of one class."),
         (1.5, APART, "higher than all of the pairs of unrelated reference pictures, and than all of the pairs of one"),
-        (0.995, Reference((0.995,) * LEVELS, (0.995,) * LEVELS, 0.5, 9), "Mind: this network hardly tells"),
+        (0.995, Reference((0.995,) * QUANTILES, (0.995,) * QUANTILES, 0.5, 9), "Mind: this network hardly tells"),
     ],
 )
 def test_a_score_has_plain_words(score, reference, said):

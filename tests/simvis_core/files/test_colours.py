@@ -5,12 +5,22 @@ import pytest
 from PIL import Image
 
 from simvis_core import SimvisError
-from simvis_core.files.colours import DEFAULT, DOWN, STOPS, UP, check_ground, greyed, lookup_table, outline, paint
+from simvis_core.files.colours import (
+    DEFAULT_COLOURS,
+    STOPS,
+    STRONG_DOWN,
+    STRONG_UP,
+    check_ground,
+    greyed,
+    lookup_table,
+    outline,
+    paint,
+)
 
 every_map = pytest.mark.parametrize("name", STOPS)
 
 
-def painted(*values, scale=1.0, opacity=1.0, name=DEFAULT):
+def painted(*values, scale=1.0, opacity=1.0, name=DEFAULT_COLOURS):
     return paint(np.array([values], dtype=float), scale, name, opacity)[0]
 
 
@@ -65,7 +75,7 @@ def test_the_scale_is_shared_and_not_found_anew():
 
 def test_values_beyond_the_scale_take_the_end_colours():
     low, high = painted(-9.0, 9.0)
-    assert (tuple(low[:3]), tuple(high[:3])) == (STOPS[DEFAULT][0], STOPS[DEFAULT][-1])
+    assert (tuple(low[:3]), tuple(high[:3])) == (STOPS[DEFAULT_COLOURS][0], STOPS[DEFAULT_COLOURS][-1])
 
 
 def test_a_scale_of_zero_paints_nothing():
@@ -84,7 +94,7 @@ def test_an_opacity_outside_the_range_is_refused(opacity):
 
 
 @every_map
-@pytest.mark.parametrize(("sign", "strong"), [(1, UP), (-1, DOWN)])
+@pytest.mark.parametrize(("sign", "strong"), [(1, STRONG_UP), (-1, STRONG_DOWN)])
 def test_a_line_is_two_pixels_of_its_signs_colour_rimmed_in_white_and_black(name, sign, strong):
     line = outline(np.array([[0.0] * 6 + [2.0 * sign] * 6]), 2.0, name)[0]
     colour = (*lookup_table(name)[strong].tolist(), 255)
@@ -97,30 +107,30 @@ def test_a_line_is_two_pixels_of_its_signs_colour_rimmed_in_white_and_black(name
 
 def test_lines_run_at_a_quarter_half_and_three_quarters_of_the_scale_up_and_down():
     ramp = np.linspace(-0.99, 0.99, 240)[None]
-    core = [tuple(colour) for colour in outline(ramp, 1.0, DEFAULT)[0, :, :3].tolist()]
+    core = [tuple(colour) for colour in outline(ramp, 1.0, DEFAULT_COLOURS)[0, :, :3].tolist()]
     starts = [at for at in range(1, 240) if core[at] in set(strong()) and core[at - 1] != core[at]]
     assert np.allclose(ramp[0, starts], [-0.75, -0.5, -0.25, 0.25, 0.5, 0.75], atol=2 * 1.98 / 239)
     assert [core[at] for at in starts] == [strong()[1]] * 3 + [strong()[0]] * 3
 
 
 def strong():
-    return [tuple(lookup_table(DEFAULT)[at].tolist()) for at in (UP, DOWN)]
+    return [tuple(lookup_table(DEFAULT_COLOURS)[at].tolist()) for at in (STRONG_UP, STRONG_DOWN)]
 
 
 def test_a_larger_picture_has_wider_lines_at_the_same_places():
     small = np.repeat([0.0, 1.0], 144)[None]
     large = np.repeat([0.0, 1.0], 432)[None]
-    drawn = outline(np.vstack([large] * 3), 1.0, DEFAULT)[1]
-    assert np.array_equal(drawn[1::3], outline(small, 1.0, DEFAULT)[0])
+    drawn = outline(np.vstack([large] * 3), 1.0, DEFAULT_COLOURS)[1]
+    assert np.array_equal(drawn[1::3], outline(small, 1.0, DEFAULT_COLOURS)[0])
 
 
 @pytest.mark.parametrize(("value", "scale"), [(0.0, 1.0), (1.0, 1.0), (0.2, 1.0), (0.0, 0.0)])
 def test_a_map_without_steps_has_no_lines(value, scale):
-    assert not outline(np.full((3, 5), value), scale, DEFAULT).any()
+    assert not outline(np.full((3, 5), value), scale, DEFAULT_COLOURS).any()
 
 
 @every_map
-@pytest.mark.parametrize("colour", [*STOPS[DEFAULT], (0, 0, 0), (255, 255, 255), (128, 128, 128)])
+@pytest.mark.parametrize("colour", [*STOPS[DEFAULT_COLOURS], (0, 0, 0), (255, 255, 255), (128, 128, 128)])
 def test_a_line_stands_out_on_a_picture_of_any_colour_and_paint_does_not(name, colour):
     step = np.array([[0.0] * 6 + [1.0] * 6])
     shown = np.array([pixel[:3] for pixel in outline(step, 1.0, name)[0].astype(int) if pixel[3]])
@@ -128,7 +138,7 @@ def test_a_line_stands_out_on_a_picture_of_any_colour_and_paint_does_not(name, c
 
 
 def test_paint_of_the_pictures_own_colour_shows_nothing():
-    assert tuple(painted(1.0)[0, :3]) == STOPS[DEFAULT][-1]  # what `outline` and `greyed` are for
+    assert tuple(painted(1.0)[0, :3]) == STOPS[DEFAULT_COLOURS][-1]  # what `outline` and `greyed` are for
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from simvis_core import SimvisError
 from simvis_core.hotel_rooms import objects, rooms
 from simvis_core.hotel_rooms.clutter import Clutter, person
-from simvis_core.hotel_rooms.drawing import Face, Shape, cut, disc, draw, looking, placed, rectangle, within
+from simvis_core.hotel_rooms.drawing import Face, Shape, cut, disc, draw_faces, looking, placed, rectangle, within
 from simvis_core.hotel_rooms.objects import CORES, LOOKS, choice, unlike
 from simvis_core.hotel_rooms.rooms import OBJECTS, STYLES, different_pair, planted_pair, room, same_pair, scene
 
@@ -138,11 +138,11 @@ def test_styles_are_drawn_differently(name):
 def test_a_core_lies_inside_every_shape_of_its_object(name):
     core = Shape(rectangle(*CORES[name]), (1, 1, 1))
     eye = looking((0.0, 0.5, 2.0), (0.0, 0.5, 0.0), 0.0)
-    inside = draw(placed([core], (0, 0, 0), owner=1), eye, (200, 200)).owners() == 1
+    inside = draw_faces(placed([core], (0, 0, 0), owner=1), eye, (200, 200)).owners() == 1
     assert inside.sum() > 100
     for style in range(0, STYLES, 16):
         shapes = getattr(objects, name)(style)
-        whole = draw(placed(shapes, (0, 0, 0), owner=1), eye, (200, 200)).owners() == 1
+        whole = draw_faces(placed(shapes, (0, 0, 0), owner=1), eye, (200, 200)).owners() == 1
         assert (inside & ~whole).sum() <= 0.02 * inside.sum()
 
 
@@ -156,7 +156,7 @@ def test_where_a_person_stands_no_object_is(monkeypatch):
     draws = iter([Clutter([], [], [], somebody)])
     monkeypatch.setattr(rooms, "clutter", lambda *_: next(draws))  # another draw would end the test
     peopled = room(12, 10)
-    drawn = np.asarray(draw(somebody, camera, (224, 320)).canvas) > 0
+    drawn = np.asarray(draw_faces(somebody, camera, (224, 320)).canvas) > 0
     parts = drawn.reshape(224, 2, 320, 2)
     inner, touched = parts.all((1, 3)), parts.any((1, 3))
     assert all((inner & empty.masks[name]).sum() > 100 for name in ("headboard", "lamp", "bedspread"))
@@ -235,7 +235,7 @@ def test_a_pixel_is_the_object_at_its_centre_or_any_that_has_a_part_in_it():
     eye = looking((0.0, 0.0, 1.0), (0.0, 0.0, 0.0), 0.0)  # sees the square from -0.5 to 0.5 of the wall
     quarter = np.array([(-0.5, 0.5, 0), (-0.4, 0.5, 0), (-0.4, 0.4, 0), (-0.5, 0.4, 0)])
     faces = [Face(quarter - (0, 0.01, 0), (200, 0, 0), 1), Face(quarter * (-1, -1, 1), (0, 200, 0), 2)]
-    drawing = draw(faces, eye, (2, 2))
+    drawing = draw_faces(faces, eye, (2, 2))
     assert drawing.owners().tolist() == [[1, 0], [0, 2]]
     picture = np.asarray(drawing.picture())
     assert picture[0, 0].tolist() == [50, 0, 0]
@@ -245,7 +245,9 @@ def test_a_pixel_is_the_object_at_its_centre_or_any_that_has_a_part_in_it():
 def test_what_lies_behind_the_eye_is_not_drawn():
     eye = looking((0.0, 0.0, 1.0), (0.0, 0.0, 0.0), 0.0)
     floor = np.array([(-9.0, -0.3, -9.0), (9.0, -0.3, -9.0), (9.0, -0.3, 9.0), (-9.0, -0.3, 9.0)])
-    owners = draw([Face(floor, (9, 9, 9), 1), Face(floor + np.array((0, 0, 20)), (9, 9, 9), 2)], eye, (40, 40)).owners()
+    owners = draw_faces(
+        [Face(floor, (9, 9, 9), 1), Face(floor + np.array((0, 0, 20)), (9, 9, 9), 2)], eye, (40, 40)
+    ).owners()
     assert not owners[:20].any()
     assert (owners[24:] == 1).all()
     assert not (owners == 2).any()

@@ -16,7 +16,7 @@ from torch import nn
 
 from model_zoo.running.devices import weight_bytes
 from simvis_core import EmbeddingNetwork, Preprocess, SimvisError, explain_pair
-from simvis_core.networks.states import digest, pieces, size
+from simvis_core.networks.states import digest, pieces, tensor_bytes
 
 
 class Extra(nn.Module):
@@ -182,7 +182,7 @@ def test_plain_tensors_count_as_they_always_did(tiny_network):
 
 
 def test_numbers_are_counted_where_tensors_hold_any():
-    assert size({"a": torch.ones(3), "b": [torch.ones(2).to_sparse(), "word"]}) == 12 + 2 * (8 + 4)
+    assert tensor_bytes({"a": torch.ones(3), "b": [torch.ones(2).to_sparse(), "word"]}) == 12 + 2 * (8 + 4)
     assert [*pieces(torch.ones(2, device="meta"))] == [b"torch.strided torch.float32 (2,) without numbers"]
 
 

@@ -10,14 +10,14 @@ import torch
 from PIL import Image, ImageDraw
 
 from simvis_core import SimvisError, enlarge, explain_pair
-from simvis_core.files.colours import DEFAULT, GROUNDS, laid
+from simvis_core.files.colours import DEFAULT_COLOURS, GROUNDS, laid
 from simvis_core.files.numbers import number, sum_of
 from simvis_core.pairs.export import Export
 from simvis_core.pairs.share_picture import (
+    FIGURE_WIDTH,
     GAP,
     MARGIN,
     TALLEST,
-    WIDTH,
     pin_line,
     score_line,
     view_line,
@@ -60,7 +60,7 @@ def found(figure, picture, left):
 
 def panel(view, map, size, scale, ground="colours"):
     bare = view.picture(max(size)).resize(size, Image.Resampling.BICUBIC)
-    return laid(bare, enlarge(map.double(), size[::-1]).numpy(), scale, DEFAULT, 0.85, ground)
+    return laid(bare, enlarge(map.double(), size[::-1]).numpy(), scale, DEFAULT_COLOURS, 0.85, ground)
 
 
 @pytest.mark.parametrize(
@@ -80,9 +80,9 @@ def test_pictures_of_a_row_share_its_width_at_one_height(aspects, width, widths,
 @pytest.mark.parametrize("ground", GROUNDS)
 def test_both_maps_lie_on_their_pictures_on_one_scale(pair, ground):
     figure = Export(pair, ground=ground).figure()
-    assert (figure.width, figure.mode, figure.getpixel((2, 2))) == (WIDTH, "RGB", (255, 255, 255))
+    assert (figure.width, figure.mode, figure.getpixel((2, 2))) == (FIGURE_WIDTH, "RGB", (255, 255, 255))
     scale = common_scale(pair.map_a, pair.map_b)
-    widths, height = widths_and_height([pair.view_a.aspect, pair.view_b.aspect], WIDTH - 2 * MARGIN)
+    widths, height = widths_and_height([pair.view_a.aspect, pair.view_b.aspect], FIGURE_WIDTH - 2 * MARGIN)
     assert (
         min(map.abs().max() for map in (pair.map_a, pair.map_b)) < 0.95 * scale
     )  # of its own, one would look stronger
@@ -117,7 +117,7 @@ def test_what_is_written_is_the_pairs(pair, written):
 def test_a_pinned_point_is_ringed_and_its_map_stands_below_on_the_other_picture(pair, written):
     x, y = 3.5, 3.5  # the corner cell's centre
     figure = Export(pair, point=("b", x, y)).figure()
-    widths, height = widths_and_height([pair.view_a.aspect, pair.view_b.aspect], WIDTH - 2 * MARGIN)
+    widths, height = widths_and_height([pair.view_a.aspect, pair.view_b.aspect], FIGURE_WIDTH - 2 * MARGIN)
     map = pair.point_map("b", x, y)
     scale = max(common_scale(map), float(pair.joint_map.abs().max()) / 4)
     top = found(figure, panel(pair.view_a, map, (widths[0], height), scale), MARGIN)
@@ -138,7 +138,7 @@ def test_a_pinned_point_is_ringed_and_its_map_stands_below_on_the_other_picture(
 def test_a_pinned_region_brings_its_map_and_a_point_outside_is_refused(pair, written):
     weights = [1.0, 0.5] + [0.0] * (pair.a.grid[0] * pair.a.grid[1] - 2)
     figure = Export(pair, region=("a", weights)).figure()
-    widths, height = widths_and_height([pair.view_a.aspect, pair.view_b.aspect], WIDTH - 2 * MARGIN)
+    widths, height = widths_and_height([pair.view_a.aspect, pair.view_b.aspect], FIGURE_WIDTH - 2 * MARGIN)
     map = pair.cells_map("a", torch.tensor(weights, dtype=torch.float64).reshape(pair.a.grid))
     scale = max(common_scale(map), float(pair.joint_map.abs().max()) / 4)
     found(figure, panel(pair.view_b, map, (widths[1], height), scale), MARGIN + widths[0] + GAP)
@@ -150,7 +150,7 @@ def test_a_pinned_region_brings_its_map_and_a_point_outside_is_refused(pair, wri
 def test_pictures_without_a_map_stay_bare_and_nothing_has_a_scale(pair, written):
     bare = replace(pair, a=replace(pair.a, method="none", cells=pair.a.cells * 0, bias=pair.a.embedding))
     figure = Export(bare).figure()
-    widths, height = widths_and_height([pair.view_a.aspect, pair.view_b.aspect], WIDTH - 2 * MARGIN)
+    widths, height = widths_and_height([pair.view_a.aspect, pair.view_b.aspect], FIGURE_WIDTH - 2 * MARGIN)
     found(
         figure,
         pair.view_a.picture(max(widths[0], height)).resize((widths[0], height), Image.Resampling.BICUBIC),

@@ -9,10 +9,10 @@ from PIL import Image
 from torch import nn
 
 from simvis_core import EmbeddingNetwork, Preprocess, SimvisError, open_picture
-from simvis_core.pairs.standing import LEVELS, Reference, reference_of, reference_steps, standing
+from simvis_core.pairs.standing import QUANTILES, Reference, reference_of, reference_steps, standing
 from simvis_core.steps import run
 
-LADDER = tuple(at / 100 for at in range(LEVELS))  # scores spread evenly from 0 to 1
+LADDER = tuple(at / 100 for at in range(QUANTILES))  # scores spread evenly from 0 to 1
 
 
 def unit(rows):
@@ -30,7 +30,7 @@ def test_a_score_stands_above_the_share_of_pairs_that_are_lower(score, share):
 
 
 def test_a_network_that_gives_every_pair_one_score_puts_it_in_the_middle():
-    flat = Reference((0.995,) * LEVELS, (0.995,) * LEVELS, 0.5, 9)
+    flat = Reference((0.995,) * QUANTILES, (0.995,) * QUANTILES, 0.5, 9)
     assert standing(0.995, flat).above_same == standing(0.995, flat).above_different == 0.5
     assert (standing(0.9951, flat).above_same, standing(0.9949, flat).above_same) == (1.0, 0.0)
 
@@ -43,7 +43,7 @@ def test_every_pair_is_one_score_of_its_kind():
     same, different = ([score for score, alike in pairs if alike is kind] for kind in (True, False))
     assert (len(same), len(different)) == (4, 11)
     for quantiles, scores in ((found.same, same), (found.different, different)):
-        assert quantiles == pytest.approx(np.quantile(scores, np.linspace(0, 1, LEVELS)), abs=1e-5)
+        assert quantiles == pytest.approx(np.quantile(scores, np.linspace(0, 1, QUANTILES)), abs=1e-5)
     higher = [(one > other) + 0.5 * (one == other) for one in same for other in different]
     assert found.separation == pytest.approx(np.mean(higher))
     assert found.pictures == 6

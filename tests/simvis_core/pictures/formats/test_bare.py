@@ -221,5 +221,5 @@ def test_a_decoder_that_is_not_there_is_named(monkeypatch):
 
 
 def test_a_decoder_has_only_so_much_time(monkeypatch):
-    monkeypatch.setattr(process, "PATIENCE", 0.0001)
+    monkeypatch.setattr(process, "WALL_TIMES", 0.0001)
     assert "that takes more than" in refusal(encoded(Image.new("RGB", (16, 16)), "AVIF"))
