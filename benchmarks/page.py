@@ -4,20 +4,19 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 
 from benchmarks.pictures import first_pair
 from benchmarks.tables import Table, number, ratio
 from benchmarks.timing import FULL, QUICK, Job, race
-from simvis_app.page.choices import EXPONENT
-from simvis_app.page.compare.handlers import Handlers
-from simvis_app.page.compare.layout import TOP_K, Widgets, build
-from simvis_app.page.parts.drops import PictureDrops
+from simvis_app.page.compare import shown
+from simvis_app.page.compare.handlers import Compared, Handlers
+from simvis_app.page.compare.inputs import CompareAsked
+from simvis_app.page.compare.layout import TOP_K, Widgets, layout
+from simvis_app.page.pair.asked import PairAsked
 from simvis_app.service.links import LinkedPictures
-from simvis_app.service.references import References
-from simvis_app.service.sessions.session import Session, Settings
+from simvis_app.service.sessions.session import Session
 
 COLD, WARM, SENT = "new pictures", "known pictures", "known pictures, and sending"
 
@@ -40,7 +39,7 @@ def _jobs() -> Iterator[dict[str, Job]]:
         pictures = LinkedPictures(Path(folder))
         known, new = (Handlers(session, pictures) for session in (Session(), Session(features_limit=0)))
         with gr.Blocks(analytics_enabled=False):
-            widgets = build(known.session, pictures, PictureDrops(), References(known.session))
+            widgets = layout(known.session)
         yield {
             COLD: lambda: _compare(new),
             WARM: lambda: _compare(known),
@@ -48,20 +47,14 @@ def _jobs() -> Iterator[dict[str, Job]]:
         }
 
 
-def _compare(handlers: Handlers) -> list[Any]:
-    asked, viewer = Settings(), {"key": "", "pin": None, "mode": "share"}
+def _compare(handlers: Handlers) -> Compared:
     a, b = (str(file) for file in first_pair())
-    return handlers.compare(
-        *(a, b, asked.backbone, asked.pooling, EXPONENT.default, asked.short_side, asked.framing, asked.method),
-        *(viewer, TOP_K, None),
-    )
+    answer = handlers.compare(CompareAsked(PairAsked(a, b), k=TOP_K))
+    assert isinstance(answer, Compared)
+    return answer
 
 
-def _sent(widgets: Widgets, answer: list[Any]) -> object:
+def _sent(widgets: Widgets, answer: Compared) -> object:
     """What each component makes of its value; updates of properties (dicts) cost nothing to speak of."""
-    shown = [*widgets.head, widgets.settings[-1], widgets.viewer, *widgets.topk, *widgets.pooling]
-    return [
-        component.postprocess(value)
-        for component, value in zip(shown, answer, strict=False)
-        if not isinstance(value, dict)
-    ]
+    updates = shown.panels_shown(answer.panels, widgets)
+    return [component.postprocess(value) for component, value in updates.items() if not isinstance(value, dict)]

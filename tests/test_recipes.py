@@ -109,7 +109,7 @@ ROWS = {
         note="none",
     ),""",
     ),
-    "tab": ("from simvis_app.page.hello.layout import build_hello", '    "Hello": build_hello,'),
+    "tab": ("from simvis_app.page.hello.layout import build_hello", '    "Hello": PageTab(build_hello),'),
     "command": ("", '    "licences": Command(f"{_HERE}.licences", "tell the networks\' licences"),'),
 }
 

@@ -1,21 +1,24 @@
 """The web page: a frame for tabs, and the tabs."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 
 from simvis_app.api.galleries import add_gallery_api
 from simvis_app.api.pairs import add_api
 from simvis_app.api.trust import add_trust_api
+from simvis_app.page import choices
 from simvis_app.page.address import bar
+from simvis_app.page.address.handlers import COMPARED, PAIR
 from simvis_app.page.blocks import Page
 from simvis_app.page.classes.layout import build as build_classes
-from simvis_app.page.compare.layout import build as build_compare
+from simvis_app.page.compare.events import build as build_compare
 from simvis_app.page.house import House
 from simvis_app.page.look import CSS, HEAD, THEME, WORDS
+from simvis_app.page.pair.places import COMPARE
 from simvis_app.page.parts.drops import PictureDrops
 from simvis_app.page.search.layout import build as build_search
 from simvis_app.page.trust.layout import build as build_trust
@@ -54,13 +57,14 @@ def build_app(
         add_trust_api(session, app.lanes, budget)
         hidden = partial(gr.Textbox, visible="hidden")
         house.places = {"tab": hidden(next(iter(TABS))), "gallery": hidden(SAMPLES), "space": hidden("")}
+        house.shows = {name: tab.shows for name, tab in TABS.items()}
         house.again = {name: hidden() for name in TABS}
         with gr.Tabs(overflow_behavior="wrap", elem_id="rooms") as house.tabs:  # a menu would hide rooms on a phone
-            for name, build in TABS.items():
+            for name, row in TABS.items():
                 with gr.Tab(name, id=name) as tab:
                     # First: what a tab fills in itself belongs to the address that names the tab.
                     tab.select(None, None, house.places["tab"], js=f"() => '{name}'")
-                    build(house, tab)
+                    row.build(house, tab)
         bar.wire(house)
         with gr.Accordion("Credits of all sample pictures", open=False) as credits_list:
             shown = gr.HTML()
@@ -81,14 +85,18 @@ def first_settings(session: Session, backbone: str) -> Settings:
     return Settings(backbone, str(network.trained_pooling), network.preprocess.whole_cells(Settings.short_side))
 
 
-def _compare(house: House, _: gr.Tab) -> None:
-    house.compare = build_compare(house.session, house.pictures, house.drops, house.references)
-    house.places |= house.compare.places
+@dataclass(frozen=True)
+class PageTab:
+    """How a tab is laid out and wired up, and the fields of the page's address that what it shows depends on."""
+
+    build: Callable[[House, gr.Tab], object]
+    shows: tuple[str, ...] = ()
 
 
-TABS: dict[str, Callable[[House, gr.Tab], Any]] = {
-    "Compare": _compare,
-    "Search": build_search,
-    "Classes": build_classes,
-    "Trust": build_trust,
+# In the order in which they stand; the first is in front as the page opens.
+TABS: dict[str, PageTab] = {
+    COMPARE: PageTab(build_compare, COMPARED),
+    "Search": PageTab(build_search, ("q", "gallery", "space", "labels", "marks", "exact")),
+    "Classes": PageTab(build_classes, ("gallery", "space", "label", "order")),
+    "Trust": PageTab(build_trust, (*PAIR, *choices.CHOICES, *choices.TRUST)),
 }

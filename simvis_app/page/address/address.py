@@ -12,7 +12,6 @@ from simvis_app.page import choices
 from simvis_app.service.marks import Marked, checked_regions
 from simvis_core import SimvisError
 
-TABS = ("Compare", "Search", "Classes", "Trust")
 LONGEST = 2**15  # characters of a query that are read
 MARKS = 6000  # characters of marks in an address, which servers and people still take
 STEPS = 127  # of a region's weight from 0 to its heaviest
@@ -93,11 +92,14 @@ def read(query: str) -> tuple[Address, list[SimvisError]]:
         try:
             found[name] = FIELDS[name].read(text)
         except ValueError:
-            shown = text if len(text) <= 80 else f"{text[:80]}..."
-            wrong.append(
-                SimvisError(f"a link whose {name} is '{shown}'", "one that this page offers", "choose it by hand")
-            )
+            wrong.append(not_offered(name, text))
     return Address(**found), wrong
+
+
+def not_offered(name: str, text: str) -> SimvisError:
+    """What to say of a part of a link that names nothing on this page."""
+    shown = text if len(text) <= 80 else f"{text[:80]}..."
+    return SimvisError(f"a link whose {name} is '{shown}'", "one that this page offers", "choose it by hand")
 
 
 def pin_of(text: str) -> dict[str, Any]:
@@ -196,7 +198,7 @@ class Part:
 
 
 def _held(text: str) -> str:
-    """A name, which the galleries, the session or `simvis_app.service.pictures` know or refuse."""
+    """A name, which the page, the galleries, the session or `simvis_app.service.pictures` know or refuse."""
     if len(text) > 300:
         raise ValueError(text)
     return text
@@ -213,7 +215,7 @@ def _exact(text: str) -> bool:
 
 
 FIELDS: dict[str, Part] = {
-    "tab": _offered(choices.OneOf(TABS)),
+    "tab": Part(_held),
     "a": Part(_held),
     "b": Part(_held),
     **{name: _offered(choice) for name, choice in choices.CHOICES.items()},

@@ -6,10 +6,11 @@ from typing import Any
 import gradio as gr
 from gradio.data_classes import GradioModel
 
-from simvis_app.page.address.address import FIELDS, QUIET, TABS
-from simvis_app.page.address.handlers import AddressHandlers
-from simvis_app.page.compare.handlers import Handlers
+from simvis_app.page.address.address import FIELDS, QUIET
+from simvis_app.page.address.handlers import AddressHandlers, BarTold
+from simvis_app.page.address.shown import AddressAnswers, AddressFields
 from simvis_app.page.house import House
+from simvis_app.page.pair.places import PairPlaces
 from simvis_app.page.parts.drawing import filled
 from simvis_app.service.pictures import Pictures
 
@@ -52,10 +53,10 @@ class AddressBar(gr.HTML):  # type: ignore[misc]
             **options,
         )
 
-    def preprocess(self, payload: BarData | None) -> dict[str, Any]:
-        """``{"query", "before", "key", "turn"}``; the texts are not checked yet."""
+    def preprocess(self, payload: BarData | None) -> BarTold:
+        """What the browser tells; the texts are not checked yet."""
         bar = payload or BarData()
-        return {"query": bar.query, "before": bar.before, "key": bar.key, "turn": bar.turn}
+        return BarTold(bar.query, bar.before, bar.key, bar.turn)
 
     def postprocess(self, value: tuple[str, int] | None) -> BarData:
         """The answer to a ``follow``: the query, and the turn it belongs to."""
@@ -64,14 +65,15 @@ class AddressBar(gr.HTML):  # type: ignore[misc]
 
 def wire(house: House) -> None:
     """Binds the address to what the tabs have put into `House.places` and `House.again`."""
-    compare = house.compare
-    assert compare is not None
-    handlers = AddressHandlers(Handlers(house.session, house.pictures), house.galleries, Pictures(house.pictures))
-    bar = AddressBar(elem_id="address", visible="hidden")
-    places = [house.places[name] for name in FIELDS]
+    assert house.compare is not None
+    pair, bar = house.compare, AddressBar(elem_id="address", visible="hidden")
+    handlers = AddressHandlers(house.session, house.shows, house.galleries, Pictures(house.pictures))
+    places = {name: house.places[name] for name in FIELDS}
+    fields = AddressFields(bar, pair.look.viewer, house.picker, places, pair.chosen, house.tabs, house.again)
+    answers = AddressAnswers(fields, handlers)
     bar.follow(
-        handlers.follow,
-        [bar, compare.viewer, house.picker, *places],
+        answers.follow,
+        {bar, fields.viewer, fields.picker, *places.values()},
         bar,
         show_progress="hidden",
         trigger_mode="multiple",  # each carries its own turn; a repeated last one would carry the answer before
@@ -79,9 +81,9 @@ def wire(house: House) -> None:
         api_visibility="private",
     )
     restored: dict[str, Any] = {
-        "fn": handlers.restore,
-        "inputs": [bar, compare.network[2]],
-        "outputs": [*places, *compare.network, house.tabs, *house.again.values()],
+        "fn": answers.restore,
+        "inputs": [bar, pair.chosen.working],  # by place: `OPEN_JS` puts the first in place of what the bar holds
+        "outputs": [*places.values(), *_network_told(pair), house.tabs, *house.again.values()],
         "show_progress": "hidden",
         "show_progress_on": bar,  # see `House.tabs`
         "trigger_mode": "multiple",  # one after the other, as the visitor went back
@@ -90,9 +92,13 @@ def wire(house: House) -> None:
     }
     bar.restore(**restored)
     opened = gr.context.Context.root_block.load(js=OPEN_JS, **restored)
-    opened.then(**compare.ask)  # also after a failure: the page never stays empty
-    house.again[TABS[0]].change(**compare.ask)
-    changes = [place.change for place in places if not isinstance(place, gr.State)]
+    opened.then(**pair.ask)  # also after a failure: the page never stays empty
+    changes = [place.change for place in places.values() if not isinstance(place, gr.State)]
     gr.on(changes, None, None, None, js=CHANGED_JS)
-    for event in (compare.viewer.pin, house.picker.mark):
+    for event in (fields.viewer.pin, house.picker.mark):
         event(None, None, None, js=CHANGED_JS)
+
+
+def _network_told(pair: PairPlaces) -> list[Any]:
+    """What a network sets beside the fields of the address."""
+    return [pair.chosen.notice, pair.chosen.card, pair.chosen.working]

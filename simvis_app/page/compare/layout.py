@@ -1,25 +1,21 @@
-"""The Compare tab: two pictures, why they match, and everything that splits the score."""
+"""The Compare tab's components: two pictures, why they match, and everything that splits the score."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
 from typing import Any
 
 import gradio as gr
 
 from simvis_app.api.told import PictureDrop
 from simvis_app.page import choices
-from simvis_app.page.compare.handlers import Handlers
-from simvis_app.page.compare.own_panel import own_panel, wire_own
+from simvis_app.page.compare.own_panel import OwnFields, own_panel
 from simvis_app.page.glossary import terms
 from simvis_app.page.pair.networks import about, backbones, first
-from simvis_app.page.parts.drops import PictureDrops, wire_drops
+from simvis_app.page.pair.places import LookFields, NetworkFields, PairFields
 from simvis_app.page.parts.fields import ChangingChoice, HeldSlider, MethodChoice, PoolingChoice
 from simvis_app.page.parts.map_rows import MapRows
 from simvis_app.page.parts.pair_viewer import PairViewer
-from simvis_app.page.parts.share_row import ShareRow, share_row, wire_share
+from simvis_app.page.parts.share_row import ShareRow, share_row
 from simvis_app.service import samples
-from simvis_app.service.lanes import QUICK
-from simvis_app.service.links import LinkedPictures
-from simvis_app.service.references import References
 from simvis_app.service.sessions.session import Session
 
 INTRO = """<p>Drop two pictures. Red places speak for the network's similarity score, blue ones against it. Point at a
@@ -36,144 +32,108 @@ WORDS = (
     "cosine of the patches",
 )
 TOP_K = 10
-LOOK_JS = """(colours, opacity) => { window.simvisLook = {colours, opacity};
-  document.dispatchEvent(new CustomEvent("simvis-look")); }"""
-MODE_JS = """(mode) => { document.dispatchEvent(new CustomEvent("simvis-mode", { detail: mode })); }"""
 COPIED = "Link copied. It keeps both pictures on this server for whoever has it."
 
 
-@dataclass
+@dataclass(frozen=True)
 class Widgets:
-    """The tab's components by the room they stand in."""
+    """The tab's components.
 
-    image_a: PictureDrop
-    image_b: PictureDrop
-    settings: list[Any]  # backbone, pooling, exponent, short side, framing, method
-    look: list[Any]  # colours, opacity
-    viewer: PairViewer
-    head: list[Any]  # notice, score, ledger, credits
-    drawing: list[Any]  # progress, button that stops it
-    topk: list[Any]  # plot, k, rows, feature list, rows of the feature
-    pooling: list[Any]  # rows, plot
-    link_pin: gr.State
-    mode: gr.Textbox  # what a point shows; the viewer follows it, and it the viewer
-    to_draw: gr.Textbox  # changes when a black box's map is to be drawn
-    to_stand: gr.Textbox  # changes when it is being measured how high the score is for its network
-    network: list[Any]  # notice, card, name of the last network that loaded
-    own: list[Any]  # of `own_panel`; empty where the owner offers none
+    ``mode`` is what a point shows: the viewer follows it, and it the viewer. ``to_draw`` changes when a black box's map
+    is to be drawn, ``to_stand`` when it is being measured how high the score is for its network. ``own`` is None where
+    the owner offers no models of one's own. ``said`` is a notice about dropped files that were not taken.
+    """
+
+    pair: PairFields
+    look: LookFields
+    network: NetworkFields
+    own: OwnFields | None
     examples: gr.Gallery
+    notice: gr.HTML
+    score: gr.HTML
+    ledger: gr.HTML
+    progress: gr.HTML
+    stop: gr.Button
+    credits: gr.HTML
     share: ShareRow
-    said: gr.State  # a notice about dropped files that were not taken
-    ask: dict[str, Any] = field(default_factory=dict)  # the event that compares what the widgets hold
+    topk_plot: gr.Plot
+    k: HeldSlider
+    topk_maps: MapRows
+    feature: ChangingChoice
+    feature_maps: MapRows
+    pooling_maps: MapRows
+    pooling_plot: gr.Plot
+    link_pin: gr.State
+    mode: gr.Textbox
+    to_draw: gr.Textbox
+    to_stand: gr.Textbox
+    said: gr.State
 
     @property
-    def opens(self) -> list[Any]:
-        """What a pair from another tab sets; see `handlers.opened`."""
-        return [self.image_a, self.image_b, *self.settings[:5], *self.network, self.link_pin]
-
-    @property
-    def asked(self) -> list[Any]:
-        """What a pair's explanation depends on."""
-        return [self.image_a, self.image_b, *self.settings]
+    def panels(self) -> list[Any]:
+        """What is shown of a pair, and why it may not be."""
+        return [
+            *(self.notice, self.score, self.ledger, self.credits, self.pair.method, self.look.viewer, self.topk_plot),
+            *(self.k, self.topk_maps, self.feature, self.feature_maps, self.pooling_maps, self.pooling_plot),
+        ]
 
     @property
     def places(self) -> dict[str, Any]:
         """What holds each field of the page's address."""
-        names = ("a", "b", *choices.CHOICES, "pin", "mode")
-        return dict(zip(names, [*self.asked, *self.look, self.link_pin, self.mode], strict=True))
-
-    @property
-    def linked(self) -> list[Any]:
-        """What a link to the pair keeps."""
-        return [*self.asked, *self.look, self.viewer]
+        chosen = {one.name: getattr(held, one.name) for held in (self.pair, self.look) for one in fields(held)}
+        pictures = {"a": self.pair.image_a, "b": self.pair.image_b}
+        return pictures | {name: chosen[name] for name in choices.CHOICES} | {"pin": self.link_pin, "mode": self.mode}
 
 
-def build(session: Session, pictures: LinkedPictures, drops: PictureDrops, references: References) -> Widgets:
-    """Lays the tab out and wires it up inside the app that is being built."""
-    widgets = _layout(session)
-    widgets.ask = _wire(widgets, Handlers(session, pictures, references))
-    places = [widgets.image_a, widgets.image_b]
-    wire_drops(drops.pair, drops, places, ("A", "B"), widgets.said, widgets.ask)
-    return widgets
-
-
-# ---------------------------------------------------------------- layout
-
-
-def _layout(session: Session) -> Widgets:
-    first = samples.pairs()[0]
+def layout(session: Session) -> Widgets:
+    """Lays the tab out inside the app that is being built."""
     gr.HTML(INTRO, elem_id="compare_intro")
     with gr.Row(equal_height=False, elem_id="compare_room"):
         with gr.Column(scale=4, min_width=320, elem_id="inputs"):
             with gr.Row(elem_id="pictures"):
-                image_a, image_b = (
-                    PictureDrop(
-                        str(samples.PICTURES / first[side]),
-                        label=f"Picture {side.upper()}",
-                        elem_id=f"image_{side}",
-                        type="filepath",
-                        sources=["upload", "clipboard", "webcam"],
-                        height=190,
-                        min_width=140,
-                        buttons=[],
-                        alt_text=f"Picture {side.upper()}",
-                    )
-                    for side in "ab"
-                )
-            settings, look, network = _settings(session)
-            own = own_panel(session)
-            gr.HTML("<h2>Or begin with a ready-made pair</h2>")
-            examples = gr.Gallery(
-                samples.thumbnails(),
-                elem_id="examples",
-                columns=2,
-                height=420,
-                allow_preview=False,
-                interactive=False,
-                show_label=False,
-                object_fit="cover",
-                buttons=[],
-            )
+                pictures = {f"image_{side}": _picture(side) for side in "ab"}
+            settings = _settings(session)
+            rest = {"own": own_panel(session), "examples": _examples()}
         with gr.Column(scale=7, min_width=320, elem_id="answer"):
-            with gr.Column(elem_classes="tight"):
-                notice = gr.HTML(elem_id="notice")
-                score = gr.HTML(elem_id="score")
-                ledger = gr.HTML(elem_id="ledger")
-                method = MethodChoice([], label="Draw the map by", elem_id="method", visible=False)
-                with gr.Row(elem_id="drawing"):
-                    progress = gr.HTML(elem_id="progress", min_width=200)
-                    stop = gr.Button("Stop", size="sm", elem_id="stop", visible=False, scale=0, min_width=90)
-            viewer = PairViewer(elem_id="pair_viewer")
-            gr.HTML(terms(*WORDS), elem_classes="words")
-            credits_line = gr.HTML(elem_id="credits")
-            share = share_row("Copy link", COPIED, {"figure": "Save as one picture", "export": "Save maps as a zip"})
+            answer = _answer()
     with gr.Accordion("Which features carry the score", open=True):
         topk = _topk()
     with gr.Accordion("What another pooling would say", open=True):
         pooling = _pooling()
+    method, viewer = answer.pop("method"), answer.pop("viewer")
+    colours, opacity, network = settings.pop("colours"), settings.pop("opacity"), settings.pop("network")
     return Widgets(
-        image_a,
-        image_b,
-        [*settings, method],
-        look,
-        viewer,
-        [notice, score, ledger, credits_line],
-        [progress, stop],
-        topk,
-        pooling,
-        gr.State(None),
-        gr.Textbox(choices.MODE.default, visible="hidden", elem_id="mode"),
-        gr.Textbox(visible="hidden", elem_id="to_draw"),
-        gr.Textbox(visible="hidden", elem_id="to_stand"),
-        network,
-        own,
-        examples,
-        share,
-        gr.State(""),
+        pair=PairFields(**pictures, **settings, method=method),
+        look=LookFields(colours, opacity, viewer),
+        network=network,
+        **rest,
+        **answer,
+        **topk,
+        **pooling,
+        link_pin=gr.State(None),
+        mode=gr.Textbox(choices.MODE.default, visible="hidden", elem_id="mode"),
+        to_draw=gr.Textbox(visible="hidden", elem_id="to_draw"),
+        to_stand=gr.Textbox(visible="hidden", elem_id="to_stand"),
+        said=gr.State(""),
     )
 
 
-def _settings(session: Session) -> tuple[list[Any], list[Any], list[Any]]:
+def _picture(side: str) -> PictureDrop:
+    return PictureDrop(
+        str(samples.PICTURES / samples.pairs()[0][side]),
+        label=f"Picture {side.upper()}",
+        elem_id=f"image_{side}",
+        type="filepath",
+        sources=["upload", "clipboard", "webcam"],
+        height=190,
+        min_width=140,
+        buttons=[],
+        alt_text=f"Picture {side.upper()}",
+    )
+
+
+def _settings(session: Session) -> dict[str, Any]:
+    """The pair's settings, colours and opacity, and what a chosen network sets."""
     with gr.Row():
         backbone = PoolingChoice(
             backbones(session, first(session)),
@@ -193,144 +153,82 @@ def _settings(session: Session) -> tuple[list[Any], list[Any], list[Any]]:
             min_width=140,
         )
     gr.HTML(terms("backbone", "pooling", "GeM", "view"), elem_classes="words")
-    network_notice = gr.HTML(elem_id="network_notice")
+    notice = gr.HTML(elem_id="network_notice")
     exponent = _slider(choices.EXPONENT, "exponent", 0.5, "GeM exponent (1 is avg, large tends to max)", visible=False)
     with gr.Accordion("View and colours", open=False):
-        label = "View size (larger views give finer maps, slower)"
-        short_side = gr.Radio(
-            list(choices.SIZES.items()), value=choices.SHORT_SIDE.default, label=label, elem_id="short_side"
-        )
-        framing = gr.Radio(list(choices.FRAMES.items()), value=choices.FRAMING.default, label="View", elem_id="framing")
-        label = "Colours (negative to positive)"
-        colours = gr.Dropdown(choices.COLOURS.values, value=choices.COLOURS.default, label=label, elem_id="colours")
-        opacity = _slider(choices.OPACITY, "opacity", 0.05, "Opacity")
+        view_and_colours = _view_and_colours()
     with gr.Accordion("About this network", open=False):
         card = gr.Markdown(about(session, first(session)))
-    return (
-        [backbone, pooling, exponent, short_side, framing],
-        [colours, opacity],
-        [network_notice, card, gr.State(first(session))],
-    )
+    chosen = NetworkFields(backbone, pooling, exponent, notice, card, gr.State(first(session)))
+    return {"backbone": backbone, "pooling": pooling, "exponent": exponent, **view_and_colours, "network": chosen}
+
+
+def _view_and_colours() -> dict[str, Any]:
+    label = "View size (larger views give finer maps, slower)"
+    size = gr.Radio(list(choices.SIZES.items()), value=choices.SHORT_SIDE.default, label=label, elem_id="short_side")
+    framing = gr.Radio(list(choices.FRAMES.items()), value=choices.FRAMING.default, label="View", elem_id="framing")
+    label = "Colours (negative to positive)"
+    colours = gr.Dropdown(choices.COLOURS.values, value=choices.COLOURS.default, label=label, elem_id="colours")
+    opacity = _slider(choices.OPACITY, "opacity", 0.05, "Opacity")
+    return {"short_side": size, "framing": framing, "colours": colours, "opacity": opacity}
 
 
 def _slider(choice: choices.Between, name: str, step: float, label: str, visible: bool = True) -> HeldSlider:
     return HeldSlider(choice.least, choice.most, choice.default, step=step, label=label, elem_id=name, visible=visible)
 
 
-def _topk() -> list[Any]:
+def _examples() -> gr.Gallery:
+    gr.HTML("<h2>Or begin with a ready-made pair</h2>")
+    return gr.Gallery(
+        samples.thumbnails(),
+        elem_id="examples",
+        columns=2,
+        height=420,
+        allow_preview=False,
+        interactive=False,
+        show_label=False,
+        object_fit="cover",
+        buttons=[],
+    )
+
+
+def _answer() -> dict[str, Any]:
+    """Notice, score, ledger, method, progress, the viewer, credits, and the row that shares."""
+    with gr.Column(elem_classes="tight"):
+        lines = {name: gr.HTML(elem_id=name) for name in ("notice", "score", "ledger")}
+        method = MethodChoice([], label="Draw the map by", elem_id="method", visible=False)
+        with gr.Row(elem_id="drawing"):
+            progress = gr.HTML(elem_id="progress", min_width=200)
+            stop = gr.Button("Stop", size="sm", elem_id="stop", visible=False, scale=0, min_width=90)
+    viewer = PairViewer(elem_id="pair_viewer")
+    gr.HTML(terms(*WORDS), elem_classes="words")
+    credits_line = gr.HTML(elem_id="credits")
+    share = share_row("Copy link", COPIED, {"figure": "Save as one picture", "export": "Save maps as a zip"})
+    drawing = {"method": method, "progress": progress, "stop": stop, "viewer": viewer}
+    return {**lines, **drawing, "credits": credits_line, "share": share}
+
+
+def _topk() -> dict[str, Any]:
     gr.HTML(terms("feature", "embedding", "contribution"), elem_classes="words")
     with gr.Row():
         with gr.Column(min_width=320):
             plot = gr.Plot(elem_id="topk_plot", show_label=False)
             k = HeldSlider(1, 1280, TOP_K, step=1, label="k: how many of the strongest features to keep", elem_id="k")
         with gr.Column(min_width=320):
-            rows = MapRows(elem_id="topk_maps")
+            maps = MapRows(elem_id="topk_maps")
     with gr.Row():
         with gr.Column(min_width=320):
-            features = ChangingChoice([], label="Strongest features and what each contributes", elem_id="features")
+            feature = ChangingChoice([], label="Strongest features and what each contributes", elem_id="features")
         with gr.Column(min_width=320):
             fires = MapRows(elem_id="feature_maps")
-    return [plot, k, rows, features, fires]
+    return {"topk_plot": plot, "k": k, "topk_maps": maps, "feature": feature, "feature_maps": fires}
 
 
-def _pooling() -> list[Any]:
+def _pooling() -> dict[str, Any]:
     gr.HTML(
         "<p>The same features under other poolings, on one colour scale. A pooling other than the one the network was "
         "trained with is a <em>what-if</em>: its numbers are right, but the network never learned to be used that "
         "way.</p>" + terms("pooling", "what-if", "GeM")
     )
-    rows = MapRows(elem_id="pooling_panel")
-    plot = gr.Plot(elem_id="pooling_plot", show_label=False)
-    return [rows, plot]
-
-
-# ---------------------------------------------------------------- wiring
-
-
-def _wire(widgets: Widgets, handlers: Handlers) -> dict[str, Any]:
-    """Binds events; pictures and settings ask for a whole comparison, which it gives, the rest for its own panel.
-
-    A black box's comparison is followed by a drawing, which ends when another comparison is asked for.
-    """
-    score = widgets.head[1]
-    backbone, pooling, exponent, short_side, framing, method = widgets.settings
-    compare: dict[str, Any] = {
-        "fn": handlers.compare,
-        "inputs": [*widgets.asked, widgets.viewer, widgets.topk[1], widgets.link_pin, widgets.said],
-        "outputs": [
-            *(*widgets.head, method, widgets.viewer, *widgets.topk, *widgets.pooling, widgets.link_pin),
-            *(*widgets.drawing, widgets.share.told, widgets.to_stand, widgets.to_draw),
-        ],
-        "show_progress": "minimal",
-        "show_progress_on": score,
-        "trigger_mode": "always_last",
-        # One at a time, in the order asked: an answer to older settings must not arrive last.
-        "concurrency_limit": 1,
-        "concurrency_id": "compare",
-        "api_visibility": "private",
-    }
-    shown = [*widgets.head, widgets.settings[-1], widgets.viewer, *widgets.topk, *widgets.pooling]
-    # Not `then`: only a black box has anything to draw, and an event that changes nothing would still touch the page.
-    widgets.to_draw.change(
-        handlers.draw,
-        [widgets.viewer, widgets.topk[1]],
-        [*widgets.drawing, *shown],
-        show_progress="hidden",
-        trigger_mode="multiple",  # the older one ends by itself
-        concurrency_limit=2,
-        concurrency_id="draw",
-        api_visibility="private",
-    )
-    widgets.to_stand.change(
-        handlers.stand,
-        None,
-        score,
-        show_progress="hidden",
-        trigger_mode="multiple",  # the older one ends by itself
-        concurrency_limit=16,
-        concurrency_id="stand",
-        api_visibility="private",
-    )
-    # `input` is the visitor's own doing (upload, paste, camera); what Python sets asks for itself below.
-    changes = [widgets.image_a.input, widgets.image_b.input, pooling.input, exponent.input]
-    changes += [short_side.input, framing.input, method.input]
-    gr.on(changes, **compare)
-    for image in (widgets.image_a, widgets.image_b):
-        # The page tells of a cleared picture while it still sends the old one: empty it here, then compare.
-        image.clear(lambda: None, None, image, **_PRIVATE).then(**compare)
-    pooling.input(handlers.choose_pooling, pooling, exponent, **_PRIVATE)
-    chosen = backbone.input(
-        handlers.choose_network,
-        [backbone, pooling, widgets.network[2]],
-        [backbone, pooling, exponent, *widgets.network],
-        show_progress_on=[backbone],
-        api_visibility="private",
-    )
-    chosen.then(**compare)
-    example = widgets.examples.select(handlers.show_example, None, [widgets.image_a, widgets.image_b], **_PRIVATE)
-    example.then(**compare)
-    if widgets.own:
-        network = [*widgets.settings[:3], *widgets.network]
-        wire_own(widgets.own, handlers.open_model, handlers.session.own.files, network).then(**compare)
-    _wire_panels(widgets, handlers)
-    wire_share(widgets.share, widgets.linked, handlers.link, [handlers.figure, handlers.export])
-    gr.on([control.change for control in widgets.look], None, widgets.look, None, js=LOOK_JS)
-    widgets.viewer.switched(None, widgets.viewer, widgets.mode, js="(shown) => shown.mode")
-    widgets.mode.change(None, widgets.mode, None, js=MODE_JS)
-    blocks = gr.context.Context.root_block
-    widgets.drawing[1].click(handlers.stop, widgets.asked, [*widgets.drawing, method], **_PRIVATE)
-    blocks.unload(handlers.leave)
-    # A pin needs no answer: the browser has drawn it. Telling Python keeps it for links, exports and the next pooling.
-    kept = {"concurrency_limit": None, "concurrency_id": QUICK, "trigger_mode": "always_last"}
-    widgets.viewer.pin(lambda _: None, widgets.viewer, None, **_PRIVATE, **kept)
-    return compare
-
-
-def _wire_panels(widgets: Widgets, handlers: Handlers) -> None:
-    _, k, rows, features, fires = widgets.topk
-    quick = {"show_progress": "minimal", "api_visibility": "private", "trigger_mode": "always_last"}
-    k.input(handlers.top_k, [*widgets.asked, k], rows, **quick)
-    features.input(handlers.feature, [*widgets.asked, features], fires, **quick)
-
-
-_PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    maps = MapRows(elem_id="pooling_panel")
+    return {"pooling_maps": maps, "pooling_plot": gr.Plot(elem_id="pooling_plot", show_label=False)}

@@ -1,5 +1,6 @@
 """From an explanation to what the panels of the page show."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import plotly.graph_objects as go
@@ -14,6 +15,36 @@ from simvis_core.pictures.overlays import common_scale
 COMPARED = ("avg", "max", "gem")
 LISTED = 10
 Rows = tuple[PairExplanation, list[dict[str, Any]], float]
+Pin = dict[str, Any]  # a cell or a region of a picture, as `simvis_app.service.marks` checks it
+
+
+@dataclass(frozen=True)
+class Panels:
+    """Everything that is shown of an explained pair.
+
+    ``method`` is what the visitor chose to draw a black box's maps. ``standing`` says how high the score is for its
+    network, and ``credits`` whose sample pictures these are, as HTML. The viewer knows the pair by ``key``. ``k`` is
+    how many of the strongest ``features`` make the maps ``topk``; the first of them ``fires``. ``poolings`` are the
+    pair under each pooling that is compared. Maps are None before there are any.
+    """
+
+    pair: PairExplanation
+    method: str | None
+    standing: str
+    credits: str
+    key: str
+    pin: Pin | None
+    mode: str
+    k: int
+    topk: Rows | None
+    features: list[tuple[str, int]]
+    fires: Rows | None
+    poolings: list[PairExplanation]
+
+
+def held(k: float | None, pair: PairExplanation) -> int:
+    """A number of features that the pair has; an emptied field counts as 1."""
+    return min(max(int(k or 1), 1), pair.contributions.numel())
 
 
 def topk_figure(pair: PairExplanation) -> go.Figure:

@@ -8,6 +8,7 @@ import gradio as gr
 from gradio.data_classes import FileData, GradioModel
 
 from simvis_app.page.parts.drawing import HERE, filled
+from simvis_app.page.updates import Updates, Values
 from simvis_app.service import words
 from simvis_app.service.sessions.session import opened
 from simvis_core import SimvisError
@@ -105,15 +106,16 @@ def wire_drops(
     What is to be said of files that were not taken is in ``said`` while they are shown.
     """
 
-    def take(dropped: Dropped, *before: str | None) -> list[Any]:
-        held, notice = accepted(dropped, before, names, drops.limits)
+    def take(values: Values) -> Updates:
+        before = [values[place] for place in places]
+        held, notice = accepted(values[drops], before, names, drops.limits)
         # A place that keeps its picture is not told of it: another file may be on its way there.
-        changed = [gr.skip() if now == then else now for now, then in zip(held, before, strict=True)]
-        return [*changed, notice]
+        changed = zip(places, held, before, strict=True)
+        return {said: notice} | {place: now for place, now, then in changed if now != then}
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     # Each drop counts: the newest alone would leave out what an earlier one brought to another place.
-    taken = happened(take, [drops, *places], [*places, said], trigger_mode="multiple", **quiet)
+    taken = happened(take, {drops, *places}, [*places, said], trigger_mode="multiple", **quiet)
     taken.then(**show).then(lambda: "", None, said, **quiet)
 
 

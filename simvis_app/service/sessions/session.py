@@ -118,7 +118,7 @@ class Session:
         self.device, self.engine, self.any_architecture, self.resizing = device, engine, any_architecture, resizing
         self.own = own or OwnModels()
         self.forward_passes = 0
-        self._asked: OrderedDict[str, tuple[Any, ...] | None] = OrderedDict()
+        self._asked: OrderedDict[str, object] = OrderedDict()
         self._lent_gpu = LentGpu() if lent() else None
         self._turn = threading.Lock()
         self._passes = ThreadPoolExecutor(1, "passes")
@@ -274,15 +274,15 @@ class Session:
         split = self._split.get((seen.key, str(network.pooling)), lambda: _split(network, seen))
         return Pictured(network, seen.view, seen.key[-1], split)
 
-    def ask(self, visitor: str, what: tuple[Any, ...] | None) -> None:
+    def ask(self, visitor: str, what: object) -> None:
         """Notes what a visitor asks for, which ends that visitor's drawing of anything else; None ends every one."""
         self._asked.pop(visitor, None)
         self._asked[visitor] = what
         while len(self._asked) > VISITORS:
             self._asked.popitem(last=False)
 
-    def asked(self, visitor: str) -> tuple[Any, ...] | None:
-        """What the visitor asked for last."""
+    def asked(self, visitor: str) -> object:
+        """What the visitor asked for last; None for nothing."""
         return self._asked.get(visitor)
 
     @property

@@ -43,14 +43,12 @@ def test_a_request_stands_beside_the_dictionary():
     assert answered(handler) == ["two object", NOT_TOLD]
 
 
-def test_values_are_read_by_the_names_of_the_components_that_were_handed_over():
+def test_values_are_read_by_the_names_of_the_components_that_were_handed_over(built):
     @dataclass(frozen=True)
     class Places:
         picture: gr.Textbox
         seed: gr.Number
         several: list
 
-    with gr.Blocks(analytics_enabled=False):
-        places = Places(gr.Textbox(), gr.Number(), [])
-        other = gr.Textbox()
+    places, other = built(lambda: (Places(gr.Textbox(), gr.Number(), []), gr.Textbox()))
     assert by_name({places.picture: None, other: "x"}, places) == {"picture": None}

@@ -8,6 +8,8 @@ import pytest
 import model_zoo
 from simvis_app.api import pairs
 from simvis_app.page.compare.handlers import Handlers
+from simvis_app.page.compare.inputs import CompareAsked
+from simvis_app.page.pair.asked import PairAsked
 from simvis_app.service import references, words
 from simvis_app.service.links import LinkedPictures
 from simvis_app.service.references import References
@@ -18,7 +20,6 @@ from simvis_core.steps import run
 
 LADDER = tuple(at / (QUANTILES - 1) for at in range(QUANTILES))
 APART = Reference(tuple(0.5 + value / 2 for value in LADDER), LADDER, 0.9, 20)
-VIEWER = {"key": "", "pin": None, "mode": "share"}
 
 
 @pytest.fixture
@@ -80,17 +81,17 @@ def test_a_reference_that_cannot_be_measured_is_asked_for_once(session, small, f
 
 def test_the_page_says_it_is_being_measured_then_says_it(session, files, tmp_path, few):
     handlers = Handlers(session, LinkedPictures(tmp_path / "links"), References(session))
-    asked = [*map(str, files), "tiny", "avg", 3.0, 16, "whole", None]
-    first = handlers.compare(*asked, VIEWER, 2, None)
-    if first[-2]:  # it may be there already
-        assert words.MEASURING in first[1]
-    (*_, last) = handlers.stand()
+    asked = CompareAsked(PairAsked(*map(str, files), "tiny", "avg", 3.0, 16))
+    first = handlers.compare(asked)
+    if first.to_stand:  # it may be there already
+        assert first.panels.standing == words.MEASURING
+    last = handlers.stand()
     assert 'class="standing"' in last
     assert "reference pictures" in last
     assert words.MEASURING not in last
-    again = handlers.compare(*asked, VIEWER, 2, None)
-    assert again[1] == last
-    assert again[-2] == ""
+    again = handlers.compare(asked)
+    assert words.score_line(again.panels.pair, again.panels.standing) == last
+    assert again.to_stand == ""
     settings = Settings("tiny", "avg", 16)
     told = pairs.pair_json(session.explain(*files, settings), handlers.references.held(settings))
     assert told["standing"]["sentence"] in last.replace("&#x27;", "'")

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simvis_app.page import TABS
 from simvis_app.page.address import address
 from simvis_app.page.address.address import Address, pin_of
 from simvis_app.service.marks import checked_pin
@@ -49,10 +48,6 @@ TEXTS = st.text(st.characters(codec="utf-8"), max_size=12)
 
 def fixed(**fields):
     return Address(**fields).query()
-
-
-def test_the_tabs_of_an_address_are_the_pages():
-    assert tuple(TABS) == address.TABS
 
 
 @given(SETTINGS, PINS, st.lists(MARKS, max_size=4), st.lists(TEXTS, max_size=4), TEXTS)
@@ -115,7 +110,6 @@ def test_a_link_made_before_still_opens():
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("tab", "<b>"),
         ("pooling", "gem:4"),
         ("exponent", "0.5"),
         ("exponent", "nan"),

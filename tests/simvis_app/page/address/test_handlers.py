@@ -6,10 +6,12 @@ from pathlib import Path
 import gradio as gr
 import pytest
 
+from simvis_app.page import TABS
 from simvis_app.page.address import address
 from simvis_app.page.address.address import FIELDS, Address
-from simvis_app.page.address.handlers import AddressHandlers
-from simvis_app.page.compare.handlers import Handlers
+from simvis_app.page.address.handlers import AddressHandlers, BarTold
+from simvis_app.page.address.shown import AddressAnswers, AddressFields
+from simvis_app.page.pair.places import NetworkFields
 from simvis_app.service import samples
 from simvis_app.service.galleries.galleries import Galleries
 from simvis_app.service.links import LinkedPictures
@@ -28,9 +30,10 @@ def pictures(tmp_path):
 
 
 @pytest.fixture
-def page(session, pictures, tmp_path):
+def page(session, pictures, tmp_path, built):
     galleries = Galleries(session, tmp_path / "galleries")
-    yield AddressHandlers(Handlers(session, pictures.linked), galleries, pictures)
+    handlers = AddressHandlers(session, {name: tab.shows for name, tab in TABS.items()}, galleries, pictures)
+    yield built(lambda: Screen(handlers))
     galleries.close()
 
 
@@ -42,44 +45,60 @@ def said(monkeypatch):
     return told
 
 
-def screen(page, **changes):
-    """The page as it opens, as its components send it."""
-    shown = page.opening.named() | {"method": None, "pin": None, "marks": None}
-    files = {name: str(samples.path(shown[name].removeprefix("sample/"))) for name in ("a", "b", "q")}
-    return list((shown | files | changes).values())
+class Screen:
+    """Components for everything that an address names, and the bar's answers, read by name."""
+
+    def __init__(self, handlers):
+        with gr.Blocks(analytics_enabled=False):
+            places = {name: gr.State() for name in FIELDS}
+            named = {name: places[name] for name in ("backbone", "pooling", "exponent")}
+            network = NetworkFields(**named, notice=gr.HTML(), card=gr.Markdown(), working=gr.State())
+            again = {name: gr.Textbox() for name in TABS}
+            self.fields = AddressFields(gr.State(), gr.State(), gr.State(), places, network, gr.Tabs(), again)
+        self.opening, self.handlers = handlers.opening, handlers
+        self.answers = AddressAnswers(self.fields, handlers)
+
+    def values(self, **changes):
+        """The page as it opens, as its components send it."""
+        shown = self.opening.named() | {"method": None, "pin": None, "marks": None}
+        files = {name: str(samples.path(shown[name].removeprefix("sample/"))) for name in ("a", "b", "q")}
+        return {self.fields.places[name]: value for name, value in (shown | files | changes).items()}
 
 
 def followed(page, viewer=VIEWER, picker=PICKER, key=ANNE, **changes):
-    query, turn = page.follow(
-        {"query": "", "before": "", "key": key, "turn": 3}, viewer, picker, *screen(page, **changes)
-    )
-    assert turn == 3
+    told = {page.fields.bar: BarTold("", "", key, 3), page.fields.viewer: viewer, page.fields.picker: picker}
+    ((bar, (query, turn)),) = page.answers.follow(page.values(**changes) | told).items()
+    assert (bar, turn) == (page.fields.bar, 3)
     return query
 
 
 def restored(page, query, before="", key=ANNE, turn=1):
-    """The fields that change, by name; then network, tabs and the asks."""
-    bar = {"query": query, "before": before, "key": key, "turn": turn}
-    answer = page.restore(bar, page.opening.backbone)
-    fields = {name: value for name, value in zip(FIELDS, answer, strict=False) if value != gr.skip()}
-    return fields, answer[len(FIELDS) :]
+    """The fields that change, by name; then what else does, and the tabs that are filled anew."""
+    answer = page.answers.restore(BarTold(query, before, key, turn), page.opening.backbone)
+    if answer == gr.skip():
+        return {}, {}, set()
+    fields = {name: answer[place] for name, place in page.fields.places.items() if place in answer}
+    network = page.fields.network
+    others = {"notice": network.notice, "card": network.card, "working": network.working, "tabs": page.fields.tabs}
+    rest = {name: answer[place] for name, place in others.items() if place in answer}
+    asks = {name for name, place in page.fields.again.items() if answer.get(place)}
+    assert len(answer) == len(fields) + len(rest) + len(asks)
+    return fields, rest, asks
 
 
 def test_the_page_as_it_opens_has_no_query_and_nothing_to_restore(page):
     assert followed(page) == ""
-    fields, rest = restored(page, "")
-    assert fields == {}
-    assert all(one == gr.skip() for one in rest)
+    assert restored(page, "") == ({}, {}, set())
 
 
 def test_a_change_is_an_address_and_comes_back_from_it(page):
     query = followed(page, pooling="max", tab="Search", gallery="samples", labels=["a,b"], exact=True, seed=4)
     assert query == "tab=Search&pooling=max&labels=a%5C,b&exact=1&seed=4"
-    fields, rest = restored(page, query)
+    fields, rest, _ = restored(page, query)
     assert fields["pooling"]["value"] == "max"
     assert fields["labels"]["value"] == ["a,b"]
     assert (fields["tab"], fields["exact"], fields["seed"]) == ("Search", True, 4)
-    assert rest[3]["selected"] == "Search"
+    assert rest["tabs"]["selected"] == "Search"
     # Only what differs from what is on screen changes: back to the same address without the seed.
     assert set(restored(page, query.removesuffix("&seed=4"), before=query)[0]) == {"seed"}
 
@@ -87,23 +106,29 @@ def test_a_change_is_an_address_and_comes_back_from_it(page):
 def test_what_a_point_shows_and_a_class_come_back(page):
     query = followed(page, tab="Classes", mode="cosine", label="a cat")
     assert query == "tab=Classes&mode=cosine&label=a+cat"
-    fields, _ = restored(page, query)
+    fields, *_ = restored(page, query)
     assert fields["mode"] == "cosine"
     assert (fields["label"]["value"], fields["label"]["choices"]) == ("a cat", ["a cat"])
     # What a point shows is drawn by the browser: nothing is computed for it.
     assert set(restored(page, "mode=cosine")[0]) == {"mode"}
-    assert all(one == gr.skip() for one in restored(page, "mode=cosine")[1][4:])
+    assert restored(page, "mode=cosine")[2] == set()
     assert restored(page, "", before=query)[0]["label"]["value"] is None
 
 
 def test_a_tab_that_is_turned_to_fills_itself_and_the_one_on_screen_is_asked(page):
-    asks = lambda *asked: [one != gr.skip() for one in restored(page, *asked)[1][4:]]
-    assert asks("tab=Search&exact=1", "") == [False, False, False, False]
-    assert asks("tab=Search&exact=1", "tab=Search") == [False, True, False, False]
-    assert asks("tab=Trust&pooling=max", "tab=Trust") == [True, False, False, True]
-    assert asks("tab=Classes&label=x", "tab=Classes") == [False, False, True, False]
-    opens = page.restore({"query": "pooling=max", "before": "", "key": ANNE, "turn": 0}, page.opening.backbone)
-    assert opens[-4:] == [gr.skip()] * 4
+    asks = lambda *asked: restored(page, *asked)[2]
+    assert asks("tab=Search&exact=1", "") == set()
+    assert asks("tab=Search&exact=1", "tab=Search") == {"Search"}
+    assert asks("tab=Trust&pooling=max", "tab=Trust") == {"Compare", "Trust"}
+    assert asks("tab=Classes&label=x", "tab=Classes") == {"Classes"}
+    assert restored(page, "pooling=max", turn=0)[2] == set()  # a page that opens fills itself
+
+
+def test_a_tab_that_is_not_here_is_said_and_none_is_turned_to(page, said):
+    fields, rest, _ = restored(page, "tab=%3Cb%3E&seed=4")
+    assert (fields, rest) == ({"seed": 4}, {})
+    assert "a link whose tab is '&lt;b&gt;'" in said[0]
+    assert restored(page, "", before="tab=nowhere") == ({}, {}, set())
 
 
 def test_a_pin_and_marks_count_for_their_own_pictures_only(page, files):
@@ -118,7 +143,7 @@ def test_a_pin_and_marks_count_for_their_own_pictures_only(page, files):
     # What is still to be drawn counts before what is on screen.
     assert "pin=b.0.0" in followed(page, viewer, a=a, b=b, pin={"side": "b", "row": 0, "col": 0})
     assert "marks" not in followed(page, picker=picker, q=a, marks=[])
-    fields, _ = restored(page, "", before="pin=a.1.0&marks=b1000.2000.3000.4000")
+    fields, *_ = restored(page, "", before="pin=a.1.0&marks=b1000.2000.3000.4000")
     assert (fields["pin"], fields["marks"]) == ({}, [])
 
 
@@ -128,7 +153,7 @@ def test_ones_own_picture_comes_back_for_oneself_and_for_nobody_else(page, files
     assert content_hash(files[0])[:16] not in query
     assert restored(page, query)[0]["a"] == str(files[0])
     for stranger in (BERT, "", "x" * 32):
-        fields, _ = restored(page, query, key=stranger)
+        fields, *_ = restored(page, query, key=stranger)
         assert "a" not in fields
         assert "'Copy link'" in said.pop().replace("&#x27;", "'")
     assert followed(page, key="no key", a=str(files[0])) == ""
@@ -171,7 +196,7 @@ def test_only_so_many_pictures_of_a_visitor_are_remembered(pictures, files, monk
 @pytest.mark.parametrize("name", ["/etc/passwd", "sample/../credits.json", f"{'0' * 64}.png", "own/x", "own/../x"])
 def test_a_pair_that_cannot_be_had_stays_as_it_is_and_the_rest_is_restored(page, said, name):
     good = samples.pairs()[1]["a"]
-    fields, _ = restored(page, f"a=sample/{good}&b={name}&pooling=max")
+    fields, *_ = restored(page, f"a=sample/{good}&b={name}&pooling=max")
     assert "a" not in fields
     assert "b" not in fields
     assert fields["pooling"]["value"] == "max"
@@ -181,7 +206,7 @@ def test_a_pair_that_cannot_be_had_stays_as_it_is_and_the_rest_is_restored(page,
 
 def test_an_old_link_and_its_empty_places_and_wrong_parts(page, said):
     pair = samples.pairs()[1]
-    fields, _ = restored(page, f"a=sample/{pair['a']}&b=&side=%3Cb%3E&fill=pink&short_side=240&method=RISE")
+    fields, *_ = restored(page, f"a=sample/{pair['a']}&b=&side=%3Cb%3E&fill=pink&short_side=240&method=RISE")
     assert Path(fields["a"]).name == Path(pair["a"]).name
     assert fields["b"] is None
     assert fields["short_side"]["value"] == 240
@@ -191,7 +216,7 @@ def test_an_old_link_and_its_empty_places_and_wrong_parts(page, said):
 
 
 def test_a_gallery_that_is_not_here_is_said(page, said):
-    fields, _ = restored(page, "tab=Search&gallery=gone&space=x")
+    fields, *_ = restored(page, "tab=Search&gallery=gone&space=x")
     assert "gallery" not in fields
     assert "'gone', which is not here" in said[0].replace("&#x27;", "'")
 
@@ -200,11 +225,12 @@ def test_a_network_that_cannot_be_had_leaves_the_working_one(page, said, monkeyp
     def refuse(name):
         raise SimvisError(f"the card '{name}'", "weights", "use another")
 
-    monkeypatch.setattr(page.compare.session, "network", refuse)
-    monkeypatch.setattr("simvis_app.page.compare.handlers.about", lambda *_: "card")
-    fields, rest = restored(page, "backbone=resnet18")
-    assert fields["backbone"] == rest[2] == page.opening.backbone
-    assert "the card" in rest[0]
+    monkeypatch.setattr(page.handlers.session, "network", refuse)
+    monkeypatch.setattr("simvis_app.page.pair.networks.about", lambda *_: "card")
+    fields, rest, _ = restored(page, "backbone=resnet18&pooling=max&exponent=4")
+    assert fields["backbone"] == rest["working"] == page.opening.backbone
+    assert "pooling" not in fields  # the working one keeps its own
+    assert "the card" in rest["notice"]
 
 
 def test_numbers_that_no_address_can_name_are_left_out(page):

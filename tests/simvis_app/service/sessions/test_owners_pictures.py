@@ -1,5 +1,6 @@
 """The owner's own pictures take the owner's limits; pictures that suit their view badly are spoken of everywhere."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ from simvis_app.api.pairs import pair_json
 from simvis_app.commands import parsed
 from simvis_app.commands.opening import session_of
 from simvis_app.page.compare.handlers import Handlers
+from simvis_app.page.compare.inputs import CompareAsked
 from simvis_app.page.galleries.pairs import public
+from simvis_app.page.pair.asked import PairAsked
 from simvis_app.page.parts.drops import Dropped, accepted
 from simvis_app.page.trust.handlers import TrustHandlers
 from simvis_app.service import words
@@ -107,9 +110,9 @@ def test_every_tab_and_every_answer_warns_of_a_squeezed_picture(driven, library,
     compare = Handlers(session, LinkedPictures(tmp_path / "links"))
     asked = [long, other, NETWORK, "avg", 3.0, 32, "whole", None]
     notice = words.warning(f"A {SQUEEZED}")
-    viewer = {"key": "", "pin": None, "mode": "share"}
-    assert compare.compare(*asked, viewer, 3, None)[0] == notice
-    assert compare.compare(other, *asked[1:], viewer, 3, None)[0] == ""
+    pair = PairAsked(*asked)
+    assert words.warning(*compare.compare(CompareAsked(pair)).panels.pair.warnings) == notice
+    assert not compare.compare(CompareAsked(replace(pair, image_a=other))).panels.pair.warnings
     assert TrustHandlers(compare)._pair_line(asked, "a").startswith(notice)
     assert pair_json(session.explain(long, other, Settings(NETWORK, "avg", 32)))["warnings"] == [f"A {SQUEEZED}"]
     yours = words.warning(f"Your picture {SQUEEZED}")

@@ -5,13 +5,16 @@ import dataclasses
 import itertools
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 import torch
 from PIL import Image
 
 import model_zoo
-from simvis_app.page.compare.layout import Handlers
+from simvis_app.page.compare.handlers import Handlers
+from simvis_app.page.compare.inputs import CompareAsked
+from simvis_app.page.pair.asked import PairAsked
 from simvis_app.service.links import LinkedPictures
 from simvis_app.service.sessions.session import Session, content_hash
 from simvis_core import SimvisError, explain_pair, open_picture
@@ -50,11 +53,11 @@ POOLINGS = ("avg", "max", "gem", "gem:7.5", "avgmax")
 def test_switching_the_pooling_on_the_page_runs_no_backbone(session, files, backbone_calls, tmp_path):
     """The whole handler, panels and verdict included."""
     compare = Handlers(session, LinkedPictures(tmp_path / "links")).compare
-    viewer = {"key": "", "pin": None, "mode": "share"}
-    compare(*map(str, files), "tiny", "avg", 3.0, 16, "whole", None, viewer, 3, None)
+    asked = PairAsked(*map(str, files), "tiny", "avg", 3.0, 16)
+    compare(CompareAsked(asked, k=3))
     before = len(backbone_calls)
     for pooling, exponent in (("max", 3.0), ("gem", 3.0), ("gem", 9.0), ("avg", 3.0)):
-        compare(*map(str, files), "tiny", pooling, exponent, 16, "whole", None, viewer, 3, None)
+        compare(CompareAsked(replace(asked, pooling=pooling, exponent=exponent), k=3))
     assert session.forward_passes == 2
     assert len(backbone_calls) == before
 
