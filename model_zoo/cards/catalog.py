@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from model_zoo.architectures.library import LIBRARIES
-from model_zoo.cards.weights import Weights
 from simvis_core.errors import SimvisError
 from simvis_core.pictures.views import Preprocess
 
@@ -22,6 +21,22 @@ FACE = Preprocess(
     fixed_size=(150, 150),
     resampling="bilinear",
 )
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Where a card's weights come from.
+
+    ``where`` is a file name in ``model_zoo/weights`` ("project"), ``package/path`` of an installed Python package
+    ("package"), or an address ("download"). ``sha256`` is the whole hash, or for torchvision's files the beginning that
+    the publisher put into the file name. ``keys`` says how the file names its tensors.
+    """
+
+    kind: Literal["project", "package", "download"]
+    where: str
+    sha256: str
+    megabytes: float
+    keys: Literal["in order", "plain", "resnet", "features", "face", "convnext"]
 
 
 @dataclass(frozen=True)

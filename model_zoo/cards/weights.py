@@ -5,10 +5,8 @@ import importlib.util
 import os
 import pickle
 from collections.abc import Mapping
-from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
-from typing import Literal
 
 import torch
 from safetensors import SafetensorError
@@ -16,25 +14,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from model_zoo.architectures.downloads import cure, why
+from model_zoo.cards.catalog import Weights, bundled
 from simvis_core.errors import SimvisError
 
 HERE = Path(__file__).parents[1] / "weights"
-
-
-@dataclass(frozen=True)
-class Weights:
-    """Where a card's weights come from.
-
-    ``where`` is a file name in ``model_zoo/weights`` ("project"), ``package/path`` of an installed Python package
-    ("package"), or an address ("download"). ``sha256`` is the whole hash, or for torchvision's files the beginning that
-    the publisher put into the file name. ``keys`` says how the file names its tensors.
-    """
-
-    kind: Literal["project", "package", "download"]
-    where: str
-    sha256: str
-    megabytes: float
-    keys: Literal["in order", "plain", "resnet", "features", "face", "convnext"]
 
 
 def find(name: str, weights: Weights) -> Path:
@@ -114,8 +97,6 @@ def _downloaded(name: str, weights: Weights) -> Path:
 
 
 def _unusable(name: str, reason: str, cure: str) -> SimvisError:
-    from model_zoo.cards.catalog import bundled  # noqa: PLC0415  (the catalogue is built from this module's Weights)
-
     working = ", ".join(other for other in bundled() if other != name)
     return SimvisError(f"the card '{name}', but {reason}", "its verified weights", f"{cure}, or use {working}")
 

@@ -14,7 +14,8 @@ from torch import nn
 
 import model_zoo
 from model_zoo.cards import weights as weights_module
-from model_zoo.cards.weights import HERE, Weights, load_into
+from model_zoo.cards.catalog import Weights
+from model_zoo.cards.weights import HERE, load_into
 from simvis_core import SimvisError
 
 
