@@ -7,7 +7,6 @@ import gradio as gr
 from simvis_app.page.classes.handlers import ClassHandlers
 from simvis_app.page.classes.sharing import ClassSharing
 from simvis_app.page.classes.widgets import Widgets
-from simvis_app.page.compare.handlers import Handlers
 from simvis_app.page.galleries.offers import Lists, OfferHandlers
 from simvis_app.page.galleries.pairs import PairOpening
 from simvis_app.page.galleries.sharing import forget
@@ -21,7 +20,7 @@ _SHOWN: dict[str, Any] = {"show_progress": "minimal", "api_visibility": "private
 
 def wire(widgets: Widgets, house: House, tab: gr.Tab) -> None:
     """Binds the tab's events."""
-    pairs = PairOpening(house, Handlers(house.session, house.pictures))
+    pairs = PairOpening(house)
     handlers = ClassHandlers(house.galleries, widgets, pairs)
     show: dict[str, Any] = {
         "fn": handlers.show,

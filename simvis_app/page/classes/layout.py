@@ -89,5 +89,5 @@ def lay_out(house: House) -> Widgets:
         curve_plot=curve_plot,
         curve_table=curve_table,
         refused=gr.State(""),
-        working=house.compare.network[2],
+        working=house.compare.chosen.working,
     )

@@ -32,7 +32,7 @@ def build(house: House, gallery: PoolingChoice, space: PoolingChoice, name: str)
     accordion.expand(handlers.offer, panel.backbone, panel.backbone, **_PRIVATE)
     if house.compare is not None:
         # The network in use comes first: what is looked at in Compare is what one wants to search with.
-        used = house.compare.network[2]
+        used = house.compare.chosen.working
         used.change(handlers.follow, used, [panel.backbone, *networks], **_PRIVATE)
     panel.folder.input(lambda chosen: gr.update(visible=bool(chosen)), panel.folder, panel.new, **_PRIVATE)
     run = panel.start.click(

@@ -6,8 +6,9 @@ from typing import Any
 
 import gradio as gr
 
-from simvis_app.page.compare.handlers import Handlers
 from simvis_app.page.house import House
+from simvis_app.page.pair.opening import opened, opened_updates
+from simvis_app.page.pair.places import COMPARE
 from simvis_app.page.updates import Updates
 from simvis_app.service.files import kept
 from simvis_app.service.galleries.galleries import settings_of
@@ -29,16 +30,15 @@ class OpenedPair:
 class PairOpening:
     """How a pair comes to the Compare tab. ``outputs`` are what an event that opens one may set."""
 
-    def __init__(self, house: House, compare: Handlers) -> None:
+    def __init__(self, house: House) -> None:
         assert house.compare is not None
-        self._tabs, self._widgets, self._handlers = house.tabs, house.compare, compare
+        self._session, self._tabs, self._places = house.session, house.tabs, house.compare
         self.outputs = [house.tabs, *house.compare.opens]
 
     def shown(self, pair: OpenedPair, working: str) -> Updates:
         """The page turned to the pair. Raises gr.Error for a network that cannot be had any more."""
-        settings = self._handlers.opened(settings_of(pair.space), working)
-        places = zip(self._widgets.opens, [pair.a, pair.b, *settings, pair.pin], strict=True)
-        return {self._tabs: gr.update(selected="Compare"), **dict(places)}
+        found = opened(self._session, (pair.a, pair.b), settings_of(pair.space), working, pair.pin)
+        return {self._tabs: gr.update(selected=COMPARE)} | opened_updates(found, self._places)
 
 
 def public(file: str, session: Session) -> str:

@@ -4,7 +4,6 @@ from typing import Any
 
 import gradio as gr
 
-from simvis_app.page.compare.handlers import Handlers
 from simvis_app.page.galleries.offers import Lists, OfferHandlers
 from simvis_app.page.galleries.pairs import PairOpening
 from simvis_app.page.galleries.sharing import forget
@@ -21,7 +20,7 @@ _PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "privat
 
 def wire(widgets: Widgets, house: House, tab: gr.Tab) -> None:
     """Binds the tab's events."""
-    pairs = PairOpening(house, Handlers(house.session, house.pictures))
+    pairs = PairOpening(house)
     handlers = SearchHandlers(house.galleries, widgets, pairs)
     search = _search(widgets, handlers)
     _wire_query(widgets, handlers, house, search)

@@ -72,7 +72,7 @@ def lay_out(house: House) -> Widgets:
         share=share,
         said=gr.State(""),
         pending=gr.State(None),
-        working=house.compare.network[2],
+        working=house.compare.chosen.working,
     )
 
 
