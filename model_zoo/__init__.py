@@ -46,10 +46,10 @@ def load(name: str, pooling: str | Pooling | None = None) -> EmbeddingNetwork:
 
         return arranging.arrange(arranging.build(name, pretrained=True), pooling)
     from model_zoo.cards.backbones import BACKBONES  # noqa: PLC0415
-    from model_zoo.cards.weights import find, load_into  # noqa: PLC0415
+    from model_zoo.cards.weights import find_weights, load_into  # noqa: PLC0415
 
     entry = card(name)
-    path = find(name, entry.weights)
+    path = find_weights(name, entry.weights)
     backbone, head = BACKBONES[entry.architecture]()
     load_into(name, path, entry.weights, backbone, head)
     network = EmbeddingNetwork(

@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections import Counter
 from importlib import import_module
 from pathlib import Path
 
@@ -58,6 +59,38 @@ def test_a_public_docstring_stands_alone(path):
         node.name for node in documented(ast.parse(path.read_text())) if LEANS.match(ast.get_docstring(node) or "")
     ]
     assert leaning == []
+
+
+TABLE = "the functions that a table of modules calls: one of each in every module of it"
+# Public names that several modules off the page define, each with the reason; a new name finds another word.
+ALIKE = {
+    **dict.fromkeys(("add", "run"), TABLE),
+    **dict.fromkeys(("anatomy", "create", "described", "knows", "names", "variants"), TABLE),
+    **dict.fromkeys(("number", "of_score", "percent", "three"), "the core's, handed on by the words of the service"),
+    **dict.fromkeys(("open_checkpoint", "untrained"), "the zoo's front door calls the module's by its name"),
+    **dict.fromkeys(("AUTO", "COUNTS", "MEBIBYTE", "SECONDS"), "one value, in modules that do not import each other"),
+    "CURVE_STEPS": "the service knows the core's without importing PyTorch; tests/simvis_app/service holds them equal",
+    "Asked": "what a gallery is asked, and how a map is measured: the page's own question classes are named so too",
+    "KINDS": "kinds of head, and kinds of marks",
+    "POOLING": "the step in front of the pooling, and the page's default",
+    "VERDICTS": "the verdicts, and the words for them",
+    "VISITORS": "how many are remembered, for two things",
+}
+
+
+def defined(tree):
+    """Public names of a module: functions, classes and constants, not what it imports."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name
+        for target in getattr(node, "targets", [getattr(node, "target", None)]) if hasattr(node, "value") else ():
+            yield from (one.id for one in ast.walk(target) if isinstance(one, ast.Name)) if target else ()
+
+
+def test_no_two_public_names_off_the_page_are_alike_without_a_reason():
+    off = [path for path in OFF_THE_PAGE if HOUSE / "simvis_app" / "api" not in path.parents]
+    count = Counter(name for path in off for name in set(defined(ast.parse(path.read_text()))) if name[0] != "_")
+    assert {name for name, times in count.items() if times > 1} == set(ALIKE)
 
 
 @pytest.mark.parametrize("name", ["utils", "common", "helpers", "manager", "managers", "base"])

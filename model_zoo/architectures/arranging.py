@@ -12,7 +12,7 @@ from httpx import HTTPError
 from torch import Tensor, nn
 
 from model_zoo.architectures.anatomy import Anatomy, Stack
-from model_zoo.architectures.downloads import unreachable, why
+from model_zoo.architectures.downloads import unreachable, why_failed
 from model_zoo.architectures.library import FORMS, LIBRARIES, Library, library
 from model_zoo.architectures.trunks import FrontTrunk, TokenTrunk
 from simvis_core.errors import SimvisError
@@ -249,7 +249,7 @@ def _takes(network: EmbeddingNetwork, size: tuple[int, int]) -> bool:
 
 
 def _no_weights(name: str, error: Exception) -> SimvisError:
-    reason = f"{why(error)}, and this machine has no copy" if unreachable(error) else why(error)
+    reason = f"{why_failed(error)}, and this machine has no copy" if unreachable(error) else why_failed(error)
     return SimvisError(
         f"'{name}', whose weights cannot be had ({reason})",
         "an architecture with published weights, and a connection on first use",

@@ -11,7 +11,7 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR)
 
 
-def why(error: BaseException) -> str:
+def why_failed(error: BaseException) -> str:
     """The reason in plain words, whatever library raised it, and never a library's own."""
     cause = _cause(error)
     if isinstance(cause, urllib.error.HTTPError):

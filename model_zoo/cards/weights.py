@@ -13,14 +13,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from model_zoo.architectures.downloads import cure, why
+from model_zoo.architectures.downloads import cure, why_failed
 from model_zoo.cards.catalog import Weights, bundled
 from simvis_core.errors import SimvisError
 
 HERE = Path(__file__).parents[1] / "weights"
 
 
-def find(name: str, weights: Weights) -> Path:
+def find_weights(name: str, weights: Weights) -> Path:
     """The verified file. A download happens on first use, into PyTorch's own cache, under a temporary name.
 
     Raises SimvisError, naming the card and the reason, for a file that is missing, cannot be fetched or is not the one
@@ -91,7 +91,7 @@ def _downloaded(name: str, weights: Weights) -> Path:
         torch.hub.download_url_to_file(weights.where, str(path), hash_prefix=weights.sha256, progress=False)
     except (OSError, HTTPException, RuntimeError) as error:  # urllib's errors are OSErrors
         size = f"{weights.megabytes:.0f} MB"
-        reason = f"its weights ({size}) cannot be downloaded from {weights.where}: {why(error)}"
+        reason = f"its weights ({size}) cannot be downloaded from {weights.where}: {why_failed(error)}"
         raise _unusable(name, reason, cure(error, path.name, size)) from error
     return path
 

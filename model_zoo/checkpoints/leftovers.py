@@ -10,7 +10,7 @@ from model_zoo.architectures.arranging import Architecture
 from model_zoo.checkpoints.choices import PLACES, Choices
 from model_zoo.checkpoints.doubts import Doubt, asked
 from model_zoo.checkpoints.files.reading import CheckpointFile
-from model_zoo.checkpoints.heads.layers import layer_words, read_layer, size
+from model_zoo.checkpoints.heads.layers import layer_size, layer_words, read_layer
 from model_zoo.checkpoints.trunks.fitting import Fit
 from model_zoo.checkpoints.trunks.refusals import COUNTS
 from model_zoo.checkpoints.trunks.where import CLASSIFIER, Place, called_classifier
@@ -62,10 +62,10 @@ def sort_leftovers(built: Architecture, file: CheckpointFile, fit: Fit, choices:
 
 
 def _leave_out(rest: Leftovers, name: str, tensor: Tensor, reason: str) -> None:
-    rest.left_out.append(f"{name} ({size(tensor)}), {reason}")
+    rest.left_out.append(f"{name} ({layer_size(tensor)}), {reason}")
     if reason == _ASKED:
         out = {"out": PLACES["out"]}
-        rest.doubts.append(Doubt(f"layers.{name}", f"{name} ({size(tensor)})", out, "out", said=True))
+        rest.doubts.append(Doubt(f"layers.{name}", f"{name} ({layer_size(tensor)})", out, "out", said=True))
 
 
 def _check_count(file: CheckpointFile, rest: Leftovers, choices: Choices) -> None:
@@ -217,7 +217,7 @@ def _drop_where(rest: Leftovers, condition: bool, groups: list[str], reason: str
 def _drop_all(rest: Leftovers) -> None:
     for path, tensors in list(rest.groups.items()):
         _drop(rest, path, f"part of a head ({layer_words(path, tensors)}), as asked")
-    rest.left_out += [f"{path} ({size(matrix)}), as asked" for path, matrix in rest.matrices.items()]
+    rest.left_out += [f"{path} ({layer_size(matrix)}), as asked" for path, matrix in rest.matrices.items()]
     rest.matrices.clear()
 
 
@@ -233,7 +233,7 @@ def _outputs(tensors: Mapping[str, Tensor]) -> int | None:
 
 def _drop(rest: Leftovers, path: str, reason: str) -> None:
     for name, tensor in rest.groups.pop(path).items():
-        rest.left_out.append(f"{path}.{name} ({size(tensor)}), {reason}")
+        rest.left_out.append(f"{path}.{name} ({layer_size(tensor)}), {reason}")
 
 
 _ASKED = "as asked"

@@ -13,7 +13,7 @@ from model_zoo.checkpoints.choices import Choices, read_choices, with_arguments
 from model_zoo.checkpoints.doubts import Doubt, asked, check_used, write_choices
 from model_zoo.checkpoints.files.reading import CheckpointFile, read_checkpoint
 from model_zoo.checkpoints.heads.finding import Head, read_head
-from model_zoo.checkpoints.heads.layers import powers, size
+from model_zoo.checkpoints.heads.layers import layer_size, powers
 from model_zoo.checkpoints.heads.order import Start
 from model_zoo.checkpoints.inputs import Input, read_input
 from model_zoo.checkpoints.leftovers import Leftovers, sort_leftovers
@@ -237,13 +237,15 @@ def _report(opened: _Opened, head: Head, gem: _Gem) -> Report:
     fit, rest = opened.fit, opened.rest
     if rest.exponent and opened.asked is not None:
         name, exponents = rest.exponent
-        count = "one number" if exponents.numel() == 1 else size(exponents)
+        count = "one number" if exponents.numel() == 1 else layer_size(exponents)
         rest.left_out.append(f"{name} ({count}), the exponent of GeM: the pooling asked for is {opened.asked}")
     groups = {path: tensors for path, tensors in rest.groups.items() if path in head.left_out}
     for path, tensors in groups.items():
-        rest.left_out += [f"{path}.{name} ({size(one)}), {head.left_out[path]}" for name, one in tensors.items()]
+        rest.left_out += [f"{path}.{name} ({layer_size(one)}), {head.left_out[path]}" for name, one in tensors.items()]
     rest.left_out += [
-        f"{path} ({size(one)}), {head.left_out[path]}" for path, one in rest.matrices.items() if path in head.left_out
+        f"{path} ({layer_size(one)}), {head.left_out[path]}"
+        for path, one in rest.matrices.items()
+        if path in head.left_out
     ]
     choices = opened.choices
     for doubt in head.doubts:

@@ -23,10 +23,10 @@ from simvis_core.networks.backbone import Activations
 from simvis_core.networks.network import EmbeddingNetwork
 
 AUTO = "auto"
-CLEARLY = 1.15  # times as fast as eager; less is within what another machine, picture or day changes
+CLEARLY_FASTER = 1.15  # times as fast as eager; less is within what another machine, picture or day changes
 SCORE_CHANGE = 1e-3  # a score is shown with three digits
 PROBE_CHANGE = SCORE_CHANGE / 5  # among many photographs the largest change is 2 to 5 times that among the few probes
-SECONDS, LEAST_ROUNDS = 1.0, 3  # of the timing
+TIMED_SECONDS, LEAST_ROUNDS = 1.0, 3  # of the timing
 
 
 @dataclass(frozen=True)
@@ -92,14 +92,14 @@ def _fastest(network: EmbeddingNetwork) -> EmbeddingNetwork:
     same = {name: other for name, other in candidates.items() if score_change(reference, other) < PROBE_CHANGE}
     speeds = _speeds(same, _views(reference)[0])
     name = max(speeds, key=lambda name: speeds[name])
-    return same[name] if speeds[name] >= CLEARLY else reference
+    return same[name] if speeds[name] >= CLEARLY_FASTER else reference
 
 
 def _speeds(networks: Mapping[str, EmbeddingNetwork], pixels: Tensor) -> dict[str, float]:
     """How many times as fast as eager each is, timed in turns: the machine's own speed drifts."""
     rounds: list[dict[str, float]] = []
     started = time.perf_counter()
-    while len(rounds) < LEAST_ROUNDS or time.perf_counter() - started < SECONDS:
+    while len(rounds) < LEAST_ROUNDS or time.perf_counter() - started < TIMED_SECONDS:
         rounds.append({name: _seconds(network, pixels) for name, network in networks.items()})
     return {name: statistics.median(seconds["eager"] / seconds[name] for seconds in rounds) for name in networks}
 

@@ -10,7 +10,7 @@ from simvis_app.service.galleries.answers import belongs_json, class_json, class
 from simvis_app.service.galleries.asking import check_labels, find_space, regions_on
 from simvis_app.service.galleries.galleries import SAMPLES, Answer, Asked, Galleries
 from simvis_core import SimvisError
-from simvis_core.galleries.curves import PAIRS
+from simvis_core.galleries.curves import CURVE_PAIRS
 from simvis_core.stores.contract import Space
 
 MOST_HITS = 200
@@ -53,7 +53,7 @@ def add_gallery_api(galleries: Galleries) -> None:
             return class_json(galleries, space, label, paths=False) if label else classes_json(galleries, space)
 
     def curves(
-        gallery: str = SAMPLES, network: str = "", pooling: str = "", pairs: float = PAIRS, seed: float = 0
+        gallery: str = SAMPLES, network: str = "", pooling: str = "", pairs: float = CURVE_PAIRS, seed: float = 0
     ) -> dict[str, Any]:
         """Mean contribution curves of random pairs of one class and of two."""
         with told():
@@ -68,7 +68,7 @@ def add_gallery_api(galleries: Galleries) -> None:
         k, skip = gr.Number(defaults.HITS, label="k"), gr.Number(0, label="skip")
         exact = gr.Checkbox(label="exact")
         label = gr.Textbox("", label="label")
-        pairs, seed = gr.Number(PAIRS, label="pairs"), gr.Number(0, label="seed")
+        pairs, seed = gr.Number(CURVE_PAIRS, label="pairs"), gr.Number(0, label="seed")
         answer, ask = gr.JSON(), gr.Button()
     asked = {"concurrency_limit": 1, "concurrency_id": "gallery api"}
     ask.click(search, [image, gallery, *place, regions, labels, k, skip, exact], answer, api_name="search", **asked)

@@ -15,7 +15,7 @@ from simvis_app.service import defaults
 from simvis_app.service.sessions.session import Session, Settings
 from simvis_app.service.words import LISTED_SKIPPED
 from simvis_core import EmbeddingNetwork, SimvisError, open_picture
-from simvis_core.evaluation.cases import ROOMS, Case, Seen, folder_cases, retrieval_cases, room_cases
+from simvis_core.evaluation.cases import ROOMS, Case, ViewAsked, folder_cases, retrieval_cases, room_cases
 from simvis_core.evaluation.measuring import question_for, records, refused
 from simvis_core.evaluation.records import Record, Records
 from simvis_core.evaluation.table import (
@@ -36,7 +36,7 @@ from simvis_core.trust.figures import removal_figure
 from simvis_core.trust.localisation import WARPS, transfer
 from simvis_core.trust.measuring import Asked, asked_of
 
-QUICK = ("decomposition", "grad_cam_normalised", "input_x_gradient", "integrated_gradients")
+QUICK_EXPLAINERS = ("decomposition", "grad_cam_normalised", "input_x_gradient", "integrated_gradients")
 SECONDS = 5.0  # between lines that do not stay where they are
 Network = tuple[str, EmbeddingNetwork, EmbeddingNetwork]  # its name in the table, itself, its twin for gradients
 
@@ -106,11 +106,11 @@ def evaluate(options: argparse.Namespace, session: Session, backbone: str) -> li
     return _written(kept, {case.name for listed_cases in cases for case in listed_cases})
 
 
-def _seen(options: argparse.Namespace, network: EmbeddingNetwork) -> Seen:
+def _seen(options: argparse.Namespace, network: EmbeddingNetwork) -> ViewAsked:
     usual = network.preprocess.whole_cells(Preprocess.short_side)
     size = usual if options.view_size is None else options.view_size
     network.preprocess.check(size, options.framing)
-    return Seen(size, options.framing)
+    return ViewAsked(size, options.framing)
 
 
 def _measure(
@@ -120,7 +120,7 @@ def _measure(
     eager: EmbeddingNetwork,
     cases: Sequence[Case],
     explainers: Sequence[Asked],
-    seen: Seen,
+    seen: ViewAsked,
     checks: bool,
 ) -> None:
     tell = _Teller(name, len(cases) * len(explainers))
@@ -135,7 +135,12 @@ def _measure(
 
 
 def _records(
-    case: Case, network: EmbeddingNetwork, eager: EmbeddingNetwork, seen: Seen, asked: Sequence[Asked], checks: bool
+    case: Case,
+    network: EmbeddingNetwork,
+    eager: EmbeddingNetwork,
+    seen: ViewAsked,
+    asked: Sequence[Asked],
+    checks: bool,
 ) -> Iterator[Record]:
     """The case's records; one whose picture cannot be read is refused as a whole, and the others go on."""
     try:
@@ -148,7 +153,7 @@ def _records(
 
 def _explainers(options: argparse.Namespace) -> list[Asked]:
     """What is asked for, and always the baselines."""
-    named = list(options.explainer or QUICK)
+    named = list(options.explainer or QUICK_EXPLAINERS)
     if named == ["all"]:
         named = list(EXPLAINERS)
     given = _parameters(options.set or [])
@@ -187,7 +192,7 @@ def _networks(options: argparse.Namespace, session: Session, backbone: str) -> I
             yield f"{loaded.name} {network.pooling}", network, session.eager(Settings(name, str(network.pooling)))
 
 
-def _cases(options: argparse.Namespace, network: EmbeddingNetwork, seen: Seen, limits: Limits) -> list[Case]:
+def _cases(options: argparse.Namespace, network: EmbeddingNetwork, seen: ViewAsked, limits: Limits) -> list[Case]:
     if options.source == ROOMS:
         if options.hits is not None:
             raise SimvisError("--hits with drawn rooms", "a folder of pictures", "leave --hits out")

@@ -154,7 +154,7 @@ def retrieval_cases(
     network: EmbeddingNetwork,
     count: int,
     hits: int,
-    view: "Seen",
+    view: "ViewAsked",
     seed: int = 0,
     limits: Limits = OWNERS,
 ) -> list[Case]:
@@ -166,12 +166,12 @@ def retrieval_cases(
     >>> from PIL import Image
     >>> from torch import nn
     >>> from simvis_core import EmbeddingNetwork, Preprocess
-    >>> from simvis_core.evaluation.cases import Seen, retrieval_cases
+    >>> from simvis_core.evaluation.cases import ViewAsked, retrieval_cases
     >>> net = EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8), preprocess=Preprocess(short_side=32, stride=8))
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     for colour in ("orange", "red", "blue"):
     ...         Image.new("RGB", (40, 40), colour).save(f"{folder}/{colour}.png")
-    ...     [(case.kind, len(case.others)) for case in retrieval_cases(folder, net, count=1, hits=2, view=Seen())]
+    ...     [(case.kind, len(case.others)) for case in retrieval_cases(folder, net, count=1, hits=2, view=ViewAsked())]
     ...
     [('search, 2 hits', 2)]
     """
@@ -207,21 +207,21 @@ def _nearest(embeddings: Tensor, at: int, hits: int) -> list[int]:
     return scores.topk(hits).indices.tolist()
 
 
-class Seen(NamedTuple):
+class ViewAsked(NamedTuple):
     """How every network sees the pictures: the short side of its views, None for its own, and their framing."""
 
     short_side: int | None = None
     framing: Framing = "whole"
 
 
-def embedded(network: EmbeddingNetwork, image: Image.Image, seen: Seen) -> Tensor:
+def embedded(network: EmbeddingNetwork, image: Image.Image, seen: ViewAsked) -> Tensor:
     """The picture's unit embedding (D,), seen as asked. Raises SimvisError for a picture the view cannot take.
 
     >>> from PIL import Image
     >>> from torch import nn
     >>> from simvis_core import EmbeddingNetwork
-    >>> from simvis_core.evaluation.cases import Seen, embedded
-    >>> embedded(EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8)), Image.new("RGB", (60, 40)), Seen(short_side=64)).shape
+    >>> from simvis_core.evaluation.cases import ViewAsked, embedded
+    >>> embedded(EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8)), Image.new("RGB", (60, 40)), ViewAsked(short_side=64)).shape
     torch.Size([4])
     """
     return network.embed(network.view(image, seen.short_side, seen.framing).pixels[None])[0].cpu().double()

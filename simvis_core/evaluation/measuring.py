@@ -8,7 +8,7 @@ from jaxtyping import Bool
 from PIL import Image
 
 from simvis_core.errors import SimvisError
-from simvis_core.evaluation.cases import Case, Seen
+from simvis_core.evaluation.cases import Case, ViewAsked
 from simvis_core.evaluation.records import Record
 from simvis_core.explainers.question import Question
 from simvis_core.explainers.table import EXPLAINERS
@@ -21,17 +21,17 @@ from simvis_core.trust.measuring import Asked, Measured, measuring
 from simvis_core.trust.sanity import OFTEN, randomisation, stability
 
 
-def question_for(case: Case, network: EmbeddingNetwork, seen: Seen) -> Question:
+def question_for(case: Case, network: EmbeddingNetwork, seen: ViewAsked) -> Question:
     """What the case asks of a network.
 
     >>> from PIL import Image
     >>> from torch import nn
     >>> from simvis_core import EmbeddingNetwork
-    >>> from simvis_core.evaluation.cases import Case, Seen
+    >>> from simvis_core.evaluation.cases import Case, ViewAsked
     >>> from simvis_core.evaluation.measuring import question_for
     >>> orange, red = (lambda colour=colour: Image.new("RGB", (60, 40), colour) for colour in ("orange", "red"))
     >>> case = Case("orange | red", "same", orange, (red,), same=True)
-    >>> question_for(case, EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8)), Seen(short_side=64)).query.shape
+    >>> question_for(case, EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8)), ViewAsked(short_side=64)).query.shape
     torch.Size([4])
     """
     view = network.view(case.picture(), seen.short_side, seen.framing)
@@ -62,12 +62,12 @@ def records(
     >>> from PIL import Image
     >>> from torch import nn
     >>> from simvis_core import EmbeddingNetwork
-    >>> from simvis_core.evaluation.cases import Case, Seen
+    >>> from simvis_core.evaluation.cases import Case, ViewAsked
     >>> from simvis_core.evaluation.measuring import question_for, records
     >>> from simvis_core.trust.measuring import Asked
     >>> orange, red = (lambda colour=colour: Image.new("RGB", (60, 40), colour) for colour in ("orange", "red"))
     >>> case = Case("orange | red", "same", orange, (red,), same=True)
-    >>> question = question_for(case, EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8)), Seen(short_side=64))
+    >>> question = question_for(case, EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8)), ViewAsked(short_side=64))
     >>> [record] = records(case, question, [Asked("decomposition", steps=3)])
     >>> record["explainer"], record["passes"], record["shares"]
     ('decomposition', 1, [0.0, 0.5, 1.0])

@@ -14,7 +14,7 @@ from simvis_core.trust.measuring import Asked
 
 RECORDS = "measured.jsonl"
 BEFORE = {"resizing": "reference"}  # what was the only way, so that older settings do not name it
-SETTINGS = "evaluation.json"
+SETTINGS_FILE = "evaluation.json"
 Record = dict[str, Any]
 
 
@@ -65,7 +65,7 @@ class Records:
 
     def _check(self, settings: Mapping[str, Any]) -> None:
         """Settings must be those of the records; of tables of settings, entries may join."""
-        path, wanted = self.folder / SETTINGS, json.loads(json.dumps(settings))
+        path, wanted = self.folder / SETTINGS_FILE, json.loads(json.dumps(settings))
         known = path.exists() or path.is_symlink()
         unnamed = {key: value for key, value in BEFORE.items() if key in wanted}
         found = unnamed | _settings_in(path) if known else wanted

@@ -12,7 +12,7 @@ from simvis_core.files import writing
 from simvis_core.trust.faithfulness import Interval, RemovalCurve, interval, verification_curve
 from simvis_core.trust.localisation import Transfer
 
-Row = dict[str, Any]
+TableRow = dict[str, Any]
 # A column's name, and the number it averages; each has a 95 % interval beside it where there are several cases.
 COLUMNS: dict[str, str] = {
     "insertion": "insertion",
@@ -29,7 +29,7 @@ COLUMNS: dict[str, str] = {
 }
 
 
-def rows(records: Sequence[Record], seed: int = 0) -> list[Row]:
+def rows(records: Sequence[Record], seed: int = 0) -> list[TableRow]:
     """A row for each network, kind and explainer, in the order of the table of explainers.
 
     Means with their intervals; ``over_random`` is the difference less a random map's on the same case. What no case
@@ -55,9 +55,9 @@ def rows(records: Sequence[Record], seed: int = 0) -> list[Row]:
     return [_row(key, groups[key], seed) for key in found]
 
 
-def _row(key: tuple[str, str, str], group: Sequence[Record], seed: int) -> Row:
+def _row(key: tuple[str, str, str], group: Sequence[Record], seed: int) -> TableRow:
     measured = [record for record in group if "refused" not in record]
-    row: Row = {"network": key[0], "kind": key[1], "explainer": key[2], "cases": len(measured)}
+    row: TableRow = {"network": key[0], "kind": key[1], "explainer": key[2], "cases": len(measured)}
     for column, number in COLUMNS.items():
         row[column] = _interval([record.get(number) for record in measured], seed)
     row["area"] = _interval([record.get("area") for record in measured], seed)
@@ -73,7 +73,7 @@ def _interval(values: Sequence[float | None], seed: int) -> Interval | None:
     return interval(known, seed) if known else None
 
 
-def verification(records: Sequence[Record]) -> list[Row]:
+def verification(records: Sequence[Record]) -> list[TableRow]:
     """How well pairs of one class and of two are told apart as pixels go, for each network and explainer.
 
     Pairs that share a planted object count as neither. Nothing where there are no pairs of both kinds.
@@ -148,7 +148,7 @@ def mean_curves(records: Sequence[Record]) -> dict[str, dict[str, dict[str, Remo
     return found
 
 
-def as_csv(table: Sequence[Row]) -> bytes:
+def as_csv(table: Sequence[TableRow]) -> bytes:
     """The rows as CSV: a mean and both ends of its interval in three columns; empty where there is none.
 
     >>> from simvis_core.evaluation.table import as_csv
@@ -160,7 +160,7 @@ def as_csv(table: Sequence[Row]) -> bytes:
     return writing.table(list(plain[0]) if plain else ["network"], plain)
 
 
-def _plain(row: Row) -> Mapping[str, Any]:
+def _plain(row: TableRow) -> Mapping[str, Any]:
     plain: dict[str, Any] = {}
     for name, value in row.items():
         if isinstance(value, Interval) or name in (*COLUMNS, "area", "passes", "seconds"):
@@ -171,7 +171,7 @@ def _plain(row: Row) -> Mapping[str, Any]:
     return plain
 
 
-def as_markdown(table: Sequence[Row], told: Sequence[Row] = ()) -> str:
+def as_markdown(table: Sequence[TableRow], told: Sequence[TableRow] = ()) -> str:
     """The rows as Markdown tables, one for each network and kind, then verification.
 
     Columns without numbers are left out.
@@ -200,7 +200,7 @@ def as_markdown(table: Sequence[Row], told: Sequence[Row] = ()) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def transfer_row(found: Sequence[Transfer], seed: int = 0) -> Row:
+def transfer_row(found: Sequence[Transfer], seed: int = 0) -> TableRow:
     """The means of several pictures' transfer: PCK at 1 and 2 cells, beside a random place and the middle.
 
     >>> from simvis_core.evaluation.table import transfer_row
@@ -209,14 +209,14 @@ def transfer_row(found: Sequence[Transfer], seed: int = 0) -> Row:
     >>> row["points"], row["within_2"].mean
     (16, 0.75)
     """
-    row: Row = {"pictures": len(found), "points": sum(one.points for one in found)}
+    row: TableRow = {"pictures": len(found), "points": sum(one.points for one in found)}
     for name in ("within", "random", "centre"):
         for cells in (1, 2):
             row[f"{name}_{cells}"] = interval([getattr(one, name)[cells - 1] for one in found], seed)
     return row
 
 
-def transfer_markdown(table: Sequence[Row]) -> str:
+def transfer_markdown(table: Sequence[TableRow]) -> str:
     """The rows as a Markdown table.
 
     >>> from simvis_core.evaluation.table import transfer_markdown, transfer_row
@@ -235,7 +235,7 @@ def transfer_markdown(table: Sequence[Row]) -> str:
     return "\n".join([head, "|---" * 9 + "|", *lines]) + "\n"
 
 
-def _section(title: str, table: Sequence[Row]) -> str:
+def _section(title: str, table: Sequence[TableRow]) -> str:
     columns = [name for name in COLUMNS if any(row[name] is not None for row in table)]
     area = next((row["area"] for row in table if row["area"] is not None), None)
     heads = ["explainer", "cases", *(column.replace("_", " ") for column in columns), "passes", "seconds"]
@@ -254,7 +254,7 @@ def _section(title: str, table: Sequence[Row]) -> str:
     return "\n".join([f"### {title}", "", "| " + " | ".join(heads) + " |", "|---" * len(heads) + "|", *lines]) + note
 
 
-def _title(row: Row) -> str:
+def _title(row: TableRow) -> str:
     return EXPLAINERS[row["explainer"]].title
 
 
@@ -264,7 +264,7 @@ def _cell(value: Interval | None) -> str:
     return f"{value.mean:.3f}" + ("" if value.low is None else f" ({value.low:.3f} to {value.high:.3f})")
 
 
-def _costs(row: Row) -> list[str]:
+def _costs(row: TableRow) -> list[str]:
     form: Callable[[Interval | None, str], str] = lambda value, digits: (
         "" if value is None else f"{value.mean:{digits}}"
     )

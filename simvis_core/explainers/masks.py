@@ -18,8 +18,8 @@ RISE_MASKS, RISE_CELLS, RISE_SHOWN = 2000, 8, 0.5  # Petsiuk 2018, as Plummer 20
 BATCH_PIXELS = 16 * 224 * 224  # of one batch of masked pictures: 10 MB, and what two cores are kept busy by
 MAX_MASKS = 20_000
 
-Progress = tuple[int, int]  # masked pictures done, and in all
-Drawing = Generator[Progress, None, Decomposition]
+MasksDone = tuple[int, int]  # masked pictures done, and in all
+Drawing = Generator[MasksDone, None, Decomposition]
 
 
 class Masks(NamedTuple):
@@ -114,7 +114,7 @@ def _rise_batches(
 
 def weighted_embeddings(
     network: EmbeddingNetwork, pixels: Float[Tensor, "3 h w"], count: int, batches: Iterator[Masks]
-) -> Generator[Progress, None, tuple[Tensor, Tensor]]:
+) -> Generator[MasksDone, None, tuple[Tensor, Tensor]]:
     """For each cell the mean embedding of the masked pictures, weighted by the masks (H, W, D); and the plain mean.
 
     What is hidden takes the mean colour of the network's training pictures (0 after preprocessing). Yields how far it

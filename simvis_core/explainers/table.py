@@ -80,7 +80,7 @@ class DrawnMap:
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
-Drawing = Generator[Interim, None, DrawnMap]
+MapDrawing = Generator[Interim, None, DrawnMap]
 
 
 def draw_map(
@@ -116,7 +116,7 @@ def draw_map(
 
 def drawing(
     explainer: str, question: Question, setting: Setting = "fixed", seed: int = 0, **parameters: Any
-) -> Drawing:
+) -> MapDrawing:
     """The map of a question by an explainer of EXPLAINERS, step by step; what `draw_map` runs to its end.
 
     Yields how far it is, with the map so far where there is one; ends with the `DrawnMap`. It can be left at any step.

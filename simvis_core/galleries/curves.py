@@ -15,9 +15,9 @@ from simvis_core.galleries.search import embedding_of
 from simvis_core.stores.contract import Space, VectorIndex
 
 MOST_PAIRS = 20_000  # more would take the machine's memory and tell nothing more
-PAIRS = 1000  # as in Stylianou 2019, fig. 3
+CURVE_PAIRS = 1000  # as in Stylianou 2019, fig. 3
 SPREAD = (0.1, 0.9)  # quantiles
-TOGETHER = 100  # pairs whose contributions are in memory at once
+PAIRS_TOGETHER = 100  # pairs whose contributions are in memory at once
 LEAST_SCORE = 0.01  # of a score nearer to 0, or below, nothing is a share
 
 
@@ -67,7 +67,7 @@ def mean_curve(a: Float[Tensor, "N D"], b: Float[Tensor, "N D"]) -> MeanCurve:
         raise SimvisError(
             f"{len(scores)} pairs with scores under {LEAST_SCORE}", "a score that parts can be a share of", "ask others"
         )
-    together = zip(a[kept].split(TOGETHER), b[kept].split(TOGETHER), strict=True)
+    together = zip(a[kept].split(PAIRS_TOGETHER), b[kept].split(PAIRS_TOGETHER), strict=True)
     shares = torch.cat([_shares(*some)[:, counts - 1] for some in together])
     low, high = torch.quantile(shares, torch.tensor(SPREAD, dtype=torch.float64), dim=0)
     left_out = int((~kept).sum())
@@ -85,7 +85,7 @@ def _shares(a: Tensor, b: Tensor) -> Tensor:
     return ranked.cumsum(1) / contributions.sum(1, keepdim=True)
 
 
-def pair_curves(index: VectorIndex, space: Space, count: int = PAIRS, seed: int = 0) -> dict[str, MeanCurve]:
+def pair_curves(index: VectorIndex, space: Space, count: int = CURVE_PAIRS, seed: int = 0) -> dict[str, MeanCurve]:
     """The curves of ``count`` random pairs of one class and of two: {"same class": ..., "different classes": ...}.
 
     A kind of which the gallery has no pair is left out. A gallery with fewer pairs of one class than ``count`` gives

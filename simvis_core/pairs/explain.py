@@ -6,13 +6,13 @@ from dataclasses import replace
 from PIL import Image
 
 from simvis_core.decomposition import Decomposition, Method
-from simvis_core.explainers.masks import MASKED, Drawing, Progress, draw
+from simvis_core.explainers.masks import MASKED, Drawing, MasksDone, draw
 from simvis_core.networks.network import EmbeddingNetwork
 from simvis_core.pairs.explanation import PairExplanation, explain_features
 from simvis_core.pictures.views import Framing
 from simvis_core.steps import counted, mapped, run
 
-Explaining = Generator[Progress, None, PairExplanation]
+Explaining = Generator[MasksDone, None, PairExplanation]
 
 
 def explain_pair(

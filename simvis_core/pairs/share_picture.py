@@ -93,12 +93,12 @@ def widths_and_height(aspects: Sequence[float], width: int, tallest: int = TALLE
     return [max(1, int(aspect * height)) for aspect in aspects], max(1, int(height))
 
 
-def score_line(facts: Mapping[str, Any]) -> str:
+def sum_line(facts: Mapping[str, Any]) -> str:
     """What the score is made of, or what drew the map of one that is no sum.
 
-    >>> from simvis_core.pairs.share_picture import score_line
+    >>> from simvis_core.pairs.share_picture import sum_line
     >>> facts = {"method": {"name": "decomposition"}, "score": 0.742, "ledger": {"cells_cells": 0.69}}
-    >>> score_line(facts)
+    >>> sum_line(facts)
     '0.690 in the pictures + 0.052 from the bias = 0.742'
     """
     method: Method = facts["method"]["name"]
@@ -161,7 +161,7 @@ def _headline(facts: Mapping[str, Any]) -> Image.Image:
     wide = int(font(LARGE).getlength(score)) + 2 * GAP
     told = [
         paragraph(text, size, TEXT_WIDTH - wide, colour)
-        for text, size, colour in (("similarity score (cosine, -1 to 1)", TEXT, INK), (score_line(facts), LESS, FAINT))
+        for text, size, colour in (("similarity score (cosine, -1 to 1)", TEXT, INK), (sum_line(facts), LESS, FAINT))
     ]
     drawn = Image.new("RGB", (TEXT_WIDTH, max(LARGE, sum(block.height for block in told))), "white")
     ImageDraw.Draw(drawn).text((0, drawn.height // 2), score, fill=INK, font=font(LARGE), anchor="lm", stroke_width=1)

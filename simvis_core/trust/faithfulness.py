@@ -16,10 +16,10 @@ from simvis_core.pictures.views import enlarge
 from simvis_core.steps import run
 
 Kind = Literal["insertion", "deletion"]
-KINDS: tuple[Kind, ...] = ("insertion", "deletion")
-STEPS = 51  # 2 % of the pixels each
+CURVE_KINDS: tuple[Kind, ...] = ("insertion", "deletion")
+CURVE_STEPS = 51  # 2 % of the pixels each
 RESAMPLED = 2000  # times, for a confidence interval
-LEVELS = 10**12  # of a map: values that differ by less are tied
+TIE_LEVELS = 10**12  # of a map: values that differ by less are tied
 LEAST_GAIN = 0.05  # a picture that scores hardly more than its fill has nothing that a curve could be a share of
 
 
@@ -71,11 +71,16 @@ class RemovalCurve:
         return float(self.scores[int((self.shares - share).abs().argmin())])
 
 
-Measuring = Generator[Interim, None, RemovalCurve]
+Removing = Generator[Interim, None, RemovalCurve]
 
 
 def removal_curve(
-    question: Question, map: Float[Tensor, "H W"], kind: Kind, fill: str = "blur", steps: int = STEPS, seed: int = 0
+    question: Question,
+    map: Float[Tensor, "H W"],
+    kind: Kind,
+    fill: str = "blur",
+    steps: int = CURVE_STEPS,
+    seed: int = 0,
 ) -> RemovalCurve:
     """The curve of a map over the question's view; a forward pass for each of its steps.
 
@@ -99,8 +104,13 @@ def removal_curve(
 
 
 def removal_steps(
-    question: Question, map: Float[Tensor, "H W"], kind: Kind, fill: str = "blur", steps: int = STEPS, seed: int = 0
-) -> Measuring:
+    question: Question,
+    map: Float[Tensor, "H W"],
+    kind: Kind,
+    fill: str = "blur",
+    steps: int = CURVE_STEPS,
+    seed: int = 0,
+) -> Removing:
     """The removal curve of a map in steps: yields an `Interim` behind each batch, ends with the `RemovalCurve`.
 
     So a caller can show how far it is, or stop. Raises SimvisError as `removal_curve` does.
@@ -180,7 +190,7 @@ def ranks(map: Float[Tensor, "H W"], size: tuple[int, int], seed: int = 0) -> In
 
 
 def levels(map: Float[Tensor, "H W"], size: tuple[int, int]) -> Float[Tensor, "h w"]:
-    """The enlarged map in whole numbers, ``LEVELS`` for its largest size: what rounding alone tells apart is equal.
+    """The enlarged map in whole numbers, ``TIE_LEVELS`` for its largest size: what rounding alone tells apart is equal.
 
     Enlarging a constant map of 1/3 gives values that differ in their last digit, in an order of places.
 
@@ -191,7 +201,7 @@ def levels(map: Float[Tensor, "H W"], size: tuple[int, int]) -> Float[Tensor, "h
     """
     values = enlarge(map.double(), size)
     most = float(values.abs().max())
-    return (values / most * LEVELS).round() if most > 0 else values
+    return (values / most * TIE_LEVELS).round() if most > 0 else values
 
 
 def _counts(pixels: int, steps: int, kind: Kind) -> Int[Tensor, " S"]:
@@ -205,8 +215,8 @@ def _counts(pixels: int, steps: int, kind: Kind) -> Int[Tensor, " S"]:
 
 
 def _checked_kind(kind: Kind) -> Kind:
-    if kind not in KINDS:
-        raise SimvisError(f"'{kind}'", f"one of {', '.join(KINDS)}", "choose one of these")
+    if kind not in CURVE_KINDS:
+        raise SimvisError(f"'{kind}'", f"one of {', '.join(CURVE_KINDS)}", "choose one of these")
     return kind
 
 

@@ -16,7 +16,7 @@ from simvis_core.pictures.opening import upright_rgb
 from simvis_core.pictures.views import Framing, View, enlarge, weights_at
 from simvis_core.trust.faithfulness import ranks
 
-ROUNDING = 1e-9  # of a cell: a place a whole cell off is within 1 cell
+CELL_ROUNDING = 1e-9  # of a cell: a place a whole cell off is within 1 cell
 GREY = (124, 116, 104)  # what a turned picture shows beyond its edges: the usual mean colour
 
 
@@ -184,7 +184,7 @@ def _apart(one: tuple[float, float], other: tuple[float, float], grid: tuple[int
 
 
 def _within(distances: Sequence[float]) -> tuple[float, float]:
-    one, two = (sum(distance <= cells + ROUNDING for distance in distances) / len(distances) for cells in (1, 2))
+    one, two = (sum(distance <= cells + CELL_ROUNDING for distance in distances) / len(distances) for cells in (1, 2))
     return one, two
 
 

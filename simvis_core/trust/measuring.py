@@ -18,7 +18,7 @@ from simvis_core.pairs.explanation import PairExplanation
 from simvis_core.pairs.sides import Side
 from simvis_core.pictures.fills import FILLS
 from simvis_core.steps import mapped
-from simvis_core.trust.faithfulness import KINDS, STEPS, Kind, RemovalCurve, removal_steps
+from simvis_core.trust.faithfulness import CURVE_KINDS, CURVE_STEPS, Kind, RemovalCurve, removal_steps
 from simvis_core.trust.sanity import coarsened
 
 RANDOMS = 5  # random maps that a map is compared with
@@ -41,7 +41,7 @@ class Asked:
     setting: Setting = "fixed"
     seed: int = 0
     fill: str = "blur"
-    steps: int = STEPS
+    steps: int = CURVE_STEPS
     parameters: tuple[tuple[str, Any], ...] = ()
 
 
@@ -136,7 +136,7 @@ def measuring(question: Question, asked: Asked, drawer: Question | None = None) 
     steps = drawing(asked.explainer, drawing_on, asked.setting, asked.seed, **dict(asked.parameters))
     drawn = yield from mapped(steps, partial(Part, "drawing"))
     curves: dict[Kind, RemovalCurve] = {}
-    for kind in KINDS:
+    for kind in CURVE_KINDS:
         removing = removal_steps(question, drawn.map, kind, asked.fill, asked.steps, asked.seed)
         curves[kind] = yield from mapped(removing, partial(Part, kind))
     return Measured(asked, drawn, curves["insertion"], curves["deletion"])
@@ -250,7 +250,7 @@ def compared(measured: Mapping[str, Measured], randoms: Sequence[Measured], cent
 
 
 def asked_of(
-    explainer: str, setting: str, seed: float | None, fill: str, steps: int = STEPS, **parameters: Any
+    explainer: str, setting: str, seed: float | None, fill: str, steps: int = CURVE_STEPS, **parameters: Any
 ) -> Asked:
     """How a map is to be measured, checked where it enters; "pair" counts for explainers that have that setting.
 

@@ -5,7 +5,7 @@ import struct
 from collections.abc import Callable
 from typing import IO, Any
 
-from model_zoo.checkpoints.files.inert_values import STORAGES, Global, Held, Stored, filled, named
+from model_zoo.checkpoints.files.inert_values import STORAGES, Global, Held, Stored, filled_in, named
 
 
 class Pickle:
@@ -90,15 +90,15 @@ class Pickle:
 
     def _dict(self, _: Any) -> None:
         items = self._to_mark()
-        self.stack.append(filled({}, items))
+        self.stack.append(filled_in({}, items))
 
     def _setitem(self, _: Any) -> None:
         value, key = self.stack.pop(), self.stack.pop()
-        filled(self.stack[-1], [key, value])
+        filled_in(self.stack[-1], [key, value])
 
     def _setitems(self, _: Any) -> None:
         items = self._to_mark()
-        filled(self.stack[-1], items)
+        filled_in(self.stack[-1], items)
 
     def _append(self, _: Any) -> None:
         _extended(self.stack, [self.stack.pop()])

@@ -96,7 +96,7 @@ def named(module: str, name: str) -> Global:
     return Global(f"{module}.{name}")
 
 
-def filled(target: Any, items: list[Any]) -> dict[str, Any]:
+def filled_in(target: Any, items: list[Any]) -> dict[str, Any]:
     """Keys go by their words: nothing in a pickle is hashed but strings."""
     if not isinstance(target, dict):
         raise TypeError("items of what is no dict")
@@ -110,7 +110,7 @@ def _word(key: object, place: int) -> str:
 
 
 def _mapping(pairs: Any = (), *_: Any) -> dict[str, Any]:
-    return filled({}, [one for pair in pairs for one in pair]) if isinstance(pairs, (list, tuple)) else {}
+    return filled_in({}, [one for pair in pairs for one in pair]) if isinstance(pairs, (list, tuple)) else {}
 
 
 def _tensor(storage: Stored, offset: int, size: Iterable[int], stride: Iterable[int], *_: Any) -> Described:

@@ -65,10 +65,10 @@ class _Count:
 
     def tensor(self, name: str) -> None:
         self.tensors += 1
-        if len(name) > LONGEST_NAME or name.count(".") > MOST_PARTS:
+        if len(name) > LONGEST_KEY or name.count(".") > MOST_PARTS:
             raise SimvisError(
                 f"a checkpoint with a tensor under a name of {len(name)} characters, {name[:40]}...",
-                f"names of at most {LONGEST_NAME} characters and {MOST_PARTS} parts",
+                f"names of at most {LONGEST_KEY} characters and {MOST_PARTS} parts",
                 "save `model.state_dict()` only",
             )
         if self.tensors > MOST_TENSORS:
@@ -158,5 +158,5 @@ def _array(value: Held) -> Tensor | None:
 
 DEEPEST = 32
 MOST_TENSORS, MOST_VALUES = 10_000, 1_000_000
-LONGEST_NAME, MOST_PARTS = 1000, 64
+LONGEST_KEY, MOST_PARTS = 1000, 64
 _ARRAYS = frozenset(("numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct"))

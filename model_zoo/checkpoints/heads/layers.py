@@ -85,10 +85,10 @@ def read_matrix(path: str, matrix: Tensor, transposed: bool) -> Layer:
 def layer_words(path: str, tensors: Mapping[str, Tensor]) -> str:
     """What the tensors of one module are, or their shapes where they are no known layer."""
     layer = read_layer(path, tensors)
-    return layer.words if layer else ", ".join(f"{name} {size(tensor)}" for name, tensor in tensors.items())
+    return layer.words if layer else ", ".join(f"{name} {layer_size(tensor)}" for name, tensor in tensors.items())
 
 
-def size(tensor: Tensor) -> str:
+def layer_size(tensor: Tensor) -> str:
     """A tensor's shape for a person: ``128 x 512``."""
     return " x ".join(map(str, tensor.shape)) or "one number"
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from model_zoo.checkpoints.doubts import Doubt
 from model_zoo.checkpoints.files.reading import CheckpointFile
 from model_zoo.checkpoints.heads.deciding import IN_PYTHON, Deciding
-from model_zoo.checkpoints.heads.layers import Layer, read_matrix, size
+from model_zoo.checkpoints.heads.layers import Layer, layer_size, read_matrix
 from model_zoo.checkpoints.heads.order import Start, Walk, ordered, orders, walk
 from simvis_core.errors import SimvisError
 
@@ -214,5 +214,7 @@ def _matrix(path: str, matrix: Tensor, widths: list[int], deciding: Deciding) ->
     flat = matrix.ndim == 2
     others = [sides[0] if name == "behind" else sides[-1] for name in fits]
     wider = not flat or all(other > widths[0] for other in others)
-    words = f"{path} ({size(matrix)}), a matrix of no layer: the class weights of a loss, or a projection at the end"
+    words = (
+        f"{path} ({layer_size(matrix)}), a matrix of no layer: the class weights of a loss, or a projection at the end"
+    )
     return deciding.place(path, words, ("out", *(fits if flat else ())), "out" if wider else None)

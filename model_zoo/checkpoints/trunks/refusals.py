@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from model_zoo.checkpoints.files.reading import CheckpointFile
-from model_zoo.checkpoints.heads.layers import size
+from model_zoo.checkpoints.heads.layers import layer_size
 from simvis_core.errors import SimvisError
 
 COUNTS = "num_batches_tracked"  # of a BatchNorm: not used outside training, and not in every file
@@ -96,7 +96,7 @@ def _shapes(key: str, tensor: Tensor, slot: Tensor) -> str:
         return f"{key} holds integers"
     if tensor.shape == slot.shape:
         return f"{key} holds NaN or infinity"
-    return f"{key} is {size(tensor)} and not {size(slot)}"
+    return f"{key} is {layer_size(tensor)} and not {layer_size(slot)}"
 
 
 def _channels(changed: Mapping[str, Tensor], slots: Mapping[str, Tensor]) -> int | None:

@@ -14,7 +14,7 @@ from simvis_app.page.house import House
 from simvis_app.page.parts.fields import PoolingChoice
 from simvis_app.page.parts.hit_grid import HitGrid
 from simvis_app.page.parts.share_row import share_row
-from simvis_core.galleries.curves import PAIRS
+from simvis_core.galleries.curves import CURVE_PAIRS
 
 INTRO = """<p>What makes the pictures of a class alike? Each member is shown with the places that carry its mean score
 with the others (class similarity), the most typical first. Folders of a gallery are its classes.</p>"""
@@ -63,7 +63,9 @@ def lay_out(house: House) -> Widgets:
         gr.HTML(CURVES)
         with gr.Row():
             curve_spaces = gr.Dropdown([], multiselect=True, label="Indexed with", elem_id="curve_spaces")
-            pairs = gr.Number(PAIRS, label="Pairs of each kind", precision=0, minimum=1, maximum=10_000, min_width=120)
+            pairs = gr.Number(
+                CURVE_PAIRS, label="Pairs of each kind", precision=0, minimum=1, maximum=10_000, min_width=120
+            )
             draw = gr.Button("Draw", elem_id="draw_curves", min_width=100)
         curve_notice = gr.HTML(elem_id="curve_notice")
         curve_plot = gr.Plot(elem_id="curve_plot", show_label=False)

@@ -26,7 +26,7 @@ from simvis_core.files.writing import zipped
 from simvis_core.galleries.figures import score_figure
 from simvis_core.pairs.explanation import PairExplanation
 from simvis_core.pairs.sides import SIDES, Side
-from simvis_core.trust.faithfulness import STEPS, removed
+from simvis_core.trust.faithfulness import CURVE_STEPS, removed
 from simvis_core.trust.figures import removal_figure
 from simvis_core.trust.files import measured_files
 from simvis_core.trust.measuring import Asked, Better, Compared, Measured, Part, asked_of, baselines, compared, drawable
@@ -108,7 +108,7 @@ class TrustHandlers:
 
         It ends when its visitor measures something else, stops it, or leaves.
         """
-        yield from self._measured_row(request, STEPS, *values)
+        yield from self._measured_row(request, CURVE_STEPS, *values)
 
     def _measured_row(self, request: gr.Request | None, steps: int, *values: Any) -> Iterator[list[Any]]:
         *asked, side, chosen, fill, setting, seed = values
@@ -233,7 +233,7 @@ class TrustHandlers:
         All of one kind: measured in full, or at a glance where more maps are measured so.
         """
         self._question(asked, side)
-        rows = [self._kept_row(asked, side, how, steps) for steps in (STEPS, GLANCE)]
+        rows = [self._kept_row(asked, side, how, steps) for steps in (CURVE_STEPS, GLANCE)]
         return self.session.explain(asked[0], asked[1], self._settings(asked)), max(rows, key=len)
 
     def _kept_row(self, asked: list[Any], side: Side, how: tuple[str, Any, Any], steps: int) -> list[Measured]:

@@ -8,7 +8,7 @@ from simvis_app.service.sessions.session import Settings
 from simvis_core import SimvisError
 from simvis_core.explainers.masks import RISE_MASKS
 from simvis_core.explainers.table import EXPLAINERS
-from simvis_core.trust.faithfulness import KINDS, STEPS
+from simvis_core.trust.faithfulness import CURVE_KINDS, CURVE_STEPS
 from simvis_core.trust.measuring import RANDOMS
 
 WINDOWS = 100  # of a picture, about: half a window apart, over 7 x 10 cells
@@ -49,4 +49,4 @@ def _trust_passes(explainers: Sequence[str], setting: str) -> int:
     """For maps of one picture and their curves, beside those of the centre and of random maps."""
     both = [name for name in explainers if setting == "pair" and "pair" in EXPLAINERS[name].settings]
     drawn = sum(EXPLAINERS[name].passes for name in (*explainers, *both))
-    return 2 + drawn + (len(explainers) + 1 + RANDOMS) * len(KINDS) * STEPS
+    return 2 + drawn + (len(explainers) + 1 + RANDOMS) * len(CURVE_KINDS) * CURVE_STEPS

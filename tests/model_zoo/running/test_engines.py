@@ -189,7 +189,7 @@ def test_openvino_tells_nobody(tiny_network, monkeypatch):
 def timed(monkeypatch):
     """Seconds of a pass by engine, set by the test; nothing is waited for."""
     seconds = dict.fromkeys(ENGINES, 1.0)
-    monkeypatch.setattr(engines, "SECONDS", 0)
+    monkeypatch.setattr(engines, "TIMED_SECONDS", 0)
     monkeypatch.setattr(engines, "_seconds", lambda network, pixels: seconds[network.engine])
     return seconds
 

@@ -15,7 +15,7 @@ from simvis_app.service.sessions.session import Settings
 from simvis_core import POOLINGS, Pooling, Preprocess
 from simvis_core.networks.poolings import INNER
 from simvis_core.pictures.views import Framing
-from simvis_core.trust.faithfulness import STEPS
+from simvis_core.trust.faithfulness import CURVE_STEPS
 
 HOUSE = Path(__file__).parents[3]
 
@@ -25,7 +25,7 @@ def test_they_are_the_cores_and_the_zoos_own():
     assert model_zoo.card(defaults.BACKBONE).pooling == defaults.POOLING
     assert Preprocess().short_side == defaults.SHORT_SIDE
     assert get_args(Framing)[0] == defaults.FRAMING
-    assert STEPS == defaults.CURVE_STEPS
+    assert CURVE_STEPS == defaults.CURVE_STEPS
     assert Settings() == Settings(defaults.BACKBONE, defaults.POOLING, defaults.SHORT_SIDE, defaults.FRAMING)
     assert Budget().most == defaults.MOST_PASSES
 

@@ -16,7 +16,7 @@ from PIL import Image
 from torch import nn
 
 from simvis_core import EmbeddingNetwork, SimvisError
-from simvis_core.evaluation.cases import Case, Seen, _pairs, folder_cases, retrieval_cases, room_cases
+from simvis_core.evaluation.cases import Case, ViewAsked, _pairs, folder_cases, retrieval_cases, room_cases
 from simvis_core.evaluation.measuring import question_for, records
 from simvis_core.evaluation.records import Records
 from simvis_core.evaluation.table import as_csv, as_markdown, mean_curves, removal_of, rows, verification
@@ -186,7 +186,7 @@ def test_a_large_folders_pairs_come_once_and_a_rare_class_is_found():
 
 
 def test_the_hits_of_a_search_are_the_nearest_others(folders):
-    made, seen = small(), Seen()
+    made, seen = small(), ViewAsked()
     files = sorted(path.relative_to(folders) for path in folders.rglob("*.png"))
     embed = lambda file: made.embed(made.view(Image.open(folders / file)).pixels[None])[0].tolist()
     embeddings = {str(file): embed(file) for file in files}
@@ -206,7 +206,9 @@ def test_the_hits_of_a_search_are_the_nearest_others(folders):
 
 
 def test_searches_are_drawn_by_seed_and_counted(folders):
-    names = [[case.name for case in retrieval_cases(folders, small(), 2, 1, Seen(), seed)] for seed in (0, 0, 1, 2)]
+    names = [
+        [case.name for case in retrieval_cases(folders, small(), 2, 1, ViewAsked(), seed)] for seed in (0, 0, 1, 2)
+    ]
     assert all(len(set(one)) == 2 for one in names)
     assert names[0] == names[1]
     assert len({tuple(one) for one in names}) > 1
@@ -215,7 +217,7 @@ def test_searches_are_drawn_by_seed_and_counted(folders):
 def test_more_hits_than_pictures_are_refused(folders):
     for hits in (0, 7, 100):
         with pytest.raises(SimvisError, match=f"Got {hits} hits among 7 pictures; wanted 1 to 6: choose fewer"):
-            retrieval_cases(folders, small(), 2, hits, Seen())
+            retrieval_cases(folders, small(), 2, hits, ViewAsked())
 
 
 # Questions
@@ -224,7 +226,7 @@ def test_more_hits_than_pictures_are_refused(folders):
 def test_the_question_of_a_pair_is_its_score(folders):
     made = small()
     case = folder_cases(folders, 1)[0]
-    for seen in (Seen(), Seen(32, "square"), Seen(24, "crop")):
+    for seen in (ViewAsked(), ViewAsked(32, "square"), ViewAsked(24, "crop")):
         asked = question_for(case, made, seen)
         views = [made.view(one(), seen.short_side, seen.framing) for one in (case.picture, *case.others)]
         embeddings = [made.embed(one.pixels[None])[0] for one in views]
@@ -233,7 +235,7 @@ def test_the_question_of_a_pair_is_its_score(folders):
         assert asked.score == pytest.approx(float(embeddings[0] @ embeddings[1]), abs=1e-5)
         assert torch.allclose(asked.query_bias, made.decompose(views[1].pixels).bias, atol=1e-6)
     black = small(head=BLACK_BOXES["normalise"](6))
-    assert question_for(case, black, Seen()).query_bias is None
+    assert question_for(case, black, ViewAsked()).query_bias is None
 
 
 # Records
@@ -243,7 +245,7 @@ QUICK = [Asked("decomposition", steps=6), Asked("centre", steps=6), Asked("rando
 
 def test_a_record_holds_what_was_measured():
     case, made = rooms()[0], small()
-    asked = question_for(case, made, Seen(16, "crop"))
+    asked = question_for(case, made, ViewAsked(16, "crop"))
     found = list(records(case, asked, QUICK))
     assert [one["explainer"] for one in found] == ["decomposition", "centre", "random"]
     for wanted, record in zip(QUICK, found, strict=True):
@@ -289,7 +291,7 @@ class Unmoved(nn.Module):
 
 
 def silent(case, made):
-    return replace(question_for(case, made, Seen()), query=torch.zeros(5))
+    return replace(question_for(case, made, ViewAsked()), query=torch.zeros(5))
 
 
 @pytest.mark.parametrize("name", ["sees nothing", "black box", "score 0"])
@@ -301,7 +303,7 @@ def test_records_are_plain_json_whatever_happens(name, explainer):
         "black box": small(head=BLACK_BOXES["normalise"](6)),
         "score 0": small(),
     }[name]
-    asked = silent(case, made) if name == "score 0" else question_for(case, made, Seen())
+    asked = silent(case, made) if name == "score 0" else question_for(case, made, ViewAsked())
     few = {"masks": 4, "samples": 4, "steps": 2, "steps_a_side": 3}
     given = tuple((k, v) for k, v in few.items() if k in EXPLAINERS[explainer].parameters)
     (record,) = records(case, asked, [Asked(explainer, steps=4, parameters=given)], checks=not given)
@@ -321,16 +323,16 @@ def test_where_the_view_shows_nothing_of_the_object_no_place_is_recorded():
     case = rooms()[0]
     for marked in (True, False):
         other = replace(case, mask=lambda marked=marked: np.full((224, 320), marked))
-        (record,) = records(other, question_for(other, small(), Seen()), QUICK[:1])
+        (record,) = records(other, question_for(other, small(), ViewAsked()), QUICK[:1])
         assert "inside" not in record
         assert "gap" in record
     plain = rooms()[2]
-    assert "inside" not in next(records(plain, question_for(plain, small(), Seen()), QUICK[:1]))
+    assert "inside" not in next(records(plain, question_for(plain, small(), ViewAsked()), QUICK[:1]))
 
 
 def test_checks_are_those_of_the_explainer_and_only_of_quick_ones():
     case, made = rooms()[1], small()
-    asked = question_for(case, made, Seen())
+    asked = question_for(case, made, ViewAsked())
     wanted = [
         *QUICK,
         Asked("integrated_gradients", steps=3, parameters=(("steps", 2),)),
@@ -348,7 +350,7 @@ def test_what_was_measured_stays_where_the_checks_cannot_be_made():
     """No weights to draw anew: that is said, and the record counts."""
     case = rooms()[0]
     plain = EmbeddingNetwork(nn.AvgPool2d(8), "avg", None, drawings.SMALL, name="plain")
-    (record,) = records(case, question_for(case, plain, Seen()), QUICK[:1], checks=True)
+    (record,) = records(case, question_for(case, plain, ViewAsked()), QUICK[:1], checks=True)
     assert "which has no weights" in record["unchecked"]
     assert "refused" not in record
     assert rows([{"network": "n", **record}])[0]["cases"] == 1
@@ -356,9 +358,9 @@ def test_what_was_measured_stays_where_the_checks_cannot_be_made():
 
 def test_the_drawer_draws_and_is_checked():
     case, made = rooms()[0], small()
-    asked = question_for(case, made, Seen())
+    asked = question_for(case, made, ViewAsked())
     other = small(width=8)
-    drawer = replace(question_for(case, other, Seen()), query=asked.query)
+    drawer = replace(question_for(case, other, ViewAsked()), query=asked.query)
     measured, seen = recording(made)
     wanted = [Asked("input_x_gradient", steps=4)]
     (record,) = records(case, replace(asked, network=measured), wanted, drawer, checks=True)
@@ -508,7 +510,7 @@ def test_a_run_that_was_stopped_goes_on_and_ends_as_if_it_had_not(tmp_path):
         kept, count = Records(folder, SETTINGS), 0
         for case in cases:
             missing = [asked for asked in wanted if not kept.has("n", case, asked)]
-            for record in records(case, question_for(case, made, Seen()), missing):
+            for record in records(case, question_for(case, made, ViewAsked()), missing):
                 kept.add({"network": "n", **record})
                 count += 1
                 if count == stop:
@@ -708,7 +710,7 @@ def test_verification_of_pictures_of_several_shapes(tmp_path):
             Image.fromarray(values).save(tmp_path / label / f"{number}.png")
     found = []
     for case in folder_cases(tmp_path, 3):
-        asked = question_for(case, made, Seen())
+        asked = question_for(case, made, ViewAsked())
         found += [{"network": "n", **one} for one in records(case, asked, [Asked("centre")])]
     assert len({tuple(one["shares"]) for one in found}) > 1
     assert [row["pairs"] for row in verification(found)] == [6]

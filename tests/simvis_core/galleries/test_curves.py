@@ -92,7 +92,7 @@ def test_a_curve_by_hand():
 def test_many_pairs_in_parts_are_all_of_them(monkeypatch):
     a, b = unit(25), unit(25, seed=1)
     whole = mean_curve(a, b)
-    monkeypatch.setattr(curves, "TOGETHER", 4)
+    monkeypatch.setattr(curves, "PAIRS_TOGETHER", 4)
     parts = mean_curve(a, b)
     assert parts.pairs == whole.pairs == 25 - whole.left_out
     assert torch.equal(parts.mean, whole.mean)

@@ -19,7 +19,7 @@ from simvis_core.pairs.share_picture import (
     MARGIN,
     TALLEST,
     pin_line,
-    score_line,
+    sum_line,
     view_line,
     widths_and_height,
 )
@@ -162,7 +162,7 @@ def test_pictures_without_a_map_stay_bare_and_nothing_has_a_scale(pair, written)
 
 def test_lines_say_what_is_no_sum_and_what_is_a_part():
     facts = {"method": {"name": "RISE"}, "ledger": None, "score": 0.5}
-    assert score_line(facts) == "map by RISE: its parts need not add up to the score"
+    assert sum_line(facts) == "map by RISE: its parts need not add up to the score"
     sides = {"size": [100, 200], "view_size": [64, 96], "view_box": [0, 0, 200, 100]}
     part = sides | {"view_box": [50, 0, 150, 100], "view_size": [64, 64]}
     assert view_line({"pictures": {"a": sides, "b": part}}) == "Views: A 96 x 64 pixels, B 64 x 64 pixels (cropped)."

@@ -20,7 +20,7 @@ from simvis_core.explainers import masks
 from simvis_core.galleries.figures import score_figure
 from simvis_core.pictures.fills import BLUR, FILLS, filled
 from simvis_core.trust.faithfulness import (
-    KINDS,
+    CURVE_KINDS,
     RemovalCurve,
     equal_error_threshold,
     interval,
@@ -38,7 +38,7 @@ from tests.simvis_core.drawings import TALL, WIDE, finished, network, plain_view
 
 NEAR = {"blur": 1e-9, "mean": 1e-9, "grey": 1e-7}  # grey is known to single precision
 every_fill = pytest.mark.parametrize("fill", FILLS)
-every_kind = pytest.mark.parametrize("kind", KINDS)
+every_kind = pytest.mark.parametrize("kind", CURVE_KINDS)
 sizes = pytest.mark.parametrize("size", [WIDE, TALL], ids=str)
 
 
@@ -269,7 +269,7 @@ def test_a_better_map_has_a_larger_area_of_insertion_and_a_smaller_one_of_deleti
     terms = torch.einsum("chw,c->hw", asked.view.pixels, asked.query[:3])
     areas = {
         kind: [removal_curve(asked, map, kind, "mean", 20).auc for map in (terms, noise(WIDE), -terms)]
-        for kind in KINDS
+        for kind in CURVE_KINDS
     }
     assert areas["insertion"][0] > areas["insertion"][1] > areas["insertion"][2]
     assert areas["deletion"][0] < areas["deletion"][1] < areas["deletion"][2]
@@ -593,7 +593,8 @@ def test_preprocessed_pixels_are_a_picture_again():
 
 def test_the_figure_shows_each_curve_over_its_own_axis():
     curves = {
-        name: {kind: curve_of([0.123456789, 0.5, 0.9], kind) for kind in KINDS} for name in ("<b>ours</b>", "Random")
+        name: {kind: curve_of([0.123456789, 0.5, 0.9], kind) for kind in CURVE_KINDS}
+        for name in ("<b>ours</b>", "Random")
     }
     figure = json.loads(removal_figure(curves, faint=["Random"]).to_json())
     traces = figure["data"]

@@ -23,7 +23,7 @@ from simvis_app.service.sessions.session import Session
 from simvis_core import SimvisError
 from simvis_core.explainers.table import EXPLAINERS, DrawnMap
 from simvis_core.steps import run
-from simvis_core.trust.faithfulness import STEPS, RemovalCurve, removal_curve
+from simvis_core.trust.faithfulness import CURVE_STEPS, RemovalCurve, removal_curve
 from simvis_core.trust.measuring import RANDOMS, Asked, Measured, question_of
 
 LINE, PROGRESS, STOP, CARDS, SUMMARY, PLOT, TABLE, AGREEMENT, ORDER, PICTURE, QUESTION = range(11)
@@ -107,7 +107,7 @@ def test_the_tab_opens_with_the_cheap_explainers_measured_in_few_steps(tab, aske
     assert full is None
     assert f"{float(quick.deletion.scores[2]):.3f}" in shown
     *_, last = measured(tab, asked, ["decomposition"])
-    assert {len(trace.x) for trace in last[PLOT].data} == {STEPS}
+    assert {len(trace.x) for trace in last[PLOT].data} == {CURVE_STEPS}
 
 
 def test_maps_are_streamed_while_they_are_drawn(tab, asked, monkeypatch):
