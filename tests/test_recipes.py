@@ -1,14 +1,23 @@
 """CONTRIBUTING's recipes, followed in a copy: one file and one row each, and the new thing is there everywhere."""
 
+import argparse
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
+from typing import get_args
 
 import pytest
+
+from simvis_app.commands import COMMANDS
+from simvis_app.service.words import METHOD_LABELS, METHODS
+from simvis_core.decomposition import Method
+from simvis_core.explainers.masks import MASKED
+from simvis_core.files import numbers
 
 HOUSE = Path(__file__).parent.parent
 TABLES = {
@@ -244,3 +253,25 @@ def test_contributing_has_each_recipe():
     for path, table in TABLES.values():
         assert f"`{table}`" in recipes
         assert f"`{path}`" in recipes
+
+
+def test_a_method_by_masks_is_known_wherever_methods_are_told():
+    """Most read MASKED; what cannot (a type, a flag's choices, units below the explainers, the script) is held here."""
+    masked = list(MASKED)
+    assert {*masked, "decomposition", "last-block values", "none"} == set(get_args(Method))
+    assert set(numbers.UNITS) == set(numbers.WITH_POINT) == set(get_args(Method))
+    flag = next(one for one in parser_of("explain")._actions if one.dest == "method")
+    assert list(flag.choices) == masked
+    script = (HOUSE / "simvis_app/page/parts/pair_viewer.js").read_text()
+    for method in masked:
+        assert f'"{method}": "{numbers.WITH_POINT[method]}"' in script
+        assert f'"{method}": (cell, share, score) =>' in script
+        assert re.search(rf"data.method in {{[^}}]*{method}", script)
+        assert METHOD_LABELS[method].startswith(method)
+        assert METHODS[method] == MASKED[method].says
+
+
+def parser_of(command):
+    parser = argparse.ArgumentParser()
+    import_module(COMMANDS[command].module).add(parser)
+    return parser

@@ -11,7 +11,7 @@ from simvis_app.api.told import PictureDrop, told
 from simvis_app.service import defaults, words
 from simvis_app.service.lanes import QUICK, Lanes, Turns, paced
 from simvis_app.service.references import References
-from simvis_app.service.sessions.budget import Budget
+from simvis_app.service.sessions.budget import USUAL_METHOD, Budget
 from simvis_app.service.sessions.session import Session, Settings
 from simvis_core import PairExplanation, SimvisError
 from simvis_core.explainers.masks import MASKED
@@ -125,7 +125,7 @@ class Explaining:
         if not self.session.needs_masks(pair, settings):
             yield pair
             return
-        self.budget.check_masks(settings, settings.method or "sliding window")
+        self.budget.check_masks(settings, settings.method or USUAL_METHOD)
         async with self._masks.turn(), aclosing(self._drawn(image_a, image_b, settings)) as steps:
             async for step in steps:
                 yield step

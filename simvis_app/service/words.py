@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import model_zoo
 from simvis_core import Decomposition, PairExplanation, half_share
+from simvis_core.explainers.masks import MASKED
 from simvis_core.files import numbers as written
 from simvis_core.galleries.classes import ClassMembers
 from simvis_core.galleries.curves import LEAST_SCORE, MeanCurve
@@ -19,21 +20,15 @@ VERDICTS = {
     "exact at this input": "exact at this input: the head's statistics are frozen at these pictures",
     "black box": "black box: this network's score is no sum over cells",
 }
-METHOD_LABELS = {
-    "last-block values": "last-block values (at once)",
-    "sliding window": "sliding window (seconds)",
-    "RISE": "RISE (minutes)",
+METHOD_LABELS = {"last-block values": "last-block values (at once)"} | {
+    str(name): f"{name} ({method.waits})" for name, method in MASKED.items()
 }
 METHODS = {
     "decomposition": "",
     "last-block values": "Map by last-block values, an estimate: what each place gave to the network's class token in "
     "its last block. What the token had gathered in the blocks before is left out.",
-    "sliding window": "Map by a sliding window: how much the score falls while a window around the place is hidden. "
-    "These falls need not add up to the score.",
-    "RISE": "Map by RISE: how much higher the score is, on average, while the place is shown among random masks. "
-    "These differences need not add up to the score.",
     "none": "No map yet.",
-}
+} | {str(name): method.says for name, method in MASKED.items()}
 INNER_NAMES = {"token": "its class token", "own": "a pooling of its own"}
 
 

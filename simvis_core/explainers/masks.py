@@ -1,7 +1,8 @@
 """Maps of networks whose score cannot be split: hide parts of a picture and see what becomes of its embedding."""
 
 import math
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -20,6 +21,22 @@ MAX_MASKS = 20_000
 
 MasksDone = tuple[int, int]  # masked pictures done, and in all
 Drawing = Generator[MasksDone, None, Decomposition]
+
+
+@dataclass(frozen=True)
+class MaskedMethod:
+    """One row of MASKED: how a pair's maps are drawn by masks, for all queries at once.
+
+    ``draw`` takes a network, pixels (3, h, w), the whole embedding (D,) and the maps' grid, and gives the steps of a
+    `Decomposition`. ``passes`` is about how many pictures are run for one, ``waits`` how long that takes in a word,
+    ``says`` what the map is in a sentence or two, ``parameters`` what a manifest tells, so that it can be made again.
+    """
+
+    draw: Callable[[EmbeddingNetwork, Tensor, Tensor, tuple[int, int]], Drawing]
+    passes: int
+    waits: str
+    says: str
+    parameters: Mapping[str, object]
 
 
 class Masks(NamedTuple):
@@ -180,7 +197,7 @@ def draw(
     if method not in MASKED:
         raise SimvisError(f"method '{method}'", f"one of {', '.join(MASKED)}", "choose one of these")
     whole = network.unsplit(activations, (1, 1)).embedding.cpu().double()
-    decomposition = yield from MASKED[method](network, pixels, whole, map_grid(network, pixels, activations))
+    decomposition = yield from MASKED[method].draw(network, pixels, whole, map_grid(network, pixels, activations))
     return decomposition
 
 
@@ -225,12 +242,21 @@ def _size(pixels: Tensor) -> tuple[int, int]:
     return pixels.shape[-2], pixels.shape[-1]
 
 
-# What a manifest says of each method, so that its maps can be made again.
-PARAMETERS: dict[Method, dict[str, object]] = {
-    "sliding window": {"window": WINDOW, "step": WINDOW / 2, "of": "short side", "fill": "training mean"},
-    "RISE": {"masks": RISE_MASKS, "cells": RISE_CELLS, "shown": RISE_SHOWN, "seed": 0, "fill": "training mean"},
-}
-MASKED: dict[Method, Callable[[EmbeddingNetwork, Tensor, Tensor, tuple[int, int]], Drawing]] = {
-    "sliding window": _by_sliding_window,
-    "RISE": _by_rise,
+MASKED: dict[Method, MaskedMethod] = {
+    "sliding window": MaskedMethod(
+        _by_sliding_window,
+        100,  # half a window apart, over 7 x 10 cells
+        "seconds",
+        "Map by a sliding window: how much the score falls while a window around the place is hidden. "
+        "These falls need not add up to the score.",
+        {"window": WINDOW, "step": WINDOW / 2, "of": "short side", "fill": "training mean"},
+    ),
+    "RISE": MaskedMethod(
+        _by_rise,
+        RISE_MASKS,
+        "minutes",
+        "Map by RISE: how much higher the score is, on average, while the place is shown among random masks. "
+        "These differences need not add up to the score.",
+        {"masks": RISE_MASKS, "cells": RISE_CELLS, "shown": RISE_SHOWN, "seed": 0, "fill": "training mean"},
+    ),
 }

@@ -22,7 +22,7 @@ from simvis_core.decomposition import (
     top_features,
 )
 from simvis_core.errors import SimvisError
-from simvis_core.explainers.masks import PARAMETERS, map_grid
+from simvis_core.explainers.masks import MASKED, map_grid
 from simvis_core.files import colours
 from simvis_core.networks.backbone import Activations
 from simvis_core.networks.network import EmbeddingNetwork
@@ -264,6 +264,11 @@ class PairExplanation:
     def _other(self, side: Side) -> tuple[View, Decomposition, Tensor]:
         return self.side(OTHER[side])
 
+    @property
+    def _parameters(self) -> Mapping[str, object]:
+        """What the maps were drawn with, of a method that masks draw by."""
+        return MASKED[self.method].parameters if self.method in MASKED else {}
+
     def manifest(self) -> dict[str, object]:
         """What is explained and what it comes to, as plain JSON: score, ledger, network, pictures, versions."""
         return {
@@ -271,7 +276,7 @@ class PairExplanation:
             "ledger": self.ledger if self.additive else None,
             "bias_part": {side: self.bias_part(side) for side in SIDES} if self.additive else None,
             "verdict": self.verdict,
-            "method": {"name": self.method, "additive": self.additive, **PARAMETERS.get(self.method, {})},
+            "method": {"name": self.method, "additive": self.additive, **self._parameters},
             "network": {
                 "name": self.network.name,
                 "origin": self.network.origin,

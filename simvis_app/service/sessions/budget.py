@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from simvis_app.service import defaults
 from simvis_app.service.sessions.session import Settings
 from simvis_core import SimvisError
-from simvis_core.explainers.masks import RISE_MASKS
+from simvis_core.explainers.masks import MASKED
 from simvis_core.explainers.table import EXPLAINERS
 from simvis_core.trust.faithfulness import CURVE_KINDS, CURVE_STEPS
 from simvis_core.trust.measuring import RANDOMS
 
-WINDOWS = 100  # of a picture, about: half a window apart, over 7 x 10 cells
-MASKS = {"sliding window": WINDOWS, "RISE": RISE_MASKS}
+_PASSES: dict[str, int] = {name: method.passes for name, method in MASKED.items()}  # of a picture, about
+USUAL_METHOD = next(iter(_PASSES))
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Budget:
     def check_masks(self, settings: Settings, method: str | None) -> None:
         """Raises SimvisError for a pair whose maps take a masking method more passes than one answer may."""
         if method is not None:
-            self.check(2 + 2 * MASKS.get(method, WINDOWS), settings, f"a pair by {method}")
+            self.check(2 + 2 * _PASSES.get(method, _PASSES[USUAL_METHOD]), settings, f"a pair by {method}")
 
     def check_trust(self, settings: Settings, explainers: Sequence[str], setting: str) -> None:
         """Raises SimvisError for measurements of more passes than one answer may take, and for an unknown explainer."""

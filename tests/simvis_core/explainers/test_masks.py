@@ -96,7 +96,7 @@ def test_rise_is_the_papers_map_less_the_plain_mean(network, view, monkeypatch):
     slow = references.rise_map(score, view, masks) - np.mean([score(view * mask) for mask in masks])
     # A cell's weight is the mean of the mask over it, so the map at pixel cells is the paper's.
     whole = network.embed(view[None])[0]
-    found = run(MASKED["RISE"](network, view, whole, (12, 20)))
+    found = run(MASKED["RISE"].draw(network, view, whole, (12, 20)))
     assert np.allclose(found.similarity_map(query.float()).double().numpy(), slow, atol=1e-5)
 
 
