@@ -65,9 +65,12 @@ def driven(tmp_path_factory):
     return Page(TinySession(), tmp_path_factory.mktemp("page"))
 
 
+HERE = Path(__file__).parent
 WORKERS = 2  # for the whole run: on two cores, what waits for the browser leaves room for the rest
 # Folders and files whose servers or networks take long, in the order in which the workers begin; the rest follows.
 LONGEST = ("e2e", "servers", "benchmarks", "test_app.py", "test_gallery_commands.py", "model_zoo", "simvis_app")
+# Of the core's tests, those that draw rooms, start processes, index and search, or measure whole evaluations.
+SLOW = ("hotel_rooms", "stores", "evaluation", "test_indexing.py", "test_learned_mask.py", "test_localisation.py")
 OWN_SERVERS = ("test_networks.py", "test_search.py", "test_search_widgets.py")  # of the browser's tests
 
 
@@ -81,6 +84,10 @@ def pytest_collection_modifyitems(config, items):
 
     Without workers the browser's tests come last: quick failures show first.
     """
+    for item in items:
+        own = item.path.parts[len(HERE.parts) :]
+        if own[0] == "simvis_core" and not set(own) & set(SLOW) and not item.get_closest_marker("network"):
+            item.add_marker("fast")
     if not hasattr(config, "workerinput"):
         items.sort(key=lambda item: "e2e" in item.path.parts)
         return
