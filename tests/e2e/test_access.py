@@ -26,6 +26,8 @@ SMALL = """(least) => [...document.querySelectorAll("button, a[href], input, sel
   const fits = width + 0.5 >= least && height + 0.5 >= least;
   return fits ? [] : [`${width.toFixed()} x ${height.toFixed()}: ${node.outerHTML.slice(0, 100)}`];
 })"""
+SETTLED = """() => !document.querySelector(".pending")
+  && !document.getAnimations().some((one) => one.playState === "running" && one.effect?.getTiming().iterations < 9)"""
 TERM = "button.term:text-is('{}')"
 HELD = "() => document.activeElement !== document.body && document.activeElement.getClientRects().length > 0"
 RAW_KEYS = """() => [...document.querySelectorAll("[aria-live], [role=status], .sr-only")]
@@ -37,7 +39,13 @@ def unfolded(visitor):
     for fold in visitor.at("button.label-wrap:not(.open)").all():
         if fold.is_visible():
             fold.click()
-    visitor.page.wait_for_timeout(600)  # parts fade in; what is half there has no contrast
+    settle(visitor)
+
+
+def settle(visitor):
+    """Until nothing fades in or waits for an answer: what is half there has no contrast."""
+    visitor.page.wait_for_timeout(600)
+    visitor.page.wait_for_function(SETTLED)
 
 
 def complaints(visitor):
@@ -51,7 +59,7 @@ def shown(visitor, tab):
     visitor.page.get_by_role("tab", name=tab).click()
     ready = {"Compare": '#pair_viewer [data-ready="1"]', "Search": "#hits .hit", "Classes": "#members .hit"}
     expect(visitor.at(ready.get(tab, "#map_cards [data-drawn='1']")).first).to_be_visible(timeout=120_000)
-    visitor.page.wait_for_timeout(600)
+    settle(visitor)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
