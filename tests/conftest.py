@@ -66,37 +66,14 @@ def driven(tmp_path_factory):
 
 
 HERE = Path(__file__).parent
-WORKERS = 2  # for the whole run: on two cores, what waits for the browser leaves room for the rest
-# Folders and files whose servers or networks take long, in the order in which the workers begin; the rest follows.
-LONGEST = ("e2e", "servers", "benchmarks", "test_app.py", "test_gallery_commands.py", "model_zoo", "simvis_app")
 # Of the core's tests, those that draw rooms, start processes, index and search, or measure whole evaluations.
 SLOW = ("hotel_rooms", "stores", "evaluation", "test_indexing.py", "test_learned_mask.py", "test_localisation.py")
-OWN_SERVERS = ("test_networks.py", "test_search.py", "test_search_widgets.py")  # of the browser's tests
 
 
-def pytest_xdist_auto_num_workers(config):
-    """Workers for the whole run; a few files that are named are quicker without."""
-    return WORKERS if config.args in ([], config.getini("testpaths")) else 0
-
-
-def pytest_collection_modifyitems(config, items):
-    """Each file stays together on one worker, and all that use one server or one browser page.
-
-    Without workers the browser's tests come last: quick failures show first.
-    """
+def pytest_collection_modifyitems(items):
+    """The browser's tests come last: quick failures show first, and playwright's event loop disturbs no other test."""
     for item in items:
         own = item.path.parts[len(HERE.parts) :]
         if own[0] == "simvis_core" and not set(own) & set(SLOW) and not item.get_closest_marker("network"):
             item.add_marker("fast")
-    if not hasattr(config, "workerinput"):
-        items.sort(key=lambda item: "e2e" in item.path.parts)
-        return
-    items.sort(key=_turn)
-    for item in items:
-        shared = "e2e" in item.path.parts and item.path.name not in OWN_SERVERS
-        item.add_marker(pytest.mark.xdist_group("browser" if shared else str(item.path)))
-
-
-def _turn(item):
-    first = [at for at, name in enumerate(LONGEST) if name in item.path.parts]
-    return (first[0] if first else len(LONGEST), item.path.name in OWN_SERVERS)
+    items.sort(key=lambda item: "e2e" in item.path.parts)
