@@ -1,6 +1,7 @@
 """What is said of pictures that suit their views badly: each sentence worked by hand, and where there is none."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from PIL import Image
@@ -62,9 +63,8 @@ def test_other_pictures_are_not_spoken_of(size, framing):
 
 
 def test_a_pair_warns_of_either_picture_and_its_manifest_says_so():
-    pair = make_pair("avg", "none")
-    pair.__dict__["view_a"] = USUAL.view(Image.new("RGB", (2400, 300)))
-    pair.__dict__["view_b"] = USUAL.view(Image.new("RGB", (40, 40)))
+    views = {f"view_{side}": USUAL.view(Image.new("RGB", size)) for side, size in (("a", (2400, 300)), ("b", (40, 40)))}
+    pair = replace(make_pair("avg", "none"), **views)  # the laws' own stays as it is
     assert pair.warnings == [
         "A is 2400 x 300 and was squeezed to 896 x 224: shapes are distorted; crop it first.",
         "B is 40 x 40 and was enlarged to 224 x 224: it holds few details; choose a larger one.",
