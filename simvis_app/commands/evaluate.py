@@ -164,8 +164,7 @@ def _explainers(options: argparse.Namespace) -> list[Asked]:
     if options.pairs < 1:
         raise SimvisError(f"{options.pairs} pairs", "at least 1", "ask for more")
     return [
-        asked_of(name, options.setting, options.seed, options.fill, options.steps, **given.get(name, {}))
-        for name in names
+        asked_of(name, options.setting, options.seed, options.fill, options.steps, given.get(name)) for name in names
     ]
 
 

@@ -250,21 +250,28 @@ def compared(measured: Mapping[str, Measured], randoms: Sequence[Measured], cent
 
 
 def asked_of(
-    explainer: str, setting: str, seed: float | None, fill: str, steps: int = CURVE_STEPS, **parameters: Any
+    explainer: str,
+    setting: str,
+    seed: float | None,
+    fill: str,
+    steps: int = CURVE_STEPS,
+    parameters: Mapping[str, float] | None = None,
 ) -> Asked:
     """How a map is to be measured, checked where it enters; "pair" counts for explainers that have that setting.
+
+    ``steps`` are the curves' own; ``parameters`` are the explainer's, one of which may be called so, too.
 
     Raises SimvisError for an explainer, parameter, setting, fill or seed that there is not, and fewer than 2 steps.
 
     >>> from simvis_core.trust.measuring import asked_of
-    >>> asked_of("rise", "fixed", seed=1, fill="blur", masks=100).parameters
+    >>> asked_of("rise", "fixed", seed=1, fill="blur", parameters={"masks": 100}).parameters
     (('masks', 100),)
     >>> asked_of("rise", "fixed", seed=-1, fill="blur")
     Traceback (most recent call last):
         ...
     simvis_core.errors.SimvisError: Got seed -1; wanted a whole number from 0 to 2147483647: choose one in that ...
     """
-    entry = check_parameters(explainer, parameters)
+    entry = check_parameters(explainer, parameters or {})
     for what, value, offered in (("setting", setting, SETTINGS), ("fill", fill, tuple(FILLS))):
         if value not in offered:
             raise SimvisError(f"{what} '{value}'", f"one of {', '.join(offered)}", "choose one of these")
@@ -274,4 +281,4 @@ def asked_of(
     if steps < 2:
         raise SimvisError(f"{steps} steps", "at least 2", "take 51")
     applies: Setting = "pair" if setting == "pair" and "pair" in entry.settings else "fixed"
-    return Asked(explainer, applies, int(number), fill, steps, tuple(sorted(parameters.items())))
+    return Asked(explainer, applies, int(number), fill, steps, tuple(sorted((parameters or {}).items())))

@@ -84,8 +84,13 @@ def test_the_gap_by_hand():
 
 
 def test_how_a_map_is_to_be_measured_is_checked_where_it_enters():
-    assert asked_of("rise", "pair", 3.0, "mean", 7, masks=30) == Asked("rise", "pair", 3, "mean", 7, (("masks", 30),))
+    assert asked_of("rise", "pair", 3.0, "mean", 7, {"masks": 30}) == Asked(
+        "rise", "pair", 3, "mean", 7, (("masks", 30),)
+    )
     assert asked_of("decomposition", "pair", None, "blur") == Asked("decomposition")
+    for name, entry in EXPLAINERS.items():  # two of them call a parameter "steps", as the curves do
+        asked = asked_of(name, "fixed", 0, "blur", 7, entry.parameters)
+        assert (dict(asked.parameters), asked.steps) == (dict(entry.parameters), 7)
     for wrong, sentence in (
         (("rice", "fixed", 0, "blur"), "explainer 'rice'"),
         (("rise", "both", 0, "blur"), "setting 'both'"),
@@ -100,7 +105,7 @@ def test_how_a_map_is_to_be_measured_is_checked_where_it_enters():
         with pytest.raises(SimvisError, match=sentence):
             asked_of(*wrong)
     with pytest.raises(SimvisError, match="masks 0"):
-        asked_of("rise", "fixed", 0, "blur", masks=0)
+        asked_of("rise", "fixed", 0, "blur", parameters={"masks": 0})
 
 
 @pytest.mark.parametrize("explainer", EXPLAINERS)
