@@ -21,7 +21,7 @@ from simvis_app.page.look import CSS, HEAD, THEME, WORDS
 from simvis_app.page.pair.places import COMPARE
 from simvis_app.page.parts.drops import PictureDrops
 from simvis_app.page.search.layout import build as build_search
-from simvis_app.page.trust.layout import build as build_trust
+from simvis_app.page.trust.events import build as build_trust
 from simvis_app.service import samples
 from simvis_app.service.galleries.galleries import SAMPLES, Galleries
 from simvis_app.service.links import LinkedPictures

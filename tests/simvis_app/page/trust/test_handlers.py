@@ -4,6 +4,7 @@ import csv
 import io
 import re
 import zipfile
+from dataclasses import fields, replace
 from types import SimpleNamespace
 
 import gradio as gr
@@ -13,11 +14,18 @@ from gradio.helpers import special_args
 from torch import nn
 
 from simvis_app.api.trust import trust_steps
+from simvis_app.page import choices
 from simvis_app.page.address import address
-from simvis_app.page.compare.handlers import Handlers
+from simvis_app.page.pair.asked import PairAsked, PairLook
+from simvis_app.page.pair.places import LookFields, PairFields
 from simvis_app.page.parts.map_cards import UNIT, Cards, MapCard, MapCards
 from simvis_app.page.trust import words
-from simvis_app.page.trust.handlers import GLANCE, TrustHandlers
+from simvis_app.page.trust.handlers import TrustHandlers
+from simvis_app.page.trust.inputs import TrustQuestion, read
+from simvis_app.page.trust.layout import laid_out
+from simvis_app.page.trust.rows import GLANCE
+from simvis_app.page.trust.sharing import TrustSharing
+from simvis_app.page.updates import unchanged
 from simvis_app.service.links import LinkedPictures
 from simvis_app.service.sessions.session import Session
 from simvis_core import SimvisError
@@ -26,221 +34,283 @@ from simvis_core.steps import run
 from simvis_core.trust.faithfulness import CURVE_STEPS, RemovalCurve, removal_curve
 from simvis_core.trust.measuring import RANDOMS, Asked, Measured, question_of
 
-LINE, PROGRESS, STOP, CARDS, SUMMARY, PLOT, TABLE, AGREEMENT, ORDER, PICTURE, QUESTION = range(11)
-HOW = ("blur", "fixed", 0)
 VISITOR = SimpleNamespace(session_hash="me")
-UNPINNED = {"pin": None, "mode": "share"}
+UNPINNED = {"key": "", "pin": None, "mode": "share", "ground": "colours"}
+
+
+class Tab:
+    """The tab over fields of its own; its events are handed what the page would hold, by the components' names."""
+
+    def __init__(self, session, pictures, widgets):
+        self.pictures, self.widgets = pictures, widgets
+        self.handlers = TrustHandlers(session, widgets)
+        self.sharing = TrustSharing(session, pictures, widgets)
+
+    def held(self, asked, **values):
+        held = {getattr(self.widgets.pair, one.name): getattr(asked, one.name) for one in fields(asked)}
+        for name, value in ({"side": "a", "fill": "blur", "setting": "fixed", "seed": 0} | values).items():
+            of = self.widgets.look if name in ("colours", "opacity", "viewer") else self.widgets
+            held[getattr(of, name)] = value
+        return held
+
+    def show_pair(self, asked, **values):
+        return self.handlers.show_pair(self.held(asked, **values), VISITOR)
+
+    def measure(self, asked, explainers, visitor=VISITOR, **values):
+        return self.handlers.measure(self.held(asked, explainers=explainers, **values), visitor)
+
+    def measured(self, asked, explainers, **values):
+        """The row's last answer over all those before, as the page has it then."""
+        page = {}
+        for answer in self.measure(asked, explainers, **values):
+            page |= answer
+        return page
+
+    def glance(self, asked, explainers, **values):
+        return list(self.handlers.glance(self.held(asked, explainers=explainers, **values), VISITOR))
+
+    def remove(self, asked, order="decomposition", kind="deletion", percent=20, **values):
+        held = self.held(asked, order=order, kind=kind, percent=percent, **values)
+        changed = self.handlers.remove(held)
+        assert list(changed) == [self.widgets.picture]
+        return changed[self.widgets.picture]
+
+    def sanity(self, asked, order="decomposition", **values):
+        """What is said, one by one; of fill and setting the check is not told."""
+        held = self.held(asked, order=order, **values)
+        del held[self.widgets.fill], held[self.widgets.setting]
+        return (told[self.widgets.checked] for told in self.handlers.sanity(held, VISITOR))
+
+    def link(self, asked, **values):
+        return self.sharing.link(self.held(asked, colours="blue-red", opacity=0.85, viewer=UNPINNED, **values))
+
+    def export(self, asked, **values):
+        return self.sharing.export(self.held(asked, colours="blue-red", opacity=0.85, viewer=UNPINNED, **values))
 
 
 @pytest.fixture
-def tab(session, tmp_path):
-    return TrustHandlers(Handlers(session, LinkedPictures(tmp_path / "links")))
+def tab(session, tmp_path, built):
+    def make():
+        with gr.Blocks(analytics_enabled=False):
+            return laid_out(*(kind(*(gr.State() for _ in fields(kind))) for kind in (PairFields, LookFields)))
+
+    return Tab(session, LinkedPictures(tmp_path / "links"), built(make))
+
+
+@pytest.fixture
+def page(tab):
+    return tab.widgets
 
 
 @pytest.fixture
 def asked(files):
     """What the Compare tab holds: the network's own stride decides the size."""
-    return [*map(str, files), "efficientnet_lite0", "avg", 3.0, 16, "whole", None]
+    return PairAsked(*map(str, files), "efficientnet_lite0", "avg", 3.0, 16, "whole", None)
 
 
-def measured(tab, asked, chosen, side="a", fill="blur", setting="fixed", seed=0):
-    return list(tab.measure(VISITOR, *asked, side, chosen, fill, setting, seed))
-
-
-def test_the_pair_of_the_compare_tab_is_named_with_its_score(tab, asked, pair):
-    line = tab.show_pair(VISITOR, *asked, "b", *HOW, "")[LINE]
-    assert f"{pair.score:.3f}" in line
-    assert line.index("b.png") < line.index("a.png")
-    asked[1] = None
-    assert "two" in tab.show_pair(VISITOR, *asked, "a", *HOW, "")[LINE]
-
-
-def test_results_of_another_question_leave_the_page_and_end(tab, asked, monkeypatch):
+@pytest.fixture
+def eager(monkeypatch):
+    """Every step is told."""
     monkeypatch.setattr("simvis_app.page.trust.handlers.PAUSE", -1.0)
-    running = tab.measure(VISITOR, *asked, "a", ["corr_rise"], *HOW)
-    question = next(running)[QUESTION]
-    same = tab.show_pair(VISITOR, *asked, "a", *HOW, question)
-    assert all(value == gr.skip() for value in same[1:])
-    assert next(running)
-    for changed in ((*asked, "b", *HOW), (*asked, "a", "grey", "fixed", 0), (*asked[:3], "max", *asked[4:], "a", *HOW)):
-        shown = tab.show_pair(VISITOR, *changed, question)
-        assert shown[CARDS] is None
-        assert shown[TABLE] == shown[QUESTION] == ""
-        assert shown[ORDER]["choices"] == []
-    assert list(running) == [[gr.skip()] * 11]
 
 
-def test_a_row_is_drawn_measured_and_compared_with_chance(tab, asked, session, small, files):
-    *_, last = measured(tab, asked, ["decomposition", "corr_rise", "integrated_gradients"])
-    cards = last[CARDS].cards
+def test_the_pair_of_the_compare_tab_is_named_with_its_score(tab, page, asked, pair):
+    shown = tab.show_pair(asked, side="b", measured_for=None)
+    assert list(shown) == [page.line]
+    assert f"{pair.score:.3f}" in shown[page.line]
+    assert shown[page.line].index("b.png") < shown[page.line].index("a.png")
+    assert "two" in tab.show_pair(replace(asked, image_b=None), measured_for=None)[page.line]
+
+
+def test_what_the_page_holds_is_read_by_its_meaning_and_the_rest_stays_as_it_opens(tab, page, asked):
+    opened = choices.TRUST
+    inputs = read(tab.held(asked, side="b", fill="grey", explainers=["rise"], seed=None, order="rise"), page)
+    assert inputs.question == TrustQuestion(asked, "b", "grey", "fixed", None)
+    assert (inputs.explainers, inputs.order, inputs.measured_for) == (("rise",), "rise", None)
+    assert inputs.look == PairLook()
+    bare = read({}, page).question
+    assert [getattr(bare, name) for name in ("side", "fill", "setting", "seed")] == [
+        opened[name].default for name in ("side", "fill", "setting", "seed")
+    ]
+    assert read({page.explainers: None}, page).explainers == ()
+    assert list(page.places) == list(opened)
+
+
+def test_results_of_another_question_leave_the_page_and_end(tab, page, asked, eager):
+    running = tab.measure(asked, ["corr_rise"])
+    question = next(running)[page.measured_for]
+    assert list(tab.show_pair(asked, measured_for=question)) == [page.line]
+    assert page.cards in next(running)
+    for pair, changed in ((asked, {"side": "b"}), (asked, {"fill": "grey"}), (replace(asked, pooling="max"), {})):
+        shown = tab.show_pair(pair, measured_for=question, **changed)
+        assert set(shown) == set(page.results)
+        assert shown[page.cards] is shown[page.measured_for] is None
+        assert shown[page.table] == ""
+        assert shown[page.order]["choices"] == []
+        assert shown[page.stop]["visible"] is False
+    assert list(running) == [unchanged()]
+
+
+def test_a_row_is_drawn_measured_and_compared_with_chance(tab, page, asked, session, small, files):
+    last = tab.measured(asked, ["decomposition", "corr_rise", "integrated_gradients"])
+    assert set(last) == set(page.results)
+    cards = last[page.cards].cards
     assert [card.name for card in cards] == ["decomposition", "integrated_gradients", "corr_rise", "centre", "random"]
     assert all(card.state == "" and card.cells is not None for card in cards)
     assert all(max(map(abs, card.cells)) == pytest.approx(1) for card in cards)
     assert [bool(card.verdict) for card in cards] == [True, True, True, False, False]
-    assert last[PROGRESS] == ""
-    assert last[STOP] == {"visible": False, "__type__": "update"}
+    assert last[page.progress] == ""
+    assert last[page.stop] == {"visible": False, "__type__": "update"}
     question = question_of(session.explain(*files, small()), "a")
     steps = session.measuring(*files, small(), "a", Asked("corr_rise"))
     with pytest.raises(StopIteration) as end:
         next(steps)  # held: nothing is run again
     again = removal_curve(question, end.value.value.drawn.map, "deletion")
-    assert f"<td>{again.auc:.3f}</td>" in last[TABLE]
-    assert len(last[PLOT].data) == 2 * 5
-    assert len(last[AGREEMENT].data[0].z) == 3
-    assert [name for _, name in last[ORDER]["choices"]] == [card.name for card in cards]
+    assert f"<td>{again.auc:.3f}</td>" in last[page.table]
+    assert len(last[page.plot].data) == 2 * 5
+    assert len(last[page.agreement].data[0].z) == 3
+    assert [name for _, name in last[page.order]["choices"]] == [card.name for card in cards]
 
 
-def test_the_tab_opens_with_the_cheap_explainers_measured_in_few_steps(tab, asked, session, small, files):
+def test_the_tab_opens_with_the_cheap_explainers_measured_in_few_steps(tab, page, asked, session, small, files):
     """Every map, and the baselines it stands beside, in the same few steps; a full measurement then goes first."""
     everything = ["decomposition", "grad_cam", "integrated_gradients", "rise"]
-    *_, last = tab.glance(VISITOR, *asked, "a", everything, *HOW, "")
-    assert [card.name for card in last[CARDS].cards] == ["decomposition", "grad_cam", "centre", "random"]
-    assert all(card.cells is not None and card.state == "" for card in last[CARDS].cards)
-    assert "11 steps" in last[PROGRESS]
-    assert {len(trace.x) for trace in last[PLOT].data} == {GLANCE}
-    question = last[QUESTION]
-    assert list(tab.glance(VISITOR, *asked, "a", everything, *HOW, question)) == [[gr.skip()] * 11]
-    assert list(tab.glance(VISITOR, *asked, "a", ["rise"], *HOW, "")) == [[gr.skip()] * 11]
-    assert list(tab.glance(VISITOR, None, *asked[1:], "a", everything, *HOW, "")) == [[gr.skip()] * 11]
-    shown = tab.remove(*asked, "a", *HOW, "decomposition", "deletion", 20)
+    first, begun, *_, last = tab.glance(asked, everything, measured_for=None)
+    assert first == unchanged()
+    assert [card.name for card in last[page.cards].cards] == ["decomposition", "grad_cam", "centre", "random"]
+    assert all(card.cells is not None and card.state == "" for card in last[page.cards].cards)
+    assert "11 steps" in last[page.progress]
+    assert {len(trace.x) for trace in last[page.plot].data} == {GLANCE}
+    assert begun[page.measured_for] == TrustQuestion(asked)
+    assert tab.glance(asked, everything, measured_for=begun[page.measured_for]) == [unchanged()]
+    assert tab.glance(asked, ["rise"], measured_for=None) == [unchanged()]
+    assert tab.glance(replace(asked, image_a=None), everything, measured_for=None) == [unchanged()]
+    shown = tab.remove(asked)
     quick, full = session.measured(*files, small(), "a", [Asked("decomposition", steps=GLANCE), Asked("decomposition")])
     assert full is None
     assert f"{float(quick.deletion.scores[2]):.3f}" in shown
-    *_, last = measured(tab, asked, ["decomposition"])
-    assert {len(trace.x) for trace in last[PLOT].data} == {CURVE_STEPS}
+    assert {len(trace.x) for trace in tab.measured(asked, ["decomposition"])[page.plot].data} == {CURVE_STEPS}
 
 
-def test_maps_are_streamed_while_they_are_drawn(tab, asked, monkeypatch):
-    monkeypatch.setattr("simvis_app.page.trust.handlers.PAUSE", -1.0)
+def test_maps_are_streamed_while_they_are_drawn(tab, page, asked, monkeypatch, eager):
     monkeypatch.setattr("simvis_core.explainers.masks.BATCH_PIXELS", 100 * 16 * 24)
-    seen = measured(tab, asked, ["corr_rise"])
-    states = [step[CARDS].cards[0] for step in seen if isinstance(step[CARDS], Cards)]
-    drawing = [card for card in states if card.state == "being drawn"]
+    begun, *seen, ended = tab.measure(asked, ["corr_rise"])
+    assert all(set(step) == {page.progress, page.stop, page.cards} for step in seen)
+    drawing = [card for step in seen if (card := step[page.cards].cards[0]).state == "being drawn"]
     assert len({tuple(card.cells) for card in drawing if card.cells}) > 2
-    shares = [float(found[1]) for step in seen if (found := re.search(r'progress value="([\d.]+)"', step[PROGRESS]))]
+    shares = [float(re.search(r'progress value="([\d.]+)"', step[page.progress])[1]) for step in (begun, *seen)]
     assert shares == sorted(shares)
     assert 0 <= shares[0] < shares[-1] <= 1
+    assert ended[page.progress] == ""
 
 
-def test_other_questions_of_the_same_visitor_end_a_row(tab, asked, monkeypatch):
-    monkeypatch.setattr("simvis_app.page.trust.handlers.PAUSE", -1.0)
-    older = tab.measure(VISITOR, *asked, "a", ["corr_rise"], "blur", "fixed", 0)
+def test_other_questions_of_the_same_visitor_end_a_row(tab, page, asked, eager):
+    older = tab.measure(asked, ["corr_rise"])
     next(older)
-    newer = tab.measure(VISITOR, *asked, "b", ["decomposition"], "blur", "fixed", 0)
+    newer = tab.measure(asked, ["decomposition"], side="b")
     next(newer)
-    assert list(older) == [[gr.skip()] * 11]
-    assert list(newer)[-1][TABLE]
+    assert list(older) == [unchanged()]
+    assert list(newer)[-1][page.table]
 
 
-def test_a_stopped_row_says_so_to_the_end_and_keeps_what_is_measured(tab, asked, monkeypatch):
+def test_a_stopped_row_says_so_to_the_end_and_keeps_what_is_measured(tab, page, asked, eager):
     """Gradio shows a generator's last step once more as it ends: it must not be progress."""
-    monkeypatch.setattr("simvis_app.page.trust.handlers.PAUSE", -1.0)
-    stopped = tab.measure(VISITOR, *asked, "a", ["decomposition", "rise"], "blur", "fixed", 0)
+    stopped = tab.measure(asked, ["decomposition", "rise"])
     for step in stopped:
-        cards = step[CARDS].cards if isinstance(step[CARDS], Cards) else []
-        if any(card.name == "rise" and card.state == "being drawn" for card in cards):
+        if any(card.name == "rise" and card.state == "being drawn" for card in step[page.cards].cards):
             break
-    assert "Stopping" in tab.stop(VISITOR)[0]
+    assert "Stopping" in tab.handlers.stop(VISITOR)[page.progress]
     (last,) = stopped
-    assert "Stopped" in last[PROGRESS]
-    assert last[STOP]["visible"] is False
-    states = {card.name: card.state for card in last[CARDS].cards}
+    assert "Stopped" in last[page.progress]
+    assert last[page.stop]["visible"] is False
+    states = {card.name: card.state for card in last[page.cards].cards}
     assert states == {"decomposition": "", "rise": "stopped", "centre": "stopped", "random": "stopped"}
-    assert "Decomposition" in last[TABLE]
-    assert last[SUMMARY] == ""
+    assert "Decomposition" in last[page.table]
+    assert last[page.summary] == ""
 
 
-def test_another_visitors_row_goes_on(tab, asked, monkeypatch):
-    monkeypatch.setattr("simvis_app.page.trust.handlers.PAUSE", -1.0)
-    mine = tab.measure(VISITOR, *asked, "a", ["decomposition"], "blur", "fixed", 0)
+def test_another_visitors_row_goes_on(tab, page, asked, eager):
+    mine = tab.measure(asked, ["decomposition"])
     next(mine)
     other = SimpleNamespace(session_hash="other")
-    list(tab.measure(other, *asked, "a", ["decomposition"], "blur", "fixed", 0))
-    tab.leave(other)
-    assert list(mine)[-1][TABLE]
+    list(tab.measure(asked, ["decomposition"], visitor=other))
+    tab.handlers.leave(other)
+    assert list(mine)[-1][page.table]
 
 
-def test_what_is_measured_once_is_not_run_again(tab, asked, backbone_calls):
-    measured(tab, asked, ["decomposition", "sbsm"])
+def test_what_is_measured_once_is_not_run_again(tab, page, asked, backbone_calls):
+    tab.measured(asked, ["decomposition", "sbsm"])
     before = len(backbone_calls)
-    again = measured(tab, asked, ["decomposition", "sbsm"])[-1]
+    again = tab.measured(asked, ["decomposition", "sbsm"])
     assert len(backbone_calls) == before
-    assert again[TABLE]
-    measured(tab, asked, ["decomposition"], fill="grey")
+    assert again[page.table]
+    tab.measured(asked, ["decomposition"], fill="grey")
     assert len(backbone_calls) > before
 
 
-def test_an_explainer_that_cannot_be_used_says_why_and_the_others_go_on(tab, asked):
-    *_, last = measured(tab, asked, ["attention_rollout", "decomposition"])
-    by_name = {card.name: card for card in last[CARDS].cards}
+def test_an_explainer_that_cannot_be_used_says_why_and_the_others_go_on(tab, page, asked):
+    last = tab.measured(asked, ["attention_rollout", "decomposition"])
+    by_name = {card.name: card for card in last[page.cards].cards}
     assert "attention" in by_name["attention_rollout"].state
     assert by_name["attention_rollout"].cells is None
     assert by_name["decomposition"].verdict
-    assert "Attention rollout" not in last[TABLE]
+    assert "Attention rollout" not in last[page.table]
 
 
-def test_when_none_can_be_drawn_the_summary_says_that(tab, asked):
-    *_, last = measured(tab, asked, ["attention_rollout"])
-    assert "None of the chosen explainers" in last[SUMMARY]
+def test_when_none_can_be_drawn_the_summary_says_that(tab, page, asked):
+    assert "None of the chosen explainers" in tab.measured(asked, ["attention_rollout"])[page.summary]
 
 
 def test_a_newer_check_ends_an_older_one(tab, asked):
-    older = tab.sanity(VISITOR, *asked, "a", 0, "decomposition")
+    older = tab.sanity(asked)
     next(older)
-    newer = tab.sanity(VISITOR, *asked, "a", 0, "grad_cam")
+    newer = tab.sanity(asked, "grad_cam")
     next(newer)
     assert list(older) == []
     assert "Small shifts" in list(newer)[-1]
 
 
 @pytest.mark.parametrize("chosen", [[], None, ["centre"], ["gone"]])
-def test_nothing_chosen_is_a_sentence(tab, asked, chosen):
-    (only,) = measured(tab, asked, chosen)
-    assert "no explainer" in only[PROGRESS]  # beside the button
-    assert "a.png" in only[LINE]
-    assert only[CARDS] is None
+def test_nothing_chosen_is_a_sentence(tab, page, asked, chosen):
+    (only,) = tab.measure(asked, chosen)
+    assert set(only) == set(page.results)
+    assert "no explainer" in only[page.progress]  # beside the button
+    assert "a.png" in only[page.line]
+    assert only[page.cards] is only[page.measured_for] is None
 
 
-def test_a_missing_picture_is_a_sentence(tab, asked):
-    asked[0] = None
-    (only,) = measured(tab, asked, ["decomposition"])
-    assert "Compare tab" in only[PROGRESS]
+def test_a_missing_picture_is_a_sentence(tab, page, asked):
+    (only,) = tab.measure(replace(asked, image_a=None), ["decomposition"])
+    assert "Compare tab" in only[page.progress]
+    assert page.line not in only
 
 
 def test_the_slider_shows_what_was_measured(tab, asked, session, small, files):
-    how = ("blur", "fixed", 0)
-    assert "not measured" in tab.remove(*asked, "a", *how, "decomposition", "deletion", 20)
-    measured(tab, asked, ["decomposition"])
-    shown = tab.remove(*asked, "a", *how, "decomposition", "deletion", 20)
-    assert "not measured" in tab.remove(*asked, "b", *how, "decomposition", "deletion", 20)
+    assert "not measured" in tab.remove(asked)
+    tab.measured(asked, ["decomposition"])
+    shown = tab.remove(asked)
+    assert "not measured" in tab.remove(asked, side="b")
     for odd, even in ((-50, 0), (1e9, 100), (None, 0)):
-        assert tab.remove(*asked, "a", *how, "decomposition", "deletion", odd) == tab.remove(
-            *asked, "a", *how, "decomposition", "deletion", even
-        )
+        assert tab.remove(asked, percent=odd) == tab.remove(asked, percent=even)
     measured_one = run(session.measuring(*files, small(), "a", Asked("decomposition")))
     step = round(0.2 * (len(measured_one.deletion.shares) - 1))
     assert f">{float(measured_one.deletion.scores[step]):.3f}<" in shown
     assert 'src="data:image/jpeg;base64,' in shown
-    every = {
-        tab.remove(*asked, "a", *how, "decomposition", kind, at)
-        for kind in ("deletion", "insertion")
-        for at in (0, 100)
-    }
+    every = {tab.remove(asked, kind=kind, percent=at) for kind in ("deletion", "insertion") for at in (0, 100)}
     assert len(every) == 4
-    assert tab.remove(*asked, "a", *how, None, "deletion", 20) == ""
-    asked[0] = None
-    assert "two" in tab.remove(*asked, "a", *how, "decomposition", "deletion", 20)
+    assert tab.remove(asked, order=None) == ""
+    assert "two" in tab.remove(replace(asked, image_a=None))
 
 
 def test_sanity_checks_one_explainer_step_by_step(tab, asked):
-    *steps, last = tab.sanity(None, *asked, "a", 0, "decomposition")
+    *steps, last = tab.sanity(asked)
     assert len(steps) == 4
     assert "Random weights" in last
     assert "Small shifts" in last
     assert last.count("<tr>") == 5
-    (refused,) = tab.sanity(None, *asked, "a", 0, "rise")
+    (refused,) = tab.sanity(asked, "rise")
     assert "2000 passes" in refused
-    (nothing,) = tab.sanity(None, *asked, "a", 0, None)
+    (nothing,) = tab.sanity(asked, None)
     assert "Measure a map first" in nothing
 
 
@@ -275,42 +345,41 @@ def test_the_api_gives_the_pages_numbers(session, files, small):
             run(trust_steps(session, files, small(), "a", ["decomposition"], wrong))
 
 
-def test_an_export_holds_what_is_measured_of_the_pair_as_it_is_now(tab, asked, session, small, files):
-    look = ["blue-red", 0.85, UNPINNED]
+def test_an_export_holds_what_is_measured_of_the_pair_as_it_is_now(tab, page, asked, session, small, files):
     with pytest.raises(gr.Error, match="draw and measure first"):
-        tab.export(*asked, *look, "a", ["decomposition"], *HOW, "")
-    *_, shown = measured(tab, asked, ["decomposition", "input_x_gradient"])
-    question = shown[QUESTION]
+        tab.export(asked, measured_for=None)
+    shown = tab.measured(asked, ["decomposition", "input_x_gradient"])
+    question = shown[page.measured_for]
     with pytest.raises(gr.Error, match="draw and measure first"):  # on this page nothing is measured
-        tab.export(*asked, *look, "a", ["decomposition"], *HOW, "")
+        tab.export(asked, measured_for=None)
     for wanted in (["decomposition"], []):  # what is ticked by now does not matter
-        with zipfile.ZipFile(tab.export(*asked, *look, "a", wanted, *HOW, question)) as archive:
+        with zipfile.ZipFile(tab.export(asked, explainers=wanted, measured_for=question)) as archive:
             names = archive.namelist()
             table = list(csv.DictReader(io.StringIO(archive.read("measured.csv").decode())))
     assert [row["map"] for row in table][:3] == ["decomposition", "input_x_gradient", "centre"]
     assert len(table) == 3 + RANDOMS
     for row in table[:2]:
-        assert f"<td>{row['compared'] or 'cannot be said'}</td><td>{float(row['difference']):.3f}</td>" in shown[TABLE]
+        numbers = f"<td>{row['compared'] or 'cannot be said'}</td><td>{float(row['difference']):.3f}</td>"
+        assert numbers in shown[page.table]
     assert {f"{row['map']}.png" for row in table} < set(names)
     one = run(session.measuring(*files, small(), "a", Asked("input_x_gradient")))
     assert float(table[1]["difference"]) == one.gap
-    for other in (("b", [], *HOW), ("a", [], "grey", "fixed", 0), ("a", [], "blur", "fixed", 1)):
+    for other in ({"side": "b"}, {"fill": "grey"}, {"seed": 1}):
         with pytest.raises(gr.Error, match="draw and measure first"):
-            tab.export(*asked, *look, *other, question)
+            tab.export(asked, measured_for=question, **other)
     run(session.measuring(*files, small(), "b", Asked("decomposition")))  # as in a row that was stopped there
-    question = question.replace("'a', 'blur'", "'b', 'blur'")
-    with zipfile.ZipFile(tab.export(*asked, *look, "b", [], *HOW, question)) as archive:
+    with zipfile.ZipFile(tab.export(asked, side="b", measured_for=replace(question, side="b"))) as archive:
         assert [name for name in archive.namelist() if name.endswith(".png")] == ["decomposition.png"]
-    asked[1] = None
-    with pytest.raises(gr.Error, match="draw and measure first"):
-        tab.export(*asked, *look, "a", [], *HOW, question)
+    gone = replace(asked, image_b=None)
+    with pytest.raises(gr.Error, match="drop them on the Compare tab first"):
+        tab.export(gone, measured_for=TrustQuestion(gone))
 
 
 def test_a_link_names_the_tab_its_choices_and_pictures_that_are_kept(tab, asked):
-    query = tab.link(*asked, "blue-red", 0.85, UNPINNED, "b", ["rise", "decomposition"], "grey", "pair", 7)
+    query = tab.link(asked, side="b", explainers=["rise", "decomposition"], fill="grey", setting="pair", seed=7)
     found, wrong = address.read(query)
     assert wrong == []
-    assert tab.compare.pictures.find(found.a).endswith(".png")
+    assert tab.pictures.find(found.a).endswith(".png")
     assert (found.tab, found.side, found.fill, found.setting, found.seed) == ("Trust", "b", "grey", "pair", 7)
     assert found.explainers == ("rise", "decomposition")
 
@@ -365,30 +434,29 @@ def test_a_map_without_baselines_is_not_compared_and_a_flat_one_cannot_be():
 
 
 def test_baselines_can_be_watched_under_any_seed_and_not_checked(tab, asked):
-    measured(tab, asked, ["decomposition"], seed=3)
+    tab.measured(asked, ["decomposition"], seed=3)
     for name in ("decomposition", "centre", "random"):
-        assert "pixels taken away" in tab.remove(*asked, "a", "blur", "fixed", 3, name, "deletion", 20)
+        assert "pixels taken away" in tab.remove(asked, name, seed=3)
     for name in ("centre", "random"):
-        assert "which no network draws" in next(tab.sanity(None, *asked, "a", 3, name))
+        assert "which no network draws" in next(tab.sanity(asked, name, seed=3))
 
 
-def test_a_seed_that_is_none_is_told_wherever_it_is_used(tab, asked):
+def test_a_seed_that_is_none_is_told_wherever_it_is_used(tab, page, asked):
     for wrong in (-1, 1.5, 1e12, float("nan")):
-        (refused,) = measured(tab, asked, ["decomposition"], seed=wrong)
-        assert "a whole number from 0 to 2147483647" in refused[PROGRESS]
-        assert "whole number" in tab.remove(*asked, "a", "blur", "fixed", wrong, "decomposition", "deletion", 20)
-        assert "whole number" in next(tab.sanity(None, *asked, "a", wrong, "decomposition"))
+        (refused,) = tab.measure(asked, ["decomposition"], seed=wrong)
+        assert "a whole number from 0 to 2147483647" in refused[page.progress]
+        assert "whole number" in tab.remove(asked, seed=wrong)
+        assert "whole number" in next(tab.sanity(asked, seed=wrong))
         with pytest.raises(gr.Error, match="whole number"):
-            tab.link(*asked, "blue-red", 0.85, UNPINNED, "a", [], "blur", "fixed", wrong)
-    query = tab.link(*asked, "blue-red", 0.85, UNPINNED, "a", [], "blur", "fixed", None)  # an emptied field
+            tab.link(asked, explainers=[], seed=wrong)
+    query = tab.link(asked, explainers=[], seed=None)  # an emptied field
     assert address.read(query)[0].seed == 0
 
 
-def test_hostile_names_are_texts(tab, asked, files):
+def test_hostile_names_are_texts(tab, page, asked, files):
     hostile = files[0].with_name("<img src=x onerror=alert(1)>.png")
     files[0].rename(hostile)
-    asked[0] = str(hostile)
-    line = tab.show_pair(VISITOR, *asked, "a", *HOW, "")[LINE]
+    line = tab.show_pair(replace(asked, image_a=str(hostile)), measured_for=None)[page.line]
     assert "<img" not in line
     assert "&lt;img" in line
 
@@ -415,7 +483,7 @@ def test_every_explainer_has_words(name):
     assert EXPLAINERS[name].paper
 
 
-def test_a_picture_that_scores_like_its_fill_is_a_sentence(tab, asked, tiny_network, monkeypatch):
+def test_a_picture_that_scores_like_its_fill_is_a_sentence(tab, page, asked, tiny_network, monkeypatch):
     class Blind(nn.Module):
         def __init__(self):
             super().__init__()
@@ -425,16 +493,17 @@ def test_a_picture_that_scores_like_its_fill_is_a_sentence(tab, asked, tiny_netw
             return (pixels.mean(1, keepdim=True) * 0 + self.weight).expand(-1, 6, -1, -1)[:, :, ::8, ::8]
 
     monkeypatch.setattr(tiny_network, "backbone", Blind().eval())
-    *_, last = measured(tab, asked, ["decomposition", "integrated_gradients"])
-    assert "Cannot be said" in last[SUMMARY]
-    assert "nan" not in last[TABLE].lower()
-    assert "none" in last[TABLE]
-    assert all(card.verdict == words.UNKNOWN for card in last[CARDS].cards[:2])
+    last = tab.measured(asked, ["decomposition", "integrated_gradients"])
+    assert "Cannot be said" in last[page.summary]
+    assert "nan" not in last[page.table].lower()
+    assert "none" in last[page.table]
+    assert all(card.verdict == words.UNKNOWN for card in last[page.cards].cards[:2])
 
 
 def test_gradio_hands_the_request_to_every_event_that_asks_who_it_is(tab):
-    """By place: behind ``*values`` nobody would be told apart, and one visitor would stop another's row."""
-    for event in (tab.show_pair, tab.measure, tab.sanity, tab.stop, tab.leave):
+    """Else nobody would be told apart, and one visitor would stop another's row."""
+    events = tab.handlers
+    for event in (events.show_pair, events.glance, events.measure, events.sanity, events.stop, events.leave):
         request = gr.Request()
-        given, *_ = special_args(event, ["value"] if event not in (tab.stop, tab.leave) else [], request)
-        assert given[0] is request
+        given, *_ = special_args(event, [] if event in (events.stop, events.leave) else [{}], request)
+        assert given[-1] is request

@@ -15,7 +15,8 @@ from simvis_app.page.compare.inputs import CompareAsked
 from simvis_app.page.galleries.pairs import public
 from simvis_app.page.pair.asked import PairAsked
 from simvis_app.page.parts.drops import Dropped, accepted
-from simvis_app.page.trust.handlers import TrustHandlers
+from simvis_app.page.trust.inputs import TrustQuestion
+from simvis_app.page.trust.measurements import Measurements
 from simvis_app.service import words
 from simvis_app.service.galleries.answers import belongs_json, search_json
 from simvis_app.service.galleries.galleries import Asked, Galleries
@@ -113,7 +114,7 @@ def test_every_tab_and_every_answer_warns_of_a_squeezed_picture(driven, library,
     pair = PairAsked(*asked)
     assert words.warning(*compare.compare(CompareAsked(pair)).panels.pair.warnings) == notice
     assert not compare.compare(CompareAsked(replace(pair, image_a=other))).panels.pair.warnings
-    assert TrustHandlers(compare)._pair_line(asked, "a").startswith(notice)
+    assert Measurements(session).line(TrustQuestion(pair)).startswith(notice)
     assert pair_json(session.explain(long, other, Settings(NETWORK, "avg", 32)))["warnings"] == [f"A {SQUEEZED}"]
     yours = words.warning(f"Your picture {SQUEEZED}")
     place = {"gallery": "animals", "space": space.name}
