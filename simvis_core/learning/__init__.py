@@ -1,0 +1,1 @@
+"""Learning: losses, batches, steps, and how well what was learned retrieves."""
