@@ -42,17 +42,17 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """A name of `__all__`, from its room; who asks for the error alone does not wait a second for PyTorch."""
-    if name not in _ROOMS:
+    """A name of `__all__`, from its module; who asks for the error alone does not wait a second for PyTorch."""
+    if name not in _MODULES:
         raise AttributeError(f"module 'simvis_core' has no attribute '{name}'")
-    return getattr(import_module(f"simvis_core.{_ROOMS[name]}"), name)
+    return getattr(import_module(f"simvis_core.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-_ROOMS = {
+_MODULES = {
     "Activations": "networks.backbone",
     "Decomposition": "decomposition",
     "EmbeddingModule": "explainers.grad_cam_targets",

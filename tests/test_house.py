@@ -94,7 +94,7 @@ def test_no_two_public_names_off_the_page_are_alike_without_a_reason():
 
 
 @pytest.mark.parametrize("name", ["utils", "common", "helpers", "manager", "managers", "base"])
-def test_there_is_no_such_room(name):
+def test_there_is_no_such_module(name):
     assert not [path for path in FILES if name in path.stem.split("_")]
 
 
@@ -130,9 +130,9 @@ def test_a_module_path_of_the_last_release_still_works(name):
 
 
 def test_the_cores_names_are_there_at_once_and_when_they_are_asked_for():
-    assert sorted(simvis_core.__all__) == sorted(simvis_core._ROOMS)
+    assert sorted(simvis_core.__all__) == sorted(simvis_core._MODULES)
     for name in simvis_core.__all__:
-        assert getattr(simvis_core, name) is getattr(import_module(f"simvis_core.{simvis_core._ROOMS[name]}"), name)
+        assert getattr(simvis_core, name) is getattr(import_module(f"simvis_core.{simvis_core._MODULES[name]}"), name)
         assert name in dir(simvis_core)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = simvis_core.nothing

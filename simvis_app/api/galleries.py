@@ -77,7 +77,7 @@ def add_gallery_api(galleries: Galleries) -> None:
 
 
 def _space(galleries: Galleries, gallery: str | None, network: str | None, pooling: str | None) -> Space:
-    """The same for fields that the caller may have left empty."""
+    """What is asked, of fields that the caller may have left empty."""
     return find_space(galleries, gallery or SAMPLES, network or "", pooling or "")
 
 

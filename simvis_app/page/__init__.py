@@ -59,7 +59,7 @@ def build_app(
         house.places = {"tab": hidden(next(iter(TABS))), "gallery": hidden(SAMPLES), "space": hidden("")}
         house.shows = {name: tab.shows for name, tab in TABS.items()}
         house.again = {name: hidden() for name in TABS}
-        with gr.Tabs(overflow_behavior="wrap", elem_id="rooms") as house.tabs:  # a menu would hide rooms on a phone
+        with gr.Tabs(overflow_behavior="wrap", elem_id="tabs") as house.tabs:  # a menu would hide tabs on a phone
             for name, row in TABS.items():
                 with gr.Tab(name, id=name) as tab:
                     # First: what a tab fills in itself belongs to the address that names the tab.

@@ -18,7 +18,7 @@ class Page(gr.Blocks):  # type: ignore[misc]
     Each event's functions run in threads of its lane.
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, **options: object) -> None:
         self.lanes = Lanes()
         super().__init__(**options)
 
@@ -28,16 +28,16 @@ class Page(gr.Blocks):  # type: ignore[misc]
         return self.lanes.at_hand
 
     @limiter.setter
-    def limiter(self, _: Any) -> None:
+    def limiter(self, _: object) -> None:
         """Gradio sets one for all events."""
 
-    async def process_api(self, block_fn: BlockFunction | int, *values: Any, **options: Any) -> Any:
+    async def process_api(self, block_fn: BlockFunction | int, *values: object, **options: object) -> Any:
         """What an event's function answers."""
         function = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
         self.lanes.enter(function.concurrency_id)
         return await super().process_api(function, *values, **options)
 
-    def validate_inputs(self, block_fn: BlockFunction, inputs: list[Any]) -> None:
+    def validate_inputs(self, block_fn: BlockFunction, inputs: list[object]) -> None:
         """Raises gr.Error for values that the function does not take."""
         try:
             if block_fn.api_visibility == "public":
@@ -47,7 +47,7 @@ class Page(gr.Blocks):  # type: ignore[misc]
         except SimvisError as error:
             raise gr.Error(str(error), print_exception=False) from error
 
-    async def preprocess_data(self, *values: Any, **options: Any) -> Any:
+    async def preprocess_data(self, *values: object, **options: object) -> Any:
         """What the function gets. Raises gr.Error for a file that was not uploaded, and for what is no value at all."""
         try:
             return await super().preprocess_data(*values, **options)

@@ -78,7 +78,7 @@
   addEventListener("scroll", hide, { passive: true, capture: true });
 
   // ---- past the tabs, straight to what the open one shows
-  const skip = Object.assign(document.createElement("a"), { className: "skip", href: "#rooms", textContent: "Skip to the content" });
+  const skip = Object.assign(document.createElement("a"), { className: "skip", href: "#tabs", textContent: "Skip to the content" });
   skip.addEventListener("click", (event) => {
     event.preventDefault();
     const panel = [...document.querySelectorAll("[role=tabpanel]")].find(seen);

@@ -6,6 +6,7 @@ from typing import Any
 import gradio as gr
 
 Values = dict[Any, Any]  # component: its value, of an event's set of inputs; Gradio types neither
+Listener = dict[str, Any]  # the arguments of an event, by their names in Gradio
 Updates = dict[Any, Any]  # component: its new value, or a `gr.update`
 
 

@@ -22,13 +22,13 @@ class Visit(SessionState):  # type: ignore[misc]
     Here that takes a tenth of a second in which nobody is answered, for each call of a program that names no session.
     """
 
-    def __init__(self, blocks: Any) -> None:
+    def __init__(self, blocks: gr.Blocks) -> None:
         super().__init__(SimpleNamespace(default_config=blocks.default_config, blocks=()))
 
     def _update_config(self, key: int) -> None:
         pass
 
-    def _update_value_in_config(self, key: int, value: Any) -> None:
+    def _update_value_in_config(self, key: int, value: object) -> None:
         pass
 
 

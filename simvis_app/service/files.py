@@ -10,7 +10,7 @@ from simvis_core.files.writing import write_whole
 
 
 def folder() -> Path:
-    """Gradio's folder of files that the browser may fetch, by Gradio's own rule: this room does without Gradio."""
+    """Gradio's folder of files that the browser may fetch, by Gradio's own rule: this module does without Gradio."""
     return Path(os.environ.get("GRADIO_TEMP_DIR") or (Path(tempfile.gettempdir()) / "gradio").resolve())
 
 

@@ -11,7 +11,7 @@ WIDEST = 0.5  # the brush's largest radius, of the picture's width
 Marked = dict[str, Any]
 
 
-def checked_pin(pin: Any, grids: dict[str, Any]) -> dict[str, Any] | None:
+def checked_pin(pin: object, grids: dict[str, Any]) -> dict[str, Any] | None:
     """The pin if it names a cell of the pair's grids, or a weight for each cell of one picture, else None."""
     if not isinstance(pin, dict) or pin.get("side") not in ("a", "b"):
         return None
@@ -25,7 +25,7 @@ def checked_pin(pin: Any, grids: dict[str, Any]) -> dict[str, Any] | None:
     return {"side": pin["side"], "row": row, "col": column}
 
 
-def checked_weights(weights: Any, cells: int) -> list[float] | None:
+def checked_weights(weights: object, cells: int) -> list[float] | None:
     """A region's weight for each cell, or None for what is none."""
     if not isinstance(weights, list) or len(weights) != cells or not any(weights):
         return None
@@ -33,7 +33,7 @@ def checked_weights(weights: Any, cells: int) -> list[float] | None:
     return [float(weight) for weight in weights] if fits else None
 
 
-def checked_regions(regions: Any) -> list[Marked]:
+def checked_regions(regions: object) -> list[Marked]:
     """Those of the first 32 that are regions, held to the picture; what the browser sends is not trusted."""
     if not isinstance(regions, list):
         return []
@@ -41,7 +41,7 @@ def checked_regions(regions: Any) -> list[Marked]:
     return [region for region in checked if region is not None]
 
 
-def _checked(region: Any) -> Marked | None:
+def _checked(region: object) -> Marked | None:
     if not isinstance(region, dict) or not isinstance(region.get("kind"), str):
         return None
     sign, shape = region.get("sign"), KINDS.get(region["kind"])
@@ -76,7 +76,7 @@ def _point(region: Marked) -> Marked | None:
     return None if at is None else {"at": at}
 
 
-def _fractions(numbers: Any, count: int) -> list[float] | None:
+def _fractions(numbers: object, count: int) -> list[float] | None:
     """So many numbers from 0 to 1, or None. Not-a-number fails both comparisons."""
     if not isinstance(numbers, list) or len(numbers) != count:
         return None

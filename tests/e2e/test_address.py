@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from tests.e2e.visitor import PICTURES
 
 pytestmark = [pytest.mark.browser, pytest.mark.network]
-TAB = "#rooms [role=tab][aria-selected=true]"
+TAB = "#tabs [role=tab][aria-selected=true]"
 HITS, MEMBERS = "#hits .grid", "#members .grid"
 
 

@@ -5,7 +5,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from simvis_app.service import defaults, samples
 from simvis_app.service.galleries.asking import find_space
@@ -16,6 +16,9 @@ from simvis_core.galleries.indexing import BATCH, Progress
 from simvis_core.networks.poolings import Pooling
 from simvis_core.pictures.listing import listed
 from simvis_core.stores.contract import Space
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
 
 Answered = dict[str, Any]
 SECONDS = 5.0  # between lines that do not stay where they are
@@ -62,7 +65,7 @@ def written(options: argparse.Namespace, told: Answered, name: str, pages: Calla
     return told
 
 
-def page(figure: Any) -> bytes:
+def page(figure: "Figure") -> bytes:
     """A plotly figure as an HTML file that needs nothing else."""
     return figure.to_html(include_plotlyjs=True, full_html=True).encode()
 

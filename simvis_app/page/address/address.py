@@ -60,7 +60,7 @@ class Address:
     seed: int | None = None
 
     def over(self, opening: "Address") -> "Address":
-        """The same, with what it leaves open from another."""
+        """The address, with what it leaves open taken from another."""
         return replace(opening, **{name: value for name, value in self.named().items() if value is not None})
 
     def beside(self, opening: "Address") -> "Address":

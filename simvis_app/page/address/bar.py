@@ -1,7 +1,6 @@
 """What keeps the browser's address and the page together: writes the one and restores the other."""
 
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 from gradio.data_classes import GradioModel
@@ -12,6 +11,7 @@ from simvis_app.page.address.shown import AddressAnswers, AddressFields
 from simvis_app.page.house import House
 from simvis_app.page.pair.places import PairPlaces
 from simvis_app.page.parts.drawing import filled
+from simvis_app.page.updates import Listener
 from simvis_app.service.pictures import Pictures
 
 HERE = Path(__file__).parent
@@ -43,7 +43,7 @@ class AddressBar(gr.HTML):  # type: ignore[misc]
 
     data_model = BarData
 
-    def __init__(self, value: Any = None, **options: Any) -> None:
+    def __init__(self, value: object = None, **options: object) -> None:
         script = filled((HERE / "bar.js").read_text(), OURS=list(FIELDS), QUIET=sorted(QUIET))
         super().__init__(
             value=value,
@@ -80,7 +80,7 @@ def wire(house: House) -> None:
         queue=False,  # names and numbers only
         api_visibility="private",
     )
-    restored: dict[str, Any] = {
+    restored: Listener = {
         "fn": answers.restore,
         "inputs": [bar, pair.chosen.working],  # by place: `OPEN_JS` puts the first in place of what the bar holds
         "outputs": [*places.values(), *_network_told(pair), house.tabs, *house.again.values()],
@@ -99,6 +99,6 @@ def wire(house: House) -> None:
         event(None, None, None, js=CHANGED_JS)
 
 
-def _network_told(pair: PairPlaces) -> list[Any]:
+def _network_told(pair: PairPlaces) -> list[gr.blocks.Block]:
     """What a network sets beside the fields of the address."""
     return [pair.chosen.notice, pair.chosen.card, pair.chosen.working]

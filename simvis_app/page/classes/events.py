@@ -13,16 +13,17 @@ from simvis_app.page.galleries.sharing import forget
 from simvis_app.page.house import House
 from simvis_app.page.parts.drops import PictureDrops, wire_drops
 from simvis_app.page.parts.share_row import wire_share
+from simvis_app.page.updates import Listener
 
-_PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-_SHOWN: dict[str, Any] = {"show_progress": "minimal", "api_visibility": "private"}
+_PRIVATE: Listener = {"show_progress": "hidden", "api_visibility": "private"}
+_SHOWN: Listener = {"show_progress": "minimal", "api_visibility": "private"}
 
 
 def wire(widgets: Widgets, house: House, tab: gr.Tab) -> None:
     """Binds the tab's events."""
     pairs = PairOpening(house)
     handlers = ClassHandlers(house.galleries, widgets, pairs)
-    show: dict[str, Any] = {
+    show: Listener = {
         "fn": handlers.show,
         "inputs": widgets.asked,
         "outputs": [widgets.notice, widgets.status, widgets.grid, widgets.matrix, widgets.means],
@@ -65,14 +66,14 @@ def _wire_members(widgets: Widgets, handlers: ClassHandlers, house: House) -> No
 def _wire_belonging(widgets: Widgets, handlers: ClassHandlers, drops: PictureDrops) -> None:
     """A picture from outside that comes, is dropped, or goes."""
     asked, shown = {widgets.outside, *widgets.choice.own}, [widgets.belongs, widgets.belongs_maps]
-    belongs: dict[str, Any] = {"fn": handlers.belongs, "outputs": shown, **_SHOWN, "show_progress_on": widgets.belongs}
+    belongs: Listener = {"fn": handlers.belongs, "outputs": shown, **_SHOWN, "show_progress_on": widgets.belongs}
     widgets.outside.input(inputs=asked, **belongs)
     show = belongs | {"inputs": asked | {widgets.refused}}
     wire_drops(drops.outside, drops, [widgets.outside], ("",), widgets.refused, show)
     widgets.outside.clear(handlers.forget_outside, None, shown, **_PRIVATE)
 
 
-def _wire_choice(widgets: Widgets, handlers: ClassHandlers, house: House, tab: gr.Tab, show: dict[str, Any]) -> None:
+def _wire_choice(widgets: Widgets, handlers: ClassHandlers, house: House, tab: gr.Tab, show: Listener) -> None:
     """What brings another gallery, or what was indexed meanwhile."""
     choice, offers = widgets.choice, OfferHandlers(house.galleries, Lists(widgets.notice, widgets.choice))
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from simvis_app.page.choices import ORDERS
 from simvis_app.page.galleries.cards import Scales, row_card
@@ -14,6 +14,9 @@ from simvis_core.galleries.classes import ClassMembers, class_map
 from simvis_core.galleries.search import Found
 from simvis_core.pictures.overlays import common_scale
 from simvis_core.stores.contract import Space
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 PAGE = 12  # members that are shown at a time
 UNIT = "share of the mean score, per cell"
@@ -49,7 +52,7 @@ class MemberPages:
         return picture, class_map(picture.decomposition, members.others(rank)) / (len(members.rows) - 1), found.stale
 
     def _card(
-        self, members: ClassMembers, rank: int, space: Space, picture: Pictured | None, map: Any, stale: str
+        self, members: ClassMembers, rank: int, space: Space, picture: Pictured | None, map: "Tensor | None", stale: str
     ) -> HitCard:
         plain = row_card(self.galleries, members.rows[rank], space)
         return replace(
@@ -63,7 +66,7 @@ class MemberPages:
 
 
 def members_key(space: Space, label: str, order: str) -> str:
-    """The same for the same class in the same order, whatever page of it."""
+    """A text for the grid of a class in an order: one for all pages of it, another for each other class or order."""
     return hashlib.sha256(repr((space.name, label, order)).encode()).hexdigest()[:24]
 
 

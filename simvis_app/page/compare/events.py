@@ -1,7 +1,5 @@
 """The Compare tab's events: what each is told, what it may change, and when it is asked."""
 
-from typing import Any
-
 import gradio as gr
 
 from simvis_app.page.compare.answers import Answers, OwnAnswers
@@ -12,6 +10,7 @@ from simvis_app.page.house import House
 from simvis_app.page.pair.places import COMPARE, PairPlaces, components
 from simvis_app.page.parts.drops import wire_drops
 from simvis_app.page.parts.share_row import wire_share
+from simvis_app.page.updates import Listener
 from simvis_app.service.lanes import QUICK
 
 LOOK_JS = """(colours, opacity) => { window.simvisLook = {colours, opacity};
@@ -30,7 +29,7 @@ def build(house: House, _: gr.Tab) -> None:
     house.compare = PairPlaces(widgets.pair, widgets.look, widgets.network, widgets.link_pin, ask)
 
 
-def wire(widgets: Widgets, handlers: Handlers) -> dict[str, Any]:
+def wire(widgets: Widgets, handlers: Handlers) -> Listener:
     """Binds events; pictures and settings ask for a whole comparison, which it gives, the rest for its own panel.
 
     A black box's comparison is followed by a drawing, which ends when another comparison is asked for.
@@ -51,7 +50,7 @@ def wire(widgets: Widgets, handlers: Handlers) -> dict[str, Any]:
     return ask
 
 
-def _comparison(widgets: Widgets, answers: Answers) -> dict[str, Any]:
+def _comparison(widgets: Widgets, answers: Answers) -> Listener:
     """The event that compares what the fields hold."""
     return {
         "fn": answers.compare,
@@ -94,7 +93,7 @@ def _wire_what_follows(widgets: Widgets, answers: Answers) -> None:
     )
 
 
-def _wire_changes(widgets: Widgets, answers: Answers, ask: dict[str, Any]) -> None:
+def _wire_changes(widgets: Widgets, answers: Answers, ask: Listener) -> None:
     """What brings other pictures, other settings or another network."""
     pair, network = widgets.pair, widgets.network
     # `input` is the visitor's own doing (upload, paste, camera); what Python sets asks for itself below.
@@ -116,7 +115,7 @@ def _wire_changes(widgets: Widgets, answers: Answers, ask: dict[str, Any]) -> No
     example.then(**ask)
 
 
-def _wire_own(widgets: Widgets, own: OwnFields, handlers: Handlers, ask: dict[str, Any]) -> None:
+def _wire_own(widgets: Widgets, own: OwnFields, handlers: Handlers, ask: Listener) -> None:
     """The panel for one's own checkpoint."""
     answers = OwnAnswers(own, widgets, handlers)
     own.file.input(answers.choose_file, None, [own.upload, *own.questions.all], **_PRIVATE)
@@ -152,4 +151,4 @@ def _wire_viewer(widgets: Widgets) -> None:
     viewer.pin(lambda _: None, viewer, None, **_PRIVATE, **kept)
 
 
-_PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+_PRIVATE: Listener = {"show_progress": "hidden", "api_visibility": "private"}

@@ -4,21 +4,15 @@ import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
-
-import gradio as gr
 
 from simvis_app.page.compare import panels
 from simvis_app.page.compare.inputs import CompareAsked
 from simvis_app.page.compare.panels import Panels
-from simvis_app.page.pair.asked import PairAsked, PairLook, pair_of
-from simvis_app.page.pair.link import pair_link
-from simvis_app.page.pair.networks import exponent_shown
-from simvis_app.page.pair.opening import opened
+from simvis_app.page.pair.asked import PairAsked, pair_of
 from simvis_app.service import samples, words
 from simvis_app.service.links import LinkedPictures
 from simvis_app.service.references import References
-from simvis_app.service.sessions.session import Session, Settings, content_hash
+from simvis_app.service.sessions.session import Session, content_hash
 from simvis_core import PairExplanation, SimvisError
 from simvis_core.pairs.explain import Explaining
 
@@ -127,26 +121,6 @@ class Handlers:
     def fires(self, asked: PairAsked, feature: int) -> panels.Rows | None:
         """Where a feature fires. Raises gr.Error as `pair_of` does."""
         return panels.feature_rows(pair_of(self.session, asked), feature)
-
-    def opened(self, settings: Settings, working: str) -> list[Any]:
-        """As `page.pair.opening`, by place."""
-        found = opened(self.session, ("", ""), settings, working)
-        chosen = found.network
-        size = found.short_side if found.sizes is None else gr.update(choices=found.sizes, value=found.short_side)
-        return [
-            gr.update(choices=chosen.offered, value=chosen.name),
-            gr.update(choices=chosen.poolings, value=chosen.pooling),
-            exponent_shown(chosen.pooling, chosen.exponent),
-            *(size, found.framing, words.notice(chosen.note), chosen.card, chosen.name),
-        ]
-
-    def settings(self, *chosen: Any) -> Settings:
-        """As `PairAsked.settings`, by place."""
-        return PairAsked(None, None, *chosen).settings(self.session)
-
-    def link_to(self, values: list[Any], **more: Any) -> str:
-        """As `pair_link`, by place."""
-        return pair_link(self.session, self.pictures, PairAsked(*values[:8]), PairLook(*values[8:]), **more)
 
     def _panels(self, pair: PairExplanation, asked: CompareAsked) -> Panels:
         """Everything that the tab shows of an explained pair; a pin stays with its pair and its cells."""

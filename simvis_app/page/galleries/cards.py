@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from simvis_app.page.parts.files import picture_file
 from simvis_app.page.parts.hit_grid import HitCard
@@ -11,6 +11,9 @@ from simvis_app.service import words
 from simvis_app.service.galleries.galleries import Galleries
 from simvis_app.service.sessions.session import Pictured
 from simvis_core.stores.contract import Row, Space
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 GONE = "its picture is gone"
 SCALES = 10_000  # of what was shown, that are remembered
@@ -67,7 +70,7 @@ def row_card(galleries: Galleries, row: Row, space: Space) -> HitCard:
     )
 
 
-def own_card(picture: Pictured, map: Any, name: str, title: str, score: str) -> HitCard:
+def own_card(picture: Pictured, map: "Tensor", name: str, title: str, score: str) -> HitCard:
     """The visitor's own picture under a map of its cells; ``name`` tells the cards of one page apart."""
     return HitCard(
         id=Row(name, "").id,

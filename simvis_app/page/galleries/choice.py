@@ -10,12 +10,12 @@ import gradio as gr
 from simvis_app.page.galleries.indexing_panel import build as build_panel
 from simvis_app.page.house import House
 from simvis_app.page.parts.fields import PoolingChoice
-from simvis_app.page.updates import Values, by_name
+from simvis_app.page.updates import Listener, Values, by_name
 from simvis_app.service import words
 from simvis_app.service.galleries.galleries import SAMPLES, Galleries
 from simvis_core import SimvisError
 
-_PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+_PRIVATE: Listener = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class GalleryChoice:
     space: PoolingChoice
     shared_gallery: gr.Textbox
     shared_space: gr.Textbox
-    troubles: dict[str, Any]
+    troubles: Listener
     indexed: Callable[..., Any]
 
     @property

@@ -63,37 +63,13 @@ class PairPlaces:
     ask: dict[str, Any]
 
     @property
-    def image_a(self) -> PictureDrop:
-        """The first picture."""
-        return self.pair.image_a
-
-    @property
-    def image_b(self) -> PictureDrop:
-        """The second picture."""
-        return self.pair.image_b
-
-    @property
-    def asked(self) -> list[Any]:
-        """What a pair's explanation depends on."""
-        return components(self.pair)
-
-    @property
-    def linked(self) -> list[Any]:
-        """What a link to the pair keeps."""
-        return [*self.asked, *components(self.look)]
-
-    @property
-    def network(self) -> list[Any]:
-        """Notice, card, and name of the last network that loaded."""
-        return [self.chosen.notice, self.chosen.card, self.chosen.working]
-
-    @property
-    def opens(self) -> list[Any]:
+    def opens(self) -> set[gr.blocks.Block]:
         """What a pair from another tab sets."""
-        return [*self.asked[:-1], *self.network, self.pin]
+        kept = {self.pair.method}
+        return {*components(self.pair), *components(self.chosen), self.pin} - kept
 
 
-def components(held: Any) -> list[Any]:
+def components(held: PairFields | LookFields | NetworkFields) -> list[Any]:
     """The components of a dataclass of them, in the order of its fields."""
     return [getattr(held, one.name) for one in fields(held)]
 

@@ -3,7 +3,7 @@
 import json
 import re
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import gradio as gr
 
@@ -12,7 +12,7 @@ from simvis_core.files.colours import FADE, STOPS
 HERE = Path(__file__).parent
 
 
-def filled(script: str, **values: Any) -> str:
+def filled(script: str, **values: object) -> str:
     """The script with each ``/*NAME*/ ...``, an empty list, empty object or number, replaced by its value as JSON.
 
     Raises ValueError for a name that does not stand in the script exactly once.
@@ -39,7 +39,7 @@ class PagePart(gr.HTML):  # type: ignore[misc]
     behind: ClassVar[str] = ""  # the script that its own stands behind
     html_template: str  # Gradio's
 
-    def __init__(self, value: Any = None, **options: Any) -> None:
+    def __init__(self, value: object = None, **options: object) -> None:
         super().__init__(
             value=value,
             html_template=self.files.with_suffix(".html").read_text(),

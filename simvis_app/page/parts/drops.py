@@ -8,7 +8,7 @@ import gradio as gr
 from gradio.data_classes import FileData, GradioModel
 
 from simvis_app.page.parts.drawing import HERE, filled
-from simvis_app.page.updates import Updates, Values
+from simvis_app.page.updates import Listener, Updates, Values
 from simvis_app.service import words
 from simvis_app.service.sessions.session import opened
 from simvis_core import SimvisError
@@ -54,7 +54,7 @@ class PictureDrops(gr.HTML):  # type: ignore[misc]
     data_model = DropData
     limits = STRANGERS  # of the pictures; the app sets its session's
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, **options: object) -> None:
         script = filled((HERE / "drops.js").read_text(), PLACES=PLACES)
         super().__init__(
             value=None,
@@ -72,7 +72,7 @@ class PictureDrops(gr.HTML):  # type: ignore[misc]
         paths = tuple(str(file.path) if file is not None and file.path else None for file in payload.files)
         return Dropped(paths, tuple(map(str, payload.failed)), int(payload.more))
 
-    def postprocess(self, _: Any) -> DropData:
+    def postprocess(self, _: object) -> DropData:
         """Nothing: it is only an input."""
         return DropData()
 
@@ -99,7 +99,7 @@ def accepted(
 
 
 def wire_drops(
-    happened: Any, drops: PictureDrops, places: list[Any], names: Sequence[str], said: gr.State, show: dict[str, Any]
+    happened: Any, drops: PictureDrops, places: list[gr.Image], names: Sequence[str], said: gr.State, show: Listener
 ) -> None:
     """Binds one of the drops' events to the pictures it fills; ``show`` is the event that then shows them.
 
@@ -113,7 +113,7 @@ def wire_drops(
         changed = zip(places, held, before, strict=True)
         return {said: notice} | {place: now for place, now, then in changed if now != then}
 
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    quiet: Listener = {"show_progress": "hidden", "api_visibility": "private"}
     # Each drop counts: the newest alone would leave out what an earlier one brought to another place.
     taken = happened(take, {drops, *places}, [*places, said], trigger_mode="multiple", **quiet)
     taken.then(**show).then(lambda: "", None, said, **quiet)

@@ -25,7 +25,7 @@ class PoolingChoice(gr.Dropdown):  # type: ignore[misc]
 
     is_template = True
 
-    def preprocess(self, payload: Any) -> str:
+    def preprocess(self, payload: object) -> str:
         """The name as it was chosen; an empty one for none."""
         return "" if payload is None else str(payload)
 
@@ -35,7 +35,7 @@ class MethodChoice(gr.Radio):  # type: ignore[misc]
 
     is_template = True
 
-    def preprocess(self, payload: Any) -> str | None:
+    def preprocess(self, payload: object) -> str | None:
         """The chosen method, or None."""
         return payload if payload in METHODS else None
 
@@ -45,6 +45,6 @@ class ChangingChoice(gr.Radio):  # type: ignore[misc]
 
     is_template = True
 
-    def preprocess(self, payload: Any) -> Any:
+    def preprocess(self, payload: object) -> Any:
         """What was chosen; None for what the list no longer holds."""
         return payload if any(payload == value for _, value in self.choices) else None

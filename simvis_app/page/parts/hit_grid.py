@@ -116,7 +116,7 @@ class HitGrid(PagePart):
     files = HERE / "hit_grid"
     behind = MAPS
 
-    def __init__(self, value: Any = None, blank: str = "", **options: Any) -> None:
+    def __init__(self, value: object = None, blank: str = "", **options: object) -> None:
         super().__init__(value, **options)
         self.html_template = self.html_template.replace(BLANK, BLANK[:-4] + html.escape(blank) + "</p>")
 
@@ -159,7 +159,7 @@ class HitGrid(PagePart):
         )
 
 
-def is_id(text: Any) -> bool:
+def is_id(text: object) -> bool:
     """Whether this can be a hit's id."""
     return isinstance(text, str) and ID.fullmatch(text) is not None
 

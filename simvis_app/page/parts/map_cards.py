@@ -1,7 +1,6 @@
 """One picture under several explainers' maps, beside each other, while they are being drawn and measured."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from gradio.data_classes import FileData, GradioModel
 
@@ -68,7 +67,7 @@ class MapCards(PagePart):
     files = HERE / "map_cards"
     behind = MAPS
 
-    def preprocess(self, payload: Any) -> None:
+    def preprocess(self, payload: object) -> None:
         """Nothing: the cards are for looking at."""
 
     def postprocess(self, value: Cards | None) -> MapCardsData:

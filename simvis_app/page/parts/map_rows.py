@@ -34,7 +34,7 @@ class MapRows(PagePart):
     files = HERE / "map_rows"
     behind = MAPS
 
-    def preprocess(self, payload: Any) -> None:
+    def preprocess(self, payload: object) -> None:
         """Nothing: the rows are for looking at."""
 
     def postprocess(self, value: tuple[PairExplanation, list[dict[str, Any]], float] | None) -> MapRowsData | None:

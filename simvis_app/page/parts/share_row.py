@@ -4,13 +4,14 @@ import html
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 from gradio.data_classes import FileData, GradioModel
 
 from simvis_app.page.parts.drawing import HERE, PagePart
+from simvis_app.page.updates import Listener, Values
 
 
 class ToldData(GradioModel):  # type: ignore[misc]
@@ -54,7 +55,7 @@ class ShareTold(PagePart):
     data_model = ToldData
     files = HERE / "share_told"
 
-    def preprocess(self, payload: Any) -> None:
+    def preprocess(self, payload: object) -> None:
         """Nothing: it only tells."""
 
     def postprocess(self, value: Link | Download | Refusal | None) -> ToldData:
@@ -95,30 +96,33 @@ def share_row(link: str, copied: str, exports: Mapping[str, str], prefix: str = 
 
 def wire_share(
     row: ShareRow,
-    inputs: list[Any] | set[Any],
-    link: Callable[..., str],
-    exports: Sequence[Callable[..., str]],
-    *shown_there: Any,
+    inputs: set[gr.blocks.Block],
+    link: Callable[[Values], str],
+    exports: Sequence[Callable[[Values], str]],
+    *shown_there: gr.blocks.Block,
 ) -> None:
     """Binds the row: ``link`` gives a query, each of ``exports`` the path of a file; those take ``shown_there`` too.
 
-    Inputs that are a set reach them as values by component. A ``gr.Error`` from either is told beside the buttons.
+    Values reach them by component. A ``gr.Error`` from either is told beside the buttons.
     """
     told = f"document.querySelector('#{row.told.elem_id} .told')"
     asks = [button.click for button in (row.link, *row.exports)]
     gr.on(asks, None, None, None, js=f"() => {{ {told}.textContent = 'One moment ...'; }}")
-    options: dict[str, Any] = {"outputs": row.told, "show_progress": "hidden", "api_visibility": "private"}
-    row.link.click(_told(lambda *values: Link(link(*values), row.copied)), inputs, **options)
+    options: Listener = {"outputs": row.told, "show_progress": "hidden", "api_visibility": "private"}
+    row.link.click(_told(lambda values: Link(link(values), row.copied)), inputs, **options)
     for button, export in zip(row.exports, exports, strict=True):
-        click = _told(lambda *values, export=export: Download(export(*values)))
-        asked = inputs.union(shown_there) if isinstance(inputs, set) else [*inputs, *shown_there]
-        button.click(click, asked, **options)
+        click = _told(partial(_exported, export))
+        button.click(click, inputs.union(shown_there), **options)
 
 
-def _told(make: Callable[..., Link | Download]) -> Callable[..., Link | Download | Refusal]:
-    def answer(*values: Any) -> Link | Download | Refusal:
+def _exported(export: Callable[[Values], str], values: Values) -> Download:
+    return Download(export(values))
+
+
+def _told(make: Callable[[Values], Link | Download]) -> Callable[[Values], Link | Download | Refusal]:
+    def answer(values: Values) -> Link | Download | Refusal:
         try:
-            return make(*values)
+            return make(values)
         except gr.Error as error:
             return Refusal(html.unescape(str(error.message)))  # an error is written for a toast, which reads HTML
 

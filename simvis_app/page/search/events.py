@@ -1,7 +1,5 @@
 """The Search tab's events: what starts each, what it is told, and what it may change."""
 
-from typing import Any
-
 import gradio as gr
 
 from simvis_app.page.galleries.offers import Lists, OfferHandlers
@@ -13,9 +11,10 @@ from simvis_app.page.parts.share_row import wire_share
 from simvis_app.page.search.handlers import SearchHandlers
 from simvis_app.page.search.sharing import SearchSharing
 from simvis_app.page.search.widgets import Widgets
+from simvis_app.page.updates import Listener
 
 INTO_VIEW = """() => { document.querySelector("#why").scrollIntoView({ block: "nearest", behavior: "smooth" }); }"""
-_PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+_PRIVATE: Listener = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 def wire(widgets: Widgets, house: House, tab: gr.Tab) -> None:
@@ -40,7 +39,7 @@ def wire(widgets: Widgets, house: House, tab: gr.Tab) -> None:
     forget(widgets.share, [widgets.picker.mark, widgets.status.change])
 
 
-def _search(widgets: Widgets, handlers: SearchHandlers) -> dict[str, Any]:
+def _search(widgets: Widgets, handlers: SearchHandlers) -> Listener:
     """The event that searches for what the widgets hold."""
     return {
         "fn": handlers.fill,
@@ -59,7 +58,7 @@ def _search(widgets: Widgets, handlers: SearchHandlers) -> dict[str, Any]:
     }
 
 
-def _wire_query(widgets: Widgets, handlers: SearchHandlers, house: House, search: dict[str, Any]) -> None:
+def _wire_query(widgets: Widgets, handlers: SearchHandlers, house: House, search: Listener) -> None:
     """What brings another picture, other labels or another way to search."""
     assert house.compare is not None
     changes = [widgets.query.input, widgets.labels.input, widgets.exact.input, widgets.choice.space.input]
@@ -67,16 +66,16 @@ def _wire_query(widgets: Widgets, handlers: SearchHandlers, house: House, search
     wire_drops(house.drops.query, house.drops, [widgets.query], ("",), widgets.said, search)
     widgets.query.clear(lambda: None, None, widgets.query, **_PRIVATE).then(**search)
     widgets.examples.select(handlers.show_example, None, widgets.query, **_PRIVATE).then(**search)
-    pictures = {widgets.with_a: house.compare.image_a, widgets.with_b: house.compare.image_b}
+    pictures = {widgets.with_a: house.compare.pair.image_a, widgets.with_b: house.compare.pair.image_b}
     for button, image in pictures.items():
         button.click(handlers.take, image, widgets.query, **_PRIVATE).success(**search)
 
 
-def _wire_choice(widgets: Widgets, handlers: SearchHandlers, house: House, tab: gr.Tab, search: dict[str, Any]) -> None:
+def _wire_choice(widgets: Widgets, handlers: SearchHandlers, house: House, tab: gr.Tab, search: Listener) -> None:
     """What brings another gallery, or what was indexed meanwhile."""
     choice, lists = widgets.choice, Lists(widgets.notice, widgets.choice, widgets.labels)
     offers = OfferHandlers(house.galleries, lists)
-    offer: dict[str, Any] = {"fn": handlers.offer_exact, "inputs": choice.own, "outputs": widgets.exact, **_PRIVATE}
+    offer: Listener = {"fn": handlers.offer_exact, "inputs": choice.own, "outputs": widgets.exact, **_PRIVATE}
     choice.told(choice.space.input(lambda: None, None, None, **_PRIVATE))
     choice.space.change(**offer)
     offered = [widgets.notice, choice.space, widgets.labels]

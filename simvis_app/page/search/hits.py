@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 from simvis_app.page.galleries.cards import Scales, row_card
 from simvis_app.page.parts.hit_grid import HitCard, Page
@@ -11,6 +11,9 @@ from simvis_app.service.galleries.galleries import Answer, Asked, Galleries
 from simvis_app.service.sessions.session import Pictured
 from simvis_core.galleries.search import Found, query_maps
 from simvis_core.pictures.overlays import common_scale
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 WHOLE, MARKED = ":whole", ":marked"  # ends of the keys of the nearest classes
 UNIT = "share of the score, per cell"
@@ -53,7 +56,7 @@ class HitPages:
         # Not late: these grids show nothing else.
         return replace(page, late=False, key=page.key + (WHOLE if whole else MARKED)) if page.hits else None
 
-    def card(self, one: Found, hit: Pictured | None, answer: Answer, query_map: Any = None) -> HitCard:
+    def card(self, one: Found, hit: Pictured | None, answer: Answer, query_map: "Tensor | None" = None) -> HitCard:
         """A hit's card; its own map only where its picture was run."""
         plain = row_card(self.galleries, one.row, answer.space)
         on_hit = None if hit is None or hit.decomposition.method == "none" else hit.decomposition
@@ -71,7 +74,7 @@ class HitPages:
 
 
 def search_key(answer: Answer) -> str:
-    """The same for the same search, whatever page of it."""
+    """A text for the grid of a search: one for all its pages, another for each other search."""
     asked = answer.asked
     facts = (answer.picture.sha256, asked.gallery, asked.space, asked.regions, asked.labels, asked.exact)
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:24]

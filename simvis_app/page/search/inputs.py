@@ -73,7 +73,7 @@ def picture_of(inputs: SearchInputs, galleries: Galleries) -> Pictured:
 
 
 def picture_key(picture: Pictured) -> str:
-    """The same as long as marks on the picture keep their place."""
+    """A text for the picture on which marks keep their place: another picture or view has another."""
     return f"{picture.sha256}:{picture.view.box}"
 
 

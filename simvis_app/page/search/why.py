@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 from simvis_app.page.galleries.cards import own_card
 from simvis_app.page.parts.hit_grid import HitCard, Page
@@ -11,6 +11,9 @@ from simvis_app.service import words
 from simvis_app.service.galleries.galleries import Answer
 from simvis_core.galleries.search import Found, difference_map, lead_map
 from simvis_core.pictures.overlays import common_scale
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -55,12 +58,12 @@ def _is_mapped(answer: Answer) -> bool:
     return answer.picture.decomposition.method != "none"
 
 
-def _page(answer: Answer, hits: Sequence[Found], map: Any, cards: list[HitCard]) -> Page:
+def _page(answer: Answer, hits: Sequence[Found], map: "Tensor", cards: list[HitCard]) -> Page:
     key, scale = ":".join(["why", search_key(answer), *(one.row.id for one in hits)]), common_scale(map)
     return Page(key, 0, len(cards), False, scale, scale, UNIT, True, cards)
 
 
-def _middle(answer: Answer, map: Any, difference: float, note: str) -> HitCard:
+def _middle(answer: Answer, map: "Tensor", difference: float, note: str) -> HitCard:
     """The visitor's picture under a map of differences."""
     picture = answer.picture
     return replace(own_card(picture, map, picture.sha256, "your picture", words.signed(difference)), note=note)

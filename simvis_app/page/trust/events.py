@@ -10,10 +10,11 @@ from simvis_app.page.parts.share_row import wire_share
 from simvis_app.page.trust.handlers import TrustHandlers
 from simvis_app.page.trust.layout import Widgets, laid_out
 from simvis_app.page.trust.sharing import NAME, TrustSharing
+from simvis_app.page.updates import Listener
 
-_PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+_PRIVATE: Listener = {"show_progress": "hidden", "api_visibility": "private"}
 # The older one ends by itself; steps take turns: nobody's work keeps another from starting.
-_MANY: dict[str, Any] = {"trigger_mode": "multiple", "concurrency_limit": 16}
+_MANY: Listener = {"trigger_mode": "multiple", "concurrency_limit": 16}
 
 
 def build(house: House, tab: gr.Tab) -> None:
@@ -29,7 +30,7 @@ def _wire(widgets: Widgets, house: House, tab: gr.Tab) -> None:
     changed = [tab.select, house.again[NAME].change, widgets.side.input, *(one.input for one in widgets.how)]
     told = widgets.question | {widgets.measured_for}
     line = gr.on(changed, handlers.show_pair, told, widgets.results, **_PRIVATE)
-    row: dict[str, Any] = {"outputs": widgets.results, "concurrency_id": "trust", **_MANY, **_PRIVATE}
+    row: Listener = {"outputs": widgets.results, "concurrency_id": "trust", **_MANY, **_PRIVATE}
     asked = widgets.question | {widgets.explainers}
     measured = widgets.measure.click(handlers.measure, asked, **row)
     glanced = line.then(handlers.glance, asked | {widgets.measured_for}, **row)
@@ -59,7 +60,7 @@ def _wire(widgets: Widgets, house: House, tab: gr.Tab) -> None:
 
 def _wire_removal(widgets: Widgets, handlers: TrustHandlers, rows: list[Any]) -> None:
     """The picture whose pixels go: after each of the ``rows``, and as the visitor moves the slider."""
-    remove: dict[str, Any] = {
+    remove: Listener = {
         "fn": handlers.remove,
         "inputs": widgets.question | {widgets.order, widgets.kind, widgets.percent},
         "outputs": widgets.picture,

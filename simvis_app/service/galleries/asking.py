@@ -9,6 +9,7 @@ from simvis_core.errors import SimvisError
 from simvis_core.files.installed import COMMAND
 from simvis_core.galleries.regions import Region, Sign, box_on, point_on
 from simvis_core.networks.poolings import Pooling
+from simvis_core.pictures.views import View
 from simvis_core.stores.contract import Space
 
 MOST_LABELS = 1000
@@ -34,7 +35,7 @@ def find_space(galleries: Galleries, gallery: str, network: str, pooling: str) -
     )
 
 
-def regions_on(galleries: Galleries, file: str, space: Space, regions: Any) -> tuple[Region, ...]:
+def regions_on(galleries: Galleries, file: str, space: Space, regions: list[Any] | None) -> tuple[Region, ...]:
     """Regions in pixels of a picture as regions of its view. Raises SimvisError for what is none, and for too many."""
     check_regions(regions)
     if not regions:
@@ -43,7 +44,7 @@ def regions_on(galleries: Galleries, file: str, space: Space, regions: Any) -> t
     return tuple(_region(view, region) for region in regions)
 
 
-def check_regions(regions: Any) -> None:
+def check_regions(regions: object) -> None:
     """Raises SimvisError for anything but None and a list of few regions, each a box or a point in pixels."""
     for region in _few(regions, "regions", MOST_REGIONS):
         given = region.get("sign", 1) if isinstance(region, dict) else None
@@ -56,14 +57,14 @@ def check_regions(regions: Any) -> None:
             )
 
 
-def check_labels(labels: Any) -> None:
+def check_labels(labels: object) -> None:
     """Raises SimvisError for anything but None and a list of few texts."""
     for label in _few(labels, "labels", MOST_LABELS):
         if not isinstance(label, str):
             raise SimvisError(f"the label {reprlib.repr(label)}", "a text", 'send a list such as ["bird"]')
 
 
-def _few(values: Any, name: str, most: int) -> list[Any]:
+def _few(values: object, name: str, most: int) -> list[Any]:
     """A list as it is; none for a field that was left empty."""
     if values is None or values == "":
         return []
@@ -74,13 +75,13 @@ def _few(values: Any, name: str, most: int) -> list[Any]:
     return values
 
 
-def _region(view: Any, region: dict[str, Any]) -> Region:
+def _region(view: View, region: dict[str, Any]) -> Region:
     sign: Sign = region.get("sign", 1)
     box, point = _numbers(region.get("box"), 4), _numbers(region.get("point"), 2)
     return box_on(view, box[0], box[1], box[2], box[3], sign) if box else point_on(view, point[0], point[1], sign)
 
 
-def _numbers(values: Any, count: int) -> list[float]:
+def _numbers(values: object, count: int) -> list[float]:
     """So many numbers, or none. Not-a-number fails the comparison."""
     if not isinstance(values, list) or len(values) != count:
         return []

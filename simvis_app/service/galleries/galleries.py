@@ -48,7 +48,7 @@ class Answer:
     asked: Asked
     space: Space
     picture: Pictured
-    query: Any  # a vector; this room does no arithmetic on it
+    query: Any  # a vector; this module does no arithmetic on it
     weights: Any  # of cells, or None for the whole picture
     found: list[Found]
     skip: int

@@ -74,7 +74,7 @@ class Seen:
 
     key: tuple[Any, ...]
     view: View
-    activations: Any  # torch tensors; this room does no arithmetic on them
+    activations: Any  # torch tensors; this module does no arithmetic on them
 
     @property
     def bytes(self) -> int:
@@ -290,7 +290,9 @@ class Session:
         """Memory held for features and their pictures, for splits of pictures, and for drawn and measured maps."""
         return self._seen.bytes + self._split.bytes + self._drawn.bytes + self._measured.bytes
 
-    def _unmasked(self, file_a: Any, file_b: Any, settings: Settings) -> tuple[PairExplanation, tuple[Seen, Seen]]:
+    def _unmasked(
+        self, file_a: str | Path, file_b: str | Path, settings: Settings
+    ) -> tuple[PairExplanation, tuple[Seen, Seen]]:
         network = self.seeing(settings)
         a, b = (self._see(network, file, settings, name) for file, name in ((file_a, "A"), (file_b, "B")))
         return _explained(network, a, b), (a, b)

@@ -3,11 +3,14 @@
 import importlib
 import itertools
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from model_zoo.running.devices import Elsewhere, moved, there_and_back
 from simvis_core import EmbeddingNetwork
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LENT = "SPACES_ZERO_GPU"  # set by the Space
 
@@ -36,5 +39,5 @@ class LentGpu:
         elsewhere = Elsewhere(lent, lambda pixels: self._call(number, pixels))
         return network.with_backbone(elsewhere, engine=network.engine)
 
-    def _forward(self, number: int, pixels: Any) -> Any:
+    def _forward(self, number: int, pixels: "Tensor") -> Any:
         return there_and_back(self._backbones[number], pixels)

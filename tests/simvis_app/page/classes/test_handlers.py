@@ -258,7 +258,7 @@ def test_a_member_opens_beside_the_most_typical_other_one(tab, cats, place, libr
         assert [Path(file).read_bytes() for file in (a, b)] == [
             Path(rows[at].file).read_bytes() for at in (chosen, other)
         ]
-        assert (opened["rooms"]["selected"], opened["backbone"]["value"]) == ("Compare", NETWORK)
+        assert (opened["tabs"]["selected"], opened["backbone"]["value"]) == ("Compare", NETWORK)
         assert (opened["working"], opened["state"]) == (NETWORK, None)
     score = library.session.explain(a, b, PLAIN).score
     assert score == pytest.approx(float(rows[0].embedding @ rows[1].embedding), abs=1e-5)

@@ -16,19 +16,22 @@ def refused(*_):
 
 def test_a_click_comes_to_a_link_a_file_or_a_sentence(built):
     """A refusal is plain text again: the page sets it as text, not as HTML."""
-    files = [lambda n, more: f"/x/{n}.{more}", refused]
+    held = {}  # what an event hands over: each component with its value
+    files = [lambda values: f"/x/{values[held['n']]}.{values[held['more']]}", refused]
 
     def page():
         with gr.Blocks() as app:
             row = share_row.share_row("Copy link", "Copied.", {"zip": "A zip", "png": "A picture"}, "here_")
-            share_row.wire_share(row, [gr.State(3)], lambda n: f"n={n}", files, gr.State("zip"))
+            held.update(n=gr.State(3), more=gr.State("zip"))
+            share_row.wire_share(row, {held["n"]}, lambda values: f"n={values[held['n']]}", files, held["more"])
         return app, row
 
     app, row = built(page)
     link, zipped, png = (function.fn for function in app.fns.values() if function.fn)
-    assert link(3) == Link("n=3", "Copied.")
-    assert zipped(3, "zip") == Download("/x/3.zip")
-    assert png(3, "zip") == Refusal(str(SimvisError("'a<b>.png'", "a picture", "take another")))
+    values = {held["n"]: 3, held["more"]: "zip"}
+    assert link(values) == Link("n=3", "Copied.")
+    assert zipped(values) == Download("/x/3.zip")
+    assert png(values) == Refusal(str(SimvisError("'a<b>.png'", "a picture", "take another")))
     ids = [button.elem_id for button in (row.link, *row.exports)]
     assert ids == ["here_link_button", "here_zip_button", "here_png_button"]
 
@@ -52,4 +55,4 @@ def test_only_what_is_meant_for_a_visitor_is_told_beside_the_button(error):
         raise error
 
     with pytest.raises(type(error)):
-        share_row._told(broken)()
+        share_row._told(broken)({})

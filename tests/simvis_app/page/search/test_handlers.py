@@ -396,7 +396,7 @@ def test_a_hit_opens_beside_the_query_with_its_settings_and_its_region(tab, aske
     marked, told = searched(tab, asked, MARKS["several"])
     hit = told["grid"].hits[2]
     opened = tab.open_pair(**marked, grid=sent(told["grid"], chosen=hit.id), working="efficientnet_lite0")
-    assert opened["rooms"]["selected"] == "Compare"
+    assert opened["tabs"]["selected"] == "Compare"
     image_a, image_b, pooling = opened["image_a"], opened["image_b"], opened["pooling"]
     assert image_a == asked["query"]
     [row] = [row for row in library.index.scan(library.space("animals", asked["space"])) if row.id == hit.id]
