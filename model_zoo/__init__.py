@@ -15,6 +15,7 @@ from simvis_core.networks.poolings import Pooling
 if TYPE_CHECKING:
     from model_zoo.checkpoints.choices import Choices
     from model_zoo.checkpoints.opening import Checkpoint
+    from model_zoo.training.series import OpenedSeries
 
 __all__ = [
     "CATALOG",
@@ -25,6 +26,7 @@ __all__ = [
     "load",
     "names",
     "open_checkpoint",
+    "open_series",
     "untrained",
 ]
 
@@ -84,3 +86,18 @@ def open_checkpoint(
     from model_zoo.checkpoints import opening  # noqa: PLC0415
 
     return opening.open_checkpoint(path, architecture, pooling, head, between, choices)
+
+
+def open_series(
+    folder: str | Path,
+    architecture: str | None = None,
+    pooling: str | Pooling | None = None,
+    choices: "Choices | Mapping[str, Any] | str | Path | None" = None,
+) -> "OpenedSeries":
+    """A training's checkpoint series as ``.series`` and ``.network(step)``: one of SimVis, or numbered checkpoints.
+
+    See `model_zoo.training.series.open_series`.
+    """
+    from model_zoo.training import series  # noqa: PLC0415
+
+    return series.open_series(folder, architecture, pooling, choices)

@@ -67,7 +67,9 @@ ALIKE = {
     **dict.fromkeys(("add", "run"), TABLE),
     **dict.fromkeys(("anatomy", "create", "described", "knows", "names", "variants"), TABLE),
     **dict.fromkeys(("number", "of_score", "percent", "three"), "the core's, handed on by the words of the service"),
-    **dict.fromkeys(("open_checkpoint", "untrained"), "the zoo's front door calls the module's by its name"),
+    **dict.fromkeys(
+        ("open_checkpoint", "open_series", "untrained"), "the zoo's front door calls the module's by its name"
+    ),
     **dict.fromkeys(("AUTO", "COUNTS", "MEBIBYTE", "SECONDS"), "one value, in modules that do not import each other"),
     "CURVE_STEPS": "the service knows the core's without importing PyTorch; tests/simvis_app/service holds them equal",
     "Asked": "what a gallery is asked, and how a map is measured: the page's own question classes are named so too",

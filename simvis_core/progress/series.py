@@ -154,6 +154,16 @@ def open_files(folder: str | Path) -> Series:
 
     Raises SimvisError for a folder without one, a damaged manifest, one of a later SimVis, and for a step whose file is
     missing or torn.
+
+    >>> import tempfile
+    >>> import torch
+    >>> from simvis_core.progress.series import open_files
+    >>> from simvis_core.progress.series_files import SeriesFiles
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = SeriesFiles(folder, "run", "mobilenet_v2", "avg").add(7, {"backbone.a": torch.ones(1)})
+    ...     [one.step for one in open_files(folder).steps]
+    ...
+    [7]
     """
     series = series_of(Path(folder), read_manifest(Path(folder)))
     series.check_files()

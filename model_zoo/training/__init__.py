@@ -1,0 +1,1 @@
+"""What a training is about: which network, loss and data, and the series that trainings left."""
