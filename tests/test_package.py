@@ -12,6 +12,7 @@ SETS = {
     "requirements.txt": PROJECT["dependencies"],
     "requirements-engines.txt": PROJECT["optional-dependencies"]["engines"],
     "requirements-milvus.txt": PROJECT["optional-dependencies"]["milvus"],
+    "requirements-train.txt": PROJECT["optional-dependencies"]["train"],
 }
 
 

@@ -75,6 +75,11 @@ class RetrievalFigures:
         """The means by the names that logs and manifests use: ``recall@1``, ..., ``map``, ``r_precision``, ``map@r``.
 
         Raises SimvisError where no embedding has a partner, so that there is no mean.
+
+        >>> import torch
+        >>> from simvis_core.learning.metrics import retrieval_figures
+        >>> retrieval_figures(torch.eye(2).repeat(2, 1), torch.tensor([0, 1, 0, 1])).told(ks=(1, 2))
+        {'recall@1': 1.0, 'recall@2': 1.0, 'map': 1.0, 'r_precision': 1.0, 'map@r': 1.0}
         """
         if not self.queries:
             raise SimvisError(
