@@ -1,13 +1,16 @@
 # What is done often; `.ci/run` is what must pass.
 BIN := .venv/bin
 
-.PHONY: install test test-fast lint docs package
+.PHONY: install test test-slow test-fast lint docs package
 
 install:
 	python3 -m venv .venv && $(BIN)/pip install -r requirements-dev.txt
 
 test:
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2
+
+test-slow:
+	$(BIN)/pytest -m slow
 
 test-fast:
 	$(BIN)/pytest -m fast

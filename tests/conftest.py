@@ -67,13 +67,19 @@ def driven(tmp_path_factory):
 
 HERE = Path(__file__).parent
 # Of the core's tests, those that draw rooms, start processes, index and search, or measure whole evaluations.
-SLOW = ("hotel_rooms", "stores", "evaluation", "test_indexing.py", "test_learned_mask.py", "test_localisation.py")
+NOT_FAST = ("hotel_rooms", "stores", "evaluation", "test_indexing.py", "test_learned_mask.py", "test_localisation.py")
 
 
-def pytest_collection_modifyitems(items):
-    """The browser's tests come last: quick failures show first, and playwright's event loop disturbs no other test."""
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_collection_modifyitems(config, items):
+    """The browser's tests come last: quick failures show first, and playwright's event loop disturbs no other test.
+
+    Of several workers one takes all of them, and first: nothing else is as long. Any other file stays on one worker.
+    """
     for item in items:
         own = item.path.parts[len(HERE.parts) :]
-        if own[0] == "simvis_core" and not set(own) & set(SLOW) and not item.get_closest_marker("network"):
+        if own[0] == "simvis_core" and not set(own) & set(NOT_FAST) and not item.get_closest_marker("network"):
             item.add_marker("fast")
-    items.sort(key=lambda item: "e2e" in item.path.parts)
+        item.add_marker(pytest.mark.xdist_group("browser" if "e2e" in own else str(item.path)))
+    together = hasattr(config, "workerinput")
+    items.sort(key=lambda item: ("e2e" in item.path.parts) != together)

@@ -19,6 +19,7 @@ from simvis_core.decomposition import Method
 from simvis_core.explainers.masks import MASKED
 from simvis_core.files import numbers
 
+pytestmark = pytest.mark.slow
 HOUSE = Path(__file__).parent.parent
 TABLES = {
     "pooling": ("simvis_core/networks/poolings.py", "POOLINGS"),

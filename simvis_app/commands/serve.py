@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import socket
 import sys
 import threading
 from pathlib import Path
@@ -74,6 +75,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Starts the web app and waits. Raises SimvisError for an address that cannot be served on."""
+    _check_address(options.host, options.port)
     from simvis_app.commands.opening import galleries_of, session_of
     from simvis_app.page import CSS, HEAD, THEME, WORDS, build_app, first_settings, warm_up
     from simvis_app.service.sessions.budget import Budget
@@ -96,6 +98,21 @@ def run(options: argparse.Namespace) -> None:
         app.block_thread()
     finally:
         galleries.close()  # a thread that still indexes while Python ends complains
+
+
+def _check_address(host: str, port: int | None) -> None:
+    """Raises SimvisError for a port that is taken or none: before networks are read, which takes seconds."""
+    if port is None:
+        return
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except (OSError, OverflowError) as error:
+        raise _taken(host, port) from error
+
+
+def _taken(host: str, port: int | None) -> SimvisError:
+    address = f"{host}, port {port or 'from 7860 on'}"
+    return SimvisError(f"{address}, where no page can be served", "a free port", "choose another --port")
 
 
 def _launch(app: Any, options: argparse.Namespace, most: int, **look: Any) -> None:
@@ -121,8 +138,7 @@ def _launch(app: Any, options: argparse.Namespace, most: int, **look: Any) -> No
             **look,
         )
     except (OSError, OverflowError) as error:
-        address = f"{options.host}, port {options.port or 'from 7860 on'}"
-        raise SimvisError(f"{address}, where no page can be served", "a free port", "choose another --port") from error
+        raise _taken(options.host, options.port) from error
 
 
 def _doors(options: argparse.Namespace) -> "Doors":

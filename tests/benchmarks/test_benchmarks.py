@@ -18,6 +18,7 @@ QUESTIONS = ("embed", "explain", "interact", "naive", "page", "gallery", "recall
 
 
 @pytest.mark.network
+@pytest.mark.slow
 def test_the_quick_form_prints_every_table_and_writes_them(tmp_path):
     command = [sys.executable, "-m", "benchmarks", *QUESTIONS, "--quick", "--json", str(tmp_path / "all.json")]
     answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
@@ -31,6 +32,7 @@ def test_the_quick_form_prints_every_table_and_writes_them(tmp_path):
 
 
 @pytest.mark.network
+@pytest.mark.slow
 def test_a_peak_of_memory_never_sinks_and_the_cache_keeps_its_limit():
     command = [sys.executable, "-m", "benchmarks.memory", "session", "8", "1", "2", "3"]
     answer = json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout)

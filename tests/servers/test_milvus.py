@@ -170,6 +170,7 @@ def index_type(index, space):
     return index._client.describe_index(space.name, "embedding", timeout=5)["index_type"]
 
 
+@pytest.mark.slow
 def test_a_graph_is_built_once_there_are_enough_rows(server, space):
     index = MilvusIndex(server.url, exact_below=1100)
     index.upsert(space, rows(1050, space))
@@ -190,6 +191,7 @@ def test_a_graph_is_built_once_there_are_enough_rows(server, space):
     index.close()
 
 
+@pytest.mark.slow
 def test_every_row_is_read_and_counted_above_the_limit_of_one_answer(index, space):
     number = MOST_IN_ANSWER + 4000
     sent = [
@@ -372,6 +374,7 @@ def test_a_milvus_server_passes_every_check(kind, name, contract):
     contract[kind, name].result()
 
 
+@pytest.mark.slow
 def test_a_server_that_went_is_told_at_once_and_found_again_when_it_is_back(server, space, contract):
     wait(contract.values())
     index = MilvusIndex(server.url, timeout=3)

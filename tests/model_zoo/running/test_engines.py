@@ -90,6 +90,7 @@ def test_a_bundled_network_keeps_its_score(engine):
 
 
 @pytest.mark.network
+@pytest.mark.slow
 def test_openvino_keeps_the_score_of_the_default_network_in_views_of_any_shape():
     reference = model_zoo.load("efficientnet_lite0")
     other = with_engine(reference, "openvino")
@@ -200,6 +201,7 @@ def test_the_fastest_engine_is_chosen(timed, tiny_network):
     assert with_engine(tiny_network, "auto").engine == "openvino"
 
 
+@pytest.mark.slow
 def test_an_engine_that_is_hardly_faster_is_not_chosen(timed, tiny_network):
     timed |= {"channels_last": 0.9, "openvino": 0.95}
     assert measured_engine(tiny_network) == "eager"

@@ -1,6 +1,7 @@
 """The Trust tab's handlers as plain functions: a row of measurements, stopping it, the slider, the sanity checks."""
 
 import csv
+import importlib.util
 import io
 import re
 import zipfile
@@ -315,7 +316,8 @@ def test_sanity_checks_one_explainer_step_by_step(tab, asked):
 
 
 def test_a_session_gives_gradients_beside_another_engine(files, small, monkeypatch):
-    pytest.importorskip("openvino")
+    if importlib.util.find_spec("openvino") is None:  # not imported here: the engine sees to its telemetry first
+        pytest.skip("openvino is missing")
     session = Session(engine="openvino")
     settings = small(short_side=64)
     assert session.network(settings.backbone).engine == "openvino"
