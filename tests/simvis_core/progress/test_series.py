@@ -1,11 +1,11 @@
 """The series on disk: what is written comes back, and nothing half-written or changed is ever read."""
 
+import itertools
 import json
+import os
 import resource
-import subprocess
-import sys
+import signal
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 import torch
@@ -13,12 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from simvis_core import SimvisError
+from simvis_core.progress import series_files
 from simvis_core.progress.manifests import SeriesBase
 from simvis_core.progress.series import base_digest, open_files
 from simvis_core.progress.series_files import SeriesFiles
 from tests.damage import DAMAGE, JSON_DAMAGE
-
-HOUSE = Path(__file__).parents[3]
 
 
 def base_state():
@@ -206,34 +205,27 @@ def test_another_run_is_refused_and_its_own_goes_on(written):
     assert len(list(written.iterdir())) == 4  # the manifest, two steps, a gallery: nothing of the replaced one
 
 
-KILLED = """
-import os, signal, sys
-import torch
-import model_zoo
-from simvis_core.progress import series_files
-from tests.simvis_core.progress.test_series import base_state, begun
-
-whole, folder, calls = series_files.write_folder, sys.argv[1], []
-def killed(folder, files):
-    calls.append(files)
-    if len(calls) == int(sys.argv[2]):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return whole(folder, files)
-series_files.write_folder = killed
-base = base_state()
-begun(folder, base, resumed=True).add(10, base | {"head.weight": torch.full((4, 3), 7.0)}, base)
-"""
-
-
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # the child only writes, and dies
 @pytest.mark.parametrize("moment", [1, 2])
 def test_a_kill_before_the_manifest_leaves_the_former_series(written, moment):
     """Before the weights are written, and between them and the manifest; the next writer clears what was left."""
-    before = open_files(written).state(10)
-    done = subprocess.run([sys.executable, "-c", KILLED, written, str(moment)], cwd=HOUSE, timeout=120, check=False)
-    assert done.returncode == -9
+    before, base = open_files(written).state(10), base_state()
+    child = os.fork()
+    if child == 0:
+        whole, calls = series_files.write_folder, itertools.count(1)
+
+        def killed(folder, files):
+            if next(calls) == moment:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return whole(folder, files)
+
+        series_files.write_folder = killed
+        begun(written, base, resumed=True).add(10, base | {"head.weight": torch.full((4, 3), 7.0)}, base)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
     assert torch.equal(open_files(written).state(10)["head.weight"], before["head.weight"])
     assert len(list(written.iterdir())) == 3 + moment
-    begun(written, base_state(), resumed=True)
+    begun(written, base, resumed=True)
     assert len(list(written.iterdir())) == 4
 
 
