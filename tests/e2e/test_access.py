@@ -63,6 +63,7 @@ def shown(visitor, tab):
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.slow
 def test_axe_finds_nothing_on_any_tab_loaded_and_with_everything_unfolded(visit, theme):
     visitor, found, small = visit(f"?__theme={theme}"), {}, {}
     for tab in ("Compare", "Search", "Classes", "Trust"):
@@ -76,6 +77,7 @@ def test_axe_finds_nothing_on_any_tab_loaded_and_with_everything_unfolded(visit,
     assert visitor.page.evaluate(RAW_KEYS) == []
 
 
+@pytest.mark.slow
 def test_axe_finds_nothing_in_an_empty_place_or_beside_an_opened_hit_and_focus_is_never_lost(visitor):
     page = visitor.page
     visitor.at("#image_a").get_by_role("button", name="Remove Image").focus()
@@ -119,6 +121,7 @@ def test_the_keyboard_skips_to_the_content_moves_between_tabs_and_reads_a_word(v
     expect(tip).to_have_text(GLOSSARY["bias"])
 
 
+@pytest.mark.slow
 def test_a_finger_finds_every_target_and_a_tap_explains_a_word(visit):
     visitor = visit(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
     small = {}

@@ -32,6 +32,7 @@ def shows(visitor, tab, part, value):
     )
 
 
+@pytest.mark.slow
 def test_each_tab_comes_back_by_back_forward_reload_and_for_somebody_else(visitor, visit):
     page, opening = visitor.page, visitor.text("#score .big")
     assert urlsplit(page.url).query == ""

@@ -57,6 +57,7 @@ def test_a_drop_on_a_filled_place_replaces_it_and_any_other_leaves_the_page(visi
     assert visitor.page.context.pages == pages
 
 
+@pytest.mark.slow
 def test_the_places_of_other_tabs_take_drops_too(visitor, notes):
     visitor.page.get_by_role("tab", name="Search").click()
     expect(visitor.at("#hits .hit").first).to_be_visible(timeout=120_000)

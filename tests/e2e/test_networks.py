@@ -13,7 +13,7 @@ from tests.e2e.conftest import Server
 from tests.e2e.visitor import Visitor, profile
 from tests.model_zoo.own_files import WIDTH, written
 
-pytestmark = [pytest.mark.browser, pytest.mark.network]
+pytestmark = [pytest.mark.browser, pytest.mark.network, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
