@@ -7,10 +7,13 @@ import json
 import gradio as gr
 import pytest
 
+from model_zoo.architectures.library import LIBRARIES
 from simvis_app.api import pairs
 from simvis_app.service import lanes
 from simvis_app.service.sessions.session import Session
-from simvis_core import SimvisError
+from simvis_core import POOLINGS, SimvisError
+from simvis_core.explainers.masks import MASKED
+from simvis_core.networks.poolings import INNER
 from simvis_core.pictures.views import FRAMINGS
 
 
@@ -176,3 +179,19 @@ def test_an_unknown_network_is_a_sentence(files, built):
     explain = built(lambda: registered(Session()))["explain_pair"]
     with pytest.raises(gr.Error, match="nosuchnet"):
         explain(*map(sent, files), "nosuchnet", "avg", 224.0, "whole")
+
+
+def test_a_program_is_told_of_every_choice_there_is(session, built):
+    """The description is written by hand: each row of the tables must stand in it."""
+
+    def page():
+        with gr.Blocks(analytics_enabled=False) as app:
+            pairs.add_api(session)
+        return app
+
+    app = built(page)
+    (told,) = (one.fn.__doc__ for one in app.fns.values() if one.api_name == "explain_pair")
+    words = told.replace(",", " ").replace(".", " ").split()
+    assert {*POOLINGS, *INNER, *FRAMINGS} <= set(words)
+    assert all(f"{name}/NAME" in words for name in LIBRARIES)
+    assert all(f'"{name}"' in told for name in MASKED)
