@@ -1,5 +1,6 @@
 """A checkpoint series' manifest: its base, its steps and their files, from JSON and to it."""
 
+import hashlib
 import math
 import re
 from collections.abc import Mapping
@@ -23,6 +24,50 @@ class StoredFile:
     name: str
     size: int
     sha256: str
+
+
+def stored_file(stem: str, ending: str, content: bytes) -> StoredFile:
+    """A file named by what it is and by its content, so that one written again never touches one that is named.
+
+    >>> from simvis_core.progress.manifests import stored_file
+    >>> stored_file("step-000100", "txt", b"one").name
+    'step-000100-7692c3ad3540.txt'
+    """
+    sha256 = hashlib.sha256(content).hexdigest()
+    return StoredFile(f"{stem}-{sha256[:12]}.{ending}", len(content), sha256)
+
+
+def read_stored(folder: Path, stored: StoredFile) -> bytes:
+    """The file's content. Raises SimvisError for one that is missing, or torn or changed.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from simvis_core.progress.manifests import read_stored, stored_file
+    >>> stored = stored_file("a", "txt", b"one")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, stored.name).write_bytes(b"one")
+    ...     read_stored(Path(folder), stored)
+    ...
+    b'one'
+    """
+    try:
+        content = (folder / stored.name).read_bytes()
+    except OSError as error:
+        raise damaged_file(folder, stored, f"cannot be read ({error.strerror})") from error
+    if hashlib.sha256(content).hexdigest() != stored.sha256:
+        raise damaged_file(folder, stored, "is torn or changed: its sha256 is another")
+    return content
+
+
+def damaged_file(folder: Path, stored: StoredFile, why: str) -> SimvisError:
+    """The error for a file that is not as it was written.
+
+    >>> from pathlib import Path
+    >>> from simvis_core.progress.manifests import damaged_file, stored_file
+    >>> damaged_file(Path("run"), stored_file("a", "txt", b"one"), "is torn").got
+    "'a-7692c3ad3540.txt' of 'run', which is torn"
+    """
+    return SimvisError(f"'{stored.name}' of '{folder.name}', which {why}", "it as written", TRAIN_AGAIN)
 
 
 @dataclass(frozen=True)

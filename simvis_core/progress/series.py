@@ -1,6 +1,5 @@
 """A checkpoint series on disk: the steps of one training, each as the tensors that differ from a named base."""
 
-import hashlib
 import io
 import zipfile
 from collections.abc import Mapping
@@ -18,12 +17,12 @@ from torch import Tensor
 from simvis_core.errors import SimvisError
 from simvis_core.networks.states import digest
 from simvis_core.progress.manifests import (
-    TRAIN_AGAIN,
     Manifest,
     SeriesBase,
     SeriesStep,
-    StoredFile,
+    damaged_file,
     read_manifest,
+    read_stored,
 )
 
 State = Mapping[str, Tensor]
@@ -78,11 +77,11 @@ class Series:
         stored = self.at(step).weights
         if stored is None:
             return {}
-        content = self._content(stored)
+        content = read_stored(self.folder, stored)
         try:
             tensors = safetensors.torch.load(content)
         except SafetensorError as error:
-            raise self._damaged(stored, "is no file of tensors") from error
+            raise damaged_file(self.folder, stored, "is no file of tensors") from error
         return {key: one.float() if one.dtype == torch.float16 else one for key, one in tensors.items()}
 
     def whole_state(self, step: int, base_state: State | None = None) -> dict[str, Tensor]:
@@ -113,25 +112,13 @@ class Series:
         stored = self.at(step).gallery
         if stored is None:
             return None
-        content = self._content(stored)
+        content = read_stored(self.folder, stored)
         try:
             with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
                 pictures, rows = arrays["pictures"].tolist(), torch.from_numpy(arrays["embeddings"]).float()
         except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
-            raise self._damaged(stored, "is no gallery of a series") from error
+            raise damaged_file(self.folder, stored, "is no gallery of a series") from error
         return tuple(pictures), rows
-
-    def _content(self, stored: StoredFile) -> bytes:
-        try:
-            content = (self.folder / stored.name).read_bytes()
-        except OSError as error:
-            raise self._damaged(stored, f"cannot be read ({error.strerror})") from error
-        if hashlib.sha256(content).hexdigest() != stored.sha256:
-            raise self._damaged(stored, "is torn or changed: its sha256 is another")
-        return content
-
-    def _damaged(self, stored: StoredFile, why: str) -> SimvisError:
-        return SimvisError(f"'{stored.name}' of '{self.folder.name}', which {why}", "it as written", TRAIN_AGAIN)
 
     def check_files(self) -> None:
         """Raises SimvisError for a step whose file is missing or of another size; contents are checked when read.
@@ -144,9 +131,9 @@ class Series:
             try:
                 size = (self.folder / stored.name).stat().st_size
             except OSError as error:
-                raise self._damaged(stored, f"cannot be read ({error.strerror})") from error
+                raise damaged_file(self.folder, stored, f"cannot be read ({error.strerror})") from error
             if size != stored.size:
-                raise self._damaged(stored, f"is torn: {size} of {stored.size} bytes")
+                raise damaged_file(self.folder, stored, f"is torn: {size} of {stored.size} bytes")
 
 
 def open_files(folder: str | Path) -> Series:

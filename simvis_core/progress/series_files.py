@@ -1,6 +1,5 @@
 """Writing a checkpoint series step by step, so that its folder is whole at any moment."""
 
-import hashlib
 import json
 import math
 import re
@@ -23,6 +22,7 @@ from simvis_core.progress.manifests import (
     SeriesStep,
     StoredFile,
     read_manifest,
+    stored_file,
 )
 from simvis_core.progress.series import Series, State, base_digest, series_of
 
@@ -175,11 +175,9 @@ def _stored(tensor: Tensor, half: bool) -> Tensor:
 
 
 def _kept(files: dict[str, bytes], stem: str, ending: str, content: bytes) -> StoredFile:
-    """A file named by its content, so that a step written again never touches the file that the manifest names."""
-    sha256 = hashlib.sha256(content).hexdigest()
-    name = f"{stem}-{sha256[:12]}.{ending}"
-    files[name] = content
-    return StoredFile(name, len(content), sha256)
+    stored = stored_file(stem, ending, content)
+    files[stored.name] = content
+    return stored
 
 
 def _gallery(pictures: Sequence[str], embeddings: Tensor) -> bytes:

@@ -17,6 +17,7 @@ from simvis_core.pairs.sides import SIDES, Side
 from simvis_core.pictures.views import Framing, View, enlarge
 from simvis_core.trust.localisation import localisation
 
+Maps = tuple[Float[Tensor, "H W"], Float[Tensor, "H2 W2"]]
 TOP = 10  # features, as in Stylianou 2019, figure 3
 
 
@@ -61,7 +62,7 @@ class PairFigures:
     >>> net = EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8), preprocess=Preprocess(short_side=32, stride=8))
     >>> pair = WatchedPair("two", Image.new("RGB", (60, 40), "orange"), Image.new("RGB", (40, 40), "red"))
     >>> first = watched(net, pair)
-    >>> first.map("a").shape, first.change, watched(net, pair, first).change, "score" in first.figures()
+    >>> first.maps[0].shape, first.change, watched(net, pair, first.maps).change, "score" in first.figures()
     (torch.Size([4, 6]), None, 0.0, True)
     """
 
@@ -76,9 +77,10 @@ class PairFigures:
     even: float | None
     change: float | None
 
-    def map(self, side: Side) -> Float[Tensor, "_ _"]:
-        """The map of a side: each cell's signed share of the score."""
-        return self.map_a if side == "a" else self.map_b
+    @property
+    def maps(self) -> Maps:
+        """The maps of a and of b: each cell's signed share of the score."""
+        return self.map_a, self.map_b
 
     def figures(self) -> dict[str, float]:
         """The figures by the names of `FIGURES`, those that there are."""
@@ -89,11 +91,11 @@ class PairFigures:
 def watched(
     network: EmbeddingNetwork,
     pair: WatchedPair,
-    before: PairFigures | None = None,
+    before: Maps | None = None,
     short_side: int | None = None,
     framing: Framing = "whole",
 ) -> PairFigures:
-    """A pair's figures and maps under a network as it is now; ``before`` are those of the step before.
+    """A pair's figures and maps under a network as it is now; ``before`` are its maps at the step before.
 
     Costs a forward pass a picture; a black box is drawn by masks, with many. Raises SimvisError as `explain_pair`
     does, and for masks of nothing or of everything.
@@ -121,7 +123,9 @@ def watched(
         top_share(found.contributions, found.score),
         None if inside is None else _mean([share for share, _ in inside]),
         None if inside is None else _mean([even for _, even in inside]),
-        None if before is None else _mean([map_change(found.side(s)[2].cpu(), before.map(s)) for s in SIDES]),
+        None
+        if before is None
+        else _mean([map_change(found.side(s)[2].cpu(), old) for s, old in zip(SIDES, before, strict=True)]),
     )
 
 

@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from PIL import Image
@@ -17,6 +17,7 @@ SCALARS, IMAGES = "scalars.csv", "images"
 _COLUMNS = ("step", "name", "value")
 
 
+@runtime_checkable
 class Writer(Protocol):
     """What a training and a `Watcher` write to; three methods, so that one for another service is ten lines."""
 
