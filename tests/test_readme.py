@@ -47,7 +47,7 @@ def test_commands_of_the_app_parse(command):
     words = shlex.split(command)
     options = parsed(words[words.index("app.py") + 1 :])
     for place in ("a", "b"):
-        assert (ROOT / getattr(options, place, ".")).exists()
+        assert (ROOT / (getattr(options, place, None) or ".")).exists()
     if getattr(options, "backbone", None):
         assert options.backbone in model_zoo.names()
 
@@ -65,7 +65,7 @@ def test_other_commands_name_what_exists(command):
 def test_flags_in_the_text_exist(capsys):
     with pytest.raises(SystemExit):
         app.main(["--help"])
-    for command in ("explain", "index", "search", "classes", "curves", "store-check"):
+    for command in ("explain", "index", "search", "classes", "curves", "store-check", "series"):
         with pytest.raises(SystemExit):
             app.main([command, "--help"])
     known = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))

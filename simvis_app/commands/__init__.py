@@ -81,5 +81,6 @@ COMMANDS: dict[str, Command] = {
     "evaluate": Command(
         f"{_HERE}.evaluate", "measure how faithful explainers are, on drawn rooms or on a folder of yours"
     ),
+    "series": Command(f"{_HERE}.series", "a training's checkpoints by step: figures, a pair's maps, two side by side"),
     "models": Command(f"{_HERE}.models", "list the networks; timm/NAME and torchvision/NAME work too"),
 }

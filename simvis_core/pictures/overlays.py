@@ -47,9 +47,14 @@ def overlay(
 
 
 def side_by_side(
-    row: Sequence[tuple[View, Float[Tensor, "_ _"]]], height: int = 240, colours: str = DEFAULT_COLOURS
+    row: Sequence[tuple[View, Float[Tensor, "_ _"]]],
+    height: int = 240,
+    colours: str = DEFAULT_COLOURS,
+    scale: float | None = None,
 ) -> Image.Image:
-    """Pictures under their maps in one row, so many pixels high, all maps on one scale: their largest absolute value.
+    """Pictures under their maps in one row, so many pixels high, all maps on one scale.
+
+    It is their largest absolute value unless a ``scale`` is given, as for rows that are to be compared.
 
     Raises SimvisError for an unknown colour map.
 
@@ -61,7 +66,7 @@ def side_by_side(
     >>> side_by_side([(view, torch.ones(4, 6)), (view, -torch.ones(4, 6))], height=80).size
     (248, 80)
     """
-    scale, drawn = common_scale(*(map for _, map in row)), []
+    scale, drawn = common_scale(*(map for _, map in row)) if scale is None else scale, []
     for view, map in row:
         width, tall = view.image.size
         drawn.append(overlay(view, map, scale, colours).resize((max(1, round(width * height / tall)), height)))

@@ -120,6 +120,19 @@ class Series:
             raise damaged_file(self.folder, stored, "is no gallery of a series") from error
         return tuple(pictures), rows
 
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """The classes of the gallery's pictures, in their order, where the training told them.
+
+        >>> from pathlib import Path
+        >>> from simvis_core.progress.series import Series
+        >>> about = {"labels": ["owl", "owl"]}
+        >>> Series(Path("run"), "run", "mobilenet_v2", "avg", None, None, about, ()).labels
+        ('owl', 'owl')
+        """
+        labels = self.about.get("labels")
+        return tuple(map(str, labels)) if isinstance(labels, list) else None
+
     def check_files(self) -> None:
         """Raises SimvisError for a step whose file is missing or of another size; contents are checked when read.
 

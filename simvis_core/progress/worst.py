@@ -98,3 +98,44 @@ def why_wrong(
     wrong, right = (explain_pair(network, query, other, short_side, framing) for other in others)
     contrast = (wrong.map_a - right.map_a).cpu()
     return WhyWrong(contrast, wrong.map_b.cpu(), right.map_b.cpu(), (wrong.view_a, wrong.view_b, right.view_b))
+
+
+class Disagreement(NamedTuple):
+    """A query that one network answers with its own class and the other does not; indices of the nearest of each.
+
+    ``right`` says which of the two is right: 0 or 1.
+    """
+
+    query: int
+    nearest: tuple[int, int]
+    right: int
+
+
+def disagreements(
+    one: Float[Tensor, "N D"], other: Float[Tensor, "N D2"], labels: Sequence[str]
+) -> tuple[Disagreement, ...]:
+    """The queries that one of two networks gets right at first place and the other wrong, in their order.
+
+    Both embed the pictures of ``labels``. A picture alone in its class asks for nothing. Of equal scores the first
+    counts.
+
+    >>> import torch
+    >>> from simvis_core.progress.worst import disagreements
+    >>> one = torch.tensor([[1.0, 0.0], [0.9, 0.4], [0.0, 1.0]])
+    >>> disagreements(one, torch.eye(3)[[0, 1, 0]], ["owl", "owl", "jay"])
+    (Disagreement(query=0, nearest=(1, 2), right=0),)
+    """
+    first, second = _nearest(one), _nearest(other)
+    found = []
+    for at, label in enumerate(labels):
+        hits = [labels[nearest[at]] == label for nearest in (first, second)]
+        if hits[0] != hits[1] and labels.count(label) > 1:
+            found.append(Disagreement(at, (first[at], second[at]), hits.index(True)))
+    return tuple(found)
+
+
+def _nearest(embeddings: Float[Tensor, "N D"]) -> list[int]:
+    unit = torch.nn.functional.normalize(embeddings.detach().cpu().double(), dim=1)
+    scores = unit @ unit.T
+    found: list[int] = scores.fill_diagonal_(-torch.inf).argmax(1).tolist()
+    return found
