@@ -82,5 +82,6 @@ COMMANDS: dict[str, Command] = {
         f"{_HERE}.evaluate", "measure how faithful explainers are, on drawn rooms or on a folder of yours"
     ),
     "series": Command(f"{_HERE}.series", "a training's checkpoints by step: figures, a pair's maps, two side by side"),
+    "train": Command(f"{_HERE}.train", "let a network learn from pictures, and keep its steps as a series"),
     "models": Command(f"{_HERE}.models", "list the networks; timm/NAME and torchvision/NAME work too"),
 }

@@ -136,6 +136,7 @@ def _gem(features: Tensor, exponent: float) -> Tensor:
     positive = features.clamp(min=0)
     peak = positive.amax((-2, -1), keepdim=True)
     mean = _ratio(positive, peak).pow(exponent).mean((-2, -1))
+    mean = mean.clamp(min=torch.finfo(features.dtype).tiny)  # of a dead channel: a root has no slope at 0
     return peak[..., 0, 0] * mean.pow(1 / exponent)
 
 
