@@ -88,6 +88,16 @@ def test_a_pair_is_followed_and_drawn(capsys, home, tmp_path):
     assert (tmp_path / "change.svg").exists()
 
 
+def test_contribution_curves_are_those_of_the_gallery(capsys, home, tmp_path):
+    code, out, _ = told(capsys, home / "one", "--curves", "50", "--out", tmp_path)
+    assert code == 0
+    assert "one step 20: the top 10 features carry 100.0 % of the score of 2 pairs" in out
+    assert b"one step 10" in (tmp_path / "contributions.html").read_bytes()
+    code, _, err = told(capsys, home / "plain", "--architecture", TINY, "--curves", "50")
+    assert code == 2
+    assert "'plain', which tells of no two pictures of one class" in err
+
+
 def test_two_series_are_compared(capsys, home):
     code, out, _ = told(
         capsys, home / "one", home / "a.png", home / "b.png", "--against", home / "two", "--step", "0", "--step", "20"

@@ -33,7 +33,13 @@ def add(series: argparse.ArgumentParser) -> None:
     series.add_argument(
         "--kind", choices=("planted", "same"), default="planted", help="rooms that share one object, or all four"
     )
-    series.add_argument("--seed", type=int, default=0, help="of the rooms")
+    series.add_argument("--seed", type=int, default=0, help="of the rooms, and of the pairs of --curves")
+    series.add_argument(
+        "--curves",
+        type=positive,
+        metavar="N",
+        help="how few features carry the score of N same-class pairs of the gallery, at each step",
+    )
     series.add_argument("--against", metavar="FOLDER", help="another series beside it")
     series.add_argument("--architecture", metavar="NAME", help="of numbered checkpoints: timm/NAME or torchvision/NAME")
     series.add_argument("--against-architecture", metavar="NAME", help="of the other folder's (default: as this one's)")
@@ -89,6 +95,7 @@ def _series(options: argparse.Namespace) -> dict[str, bytes]:
         print(_about(one))
         rows = [{"step": step.step, "loss": step.loss} | dict(step.figures) for step in one.steps]
         files |= {f"{number}_{name}": content for name, content in _tabled(rows).items()}
+    files |= _curves(options, opened) if options.curves is not None else {}
     if len(opened) == 2:
         _tell_queries(opened[0].series, opened[1].series)
     return files | (_pair(options, opened) if options.a is not None or options.rooms is not None else {})
@@ -128,6 +135,28 @@ def _cell(value: float | None) -> str:
     if value is None:
         return MISSING
     return str(value) if isinstance(value, int) else f"{value:.4f}"
+
+
+def _curves(options: argparse.Namespace, opened: Sequence["OpenedSeries"]) -> dict[str, bytes]:
+    """How few features carry a score, step by step: printed, and as a page of curves."""
+    from simvis_app.commands.galleries.answering import page
+    from simvis_core.files.plots import PAPER_K
+    from simvis_core.galleries.figures import mean_curve_figure
+    from simvis_core.progress.studies import step_curves
+
+    drawn = {}
+    for name, one in zip(_names(opened), opened, strict=True):
+        for step, curve in step_curves(one.series, options.curves, options.seed).items():
+            drawn[f"{name} step {step}"] = curve
+            share = f"{100 * curve.share(PAPER_K):.1f} %"
+            print(f"{name} step {step}: the top {PAPER_K} features carry {share} of the score of {curve.pairs} pairs")
+    return {"contributions.html": page(mean_curve_figure(drawn))}
+
+
+def _names(opened: Sequence["OpenedSeries"]) -> list[str]:
+    """A name for each, numbered where two are alike."""
+    names = [one.series.name for one in opened]
+    return [f"{name} ({at})" for at, name in enumerate(names, 1)] if len(set(names)) < len(names) else names
 
 
 def _tell_queries(one: "Series", other: "Series") -> None:
@@ -170,9 +199,7 @@ def _pair(options: argparse.Namespace, opened: Sequence["OpenedSeries"]) -> dict
     from simvis_core.progress.studies import study_files
 
     pairs = list(_pairs(options))
-    names = [one.series.name for one in opened]
-    names = [f"{name} ({at})" for at, name in enumerate(names, 1)] if len(set(names)) < len(names) else names
-    followed = [_followed(options, name, one, pairs) for name, one in zip(names, opened, strict=True)]
+    followed = [_followed(options, name, one, pairs) for name, one in zip(_names(opened), opened, strict=True)]
     for one in followed:
         print(f"{one.name}, {len(pairs)} pair{'s' * (len(pairs) > 1)}:")
         _tell_curves(one)

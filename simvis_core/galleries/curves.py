@@ -111,8 +111,7 @@ def pair_curves(index: VectorIndex, space: Space, count: int = CURVE_PAIRS, seed
     2
     {'same class': 1}
     """
-    if not 1 <= count <= MOST_PAIRS:
-        raise SimvisError(f"{count} pairs", f"1 to {MOST_PAIRS}", "ask for another number")
+    _check_count(count)
     rows = sorted((row.label, row.id) for row in index.scan(space) if row.label)
     drawn = {
         "same class": _same(rows, count, random.Random(seed)),  # noqa: S311 (a sample, no secret)
@@ -129,6 +128,26 @@ def pair_curves(index: VectorIndex, space: Space, count: int = CURVE_PAIRS, seed
         kind: mean_curve(*(torch.stack([stored[pair[side]] for pair in pairs]) for side in (0, 1)))
         for kind, pairs in drawn.items()
     }
+
+
+def same_class_pairs(labels: Sequence[str], count: int = CURVE_PAIRS, seed: int = 0) -> list[tuple[int, int]]:
+    """``count`` random pairs of places with one label, each pair once at most; all of them where there are fewer.
+
+    The same seed draws the same pairs. Raises SimvisError for ``count`` below 1 or above 20,000.
+
+    >>> from simvis_core.galleries.curves import same_class_pairs
+    >>> same_class_pairs(["owl", "jay", "owl", "owl"])
+    [(0, 2), (0, 3), (2, 3)]
+    """
+    _check_count(count)
+    rows = sorted((label, f"{place:09d}") for place, label in enumerate(labels))
+    drawn = _same(rows, count, random.Random(seed))  # noqa: S311 (a sample, no secret)
+    return sorted((int(one), int(other)) for one, other in drawn)
+
+
+def _check_count(count: int) -> None:
+    if not 1 <= count <= MOST_PAIRS:
+        raise SimvisError(f"{count} pairs", f"1 to {MOST_PAIRS}", "ask for another number")
 
 
 def _same(rows: Sequence[tuple[str, str]], count: int, chance: random.Random) -> list[tuple[str, str]]:

@@ -1,15 +1,19 @@
-"""Many pairs over the steps of a training, in means with intervals: the first paper's figures 5, 6 and 7 as curves."""
+"""Many pairs over the steps of a training, in means with intervals: the first paper's figures 3, 5, 6 and 7."""
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from torch.nn.functional import normalize
+
 from simvis_core.errors import SimvisError
 from simvis_core.files.charts import ChartLine, line_chart
 from simvis_core.files.writing import table
+from simvis_core.galleries.curves import CURVE_PAIRS, MeanCurve, mean_curve, same_class_pairs
 from simvis_core.hotel_rooms.rooms import OBJECTS, PlantedPair, planted_pair, same_pair
 from simvis_core.networks.network import EmbeddingNetwork
 from simvis_core.pictures.views import Framing
+from simvis_core.progress.series import Series
 from simvis_core.progress.watching import FIGURES, PairFigures, WatchedPair, map_change, watched
 from simvis_core.trust.faithfulness import Interval, interval
 
@@ -158,6 +162,37 @@ def difference(one: Followed, other: Followed, figure: str) -> Interval | None:
     both = [(getattr(a, figure), getattr(b, figure)) for a, b in zip(one.last, other.last, strict=True)]
     found = [a - b for a, b in both if a is not None and b is not None]
     return interval(found) if found else None
+
+
+def step_curves(series: Series, count: int = CURVE_PAIRS, seed: int = 0) -> dict[int, MeanCurve]:
+    """Mean contribution curves of the gallery's same-class pairs at each step that keeps its embeddings, by step.
+
+    Every step has the same pairs (Stylianou 2019, fig. 3). Raises SimvisError for a series that tells no classes of its
+    gallery's pictures, without two pictures of one class, and as `mean_curve` does.
+
+    >>> import tempfile
+    >>> import torch
+    >>> from simvis_core.progress.series_files import SeriesFiles
+    >>> from simvis_core.progress.studies import step_curves
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     files = SeriesFiles(folder, "run", "mobilenet_v2", "avg", about={"labels": ["owl", "owl"]})
+    ...     kept = files.add(5, {"a": torch.ones(1)}, embeddings=(("1.jpg", "2.jpg"), torch.tensor([[0.8, 0.6]] * 2)))
+    ...     {step: round(curve.share(1), 2) for step, curve in step_curves(kept).items()}
+    ...
+    {5: 0.64}
+    """
+    pairs = same_class_pairs(series.labels or (), count, seed)
+    if not pairs:
+        raise SimvisError(
+            f"'{series.name}', which tells of no two pictures of one class", "a gallery with classes", "train again"
+        )
+    found = {}
+    for step in series.steps:
+        kept = series.embeddings(step.step)
+        if kept is not None:
+            unit = normalize(kept[1], dim=1)
+            found[step.step] = mean_curve(*(unit[[pair[side] for pair in pairs]] for side in (0, 1)))
+    return found
 
 
 def study_files(studied: Sequence[Followed]) -> dict[str, bytes]:

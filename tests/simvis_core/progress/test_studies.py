@@ -8,7 +8,9 @@ import torch
 from torch import nn
 
 from simvis_core import EmbeddingNetwork, SimvisError
-from simvis_core.progress.studies import difference, following, maps_agreement, room_pairs, study_files
+from simvis_core.galleries.curves import mean_curve
+from simvis_core.progress.series_files import SeriesFiles
+from simvis_core.progress.studies import difference, following, maps_agreement, room_pairs, step_curves, study_files
 from simvis_core.progress.watching import WatchedPair, map_change, watched
 from simvis_core.progress.worst import disagreements
 from simvis_core.steps import run
@@ -141,3 +143,21 @@ def test_a_pair_of_ones_own_has_no_objects(tiny_preprocess, two_pictures):
     found = run(following("run", networks(tiny_preprocess, 1, (5,)), [WatchedPair("mine", *two_pictures)]))
     assert found.curve("on_objects") == []
     assert "on_objects.svg" not in study_files([found])
+
+
+def test_a_steps_curve_is_that_of_the_same_class_pairs_of_its_gallery(tmp_path):
+    torch.manual_seed(0)
+    labels = [*"aaabbcd"]
+    kept = torch.rand(7, 12)
+    files = SeriesFiles(tmp_path, "run", "any", "avg", about={"labels": labels})
+    files.add(0, {"a": torch.ones(1)})
+    series = files.add(5, {"a": torch.ones(1)}, embeddings=([f"{at}.jpg" for at in range(7)], kept))
+    unit = torch.nn.functional.normalize(kept.half().float())
+    pairs = [(0, 1), (0, 2), (1, 2), (3, 4)]
+    wanted = mean_curve(unit[[a for a, _ in pairs]], unit[[b for _, b in pairs]])
+    found = step_curves(series)
+    assert list(found) == [5]
+    assert torch.allclose(found[5].mean, wanted.mean)
+    assert step_curves(series, count=2)[5].pairs == 2
+    with pytest.raises(SimvisError, match="which tells of no two pictures of one class"):
+        step_curves(SeriesFiles(tmp_path / "none", "run", "any", "avg", about={"labels": ["a", "b"]}).series())
