@@ -84,7 +84,7 @@ def test_a_pair_is_followed_and_drawn(capsys, home, tmp_path):
         assert np.array_equal(maps["a_000020"], wanted.map_a.numpy())
         assert len(maps.files) == 6
     drawn_maps = [open_picture(tmp_path / f"0_step_{step:06d}.png") for step in (0, 10, 20)]
-    assert {one.size for one in drawn_maps} == {(2 * 360 + 8, 240)}
+    assert {one.width for one in drawn_maps} == {1080}
     assert (tmp_path / "change.svg").exists()
 
 

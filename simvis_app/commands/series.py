@@ -281,19 +281,21 @@ def _maps(
     options: argparse.Namespace, followed: "Followed", opened: "OpenedSeries", pair: "WatchedPair"
 ) -> dict[str, bytes]:
     """A pair's maps at each step over its pictures, on one scale for all steps, and as numbers."""
+    from simvis_core.files.numbers import UNITS, three
     from simvis_core.files.writing import array, npz, png
-    from simvis_core.pictures.overlays import common_scale, side_by_side
+    from simvis_core.pairs.share_picture import Panel, PanelRow, caption, row_figure
+    from simvis_core.pictures.overlays import common_scale
 
     seen = _seen(options, opened)
     network = opened.network(followed.steps[0])
-    views = [network.view(image, seen.side, seen.framing) for image in (pair.a, pair.b)]
-    maps = {step: row[0].maps for step, row in zip(followed.steps, followed.rows, strict=True)}
-    scale = common_scale(*(map for both in maps.values() for map in both))
-    files = {
-        f"step_{step:06d}.png": png(side_by_side(list(zip(views, both, strict=True)), scale=scale))
-        for step, both in maps.items()
-    }
-    arrays = {
-        f"{side}_{step:06d}": array(map) for step, both in maps.items() for side, map in zip("ab", both, strict=True)
-    }
-    return files | {"maps.npz": npz(arrays)}
+    names = zip("AB", (Path(options.a).name, Path(options.b).name), (pair.a, pair.b), strict=True)
+    shown = [(network.view(image, seen.side, seen.framing), caption(side, name)) for side, name, image in names]
+    by_step = {step: row[0] for step, row in zip(followed.steps, followed.rows, strict=True)}
+    scale = common_scale(*(map for one in by_step.values() for map in one.maps))
+    files = {}
+    for step, one in by_step.items():
+        panels = [Panel(view, map, said) for (view, said), map in zip(shown, one.maps, strict=True)]
+        row = PanelRow(f"{followed.name}, step {step}: score {three(one.score)}", panels, scale, UNITS[one.method])
+        files[f"step_{step:06d}.png"] = png(row_figure(row))
+    sides = [(side, step, map) for step, one in by_step.items() for side, map in zip("ab", one.maps, strict=True)]
+    return files | {"maps.npz": npz({f"{side}_{step:06d}": array(map) for side, step, map in sides})}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from simvis_core.files.plots import LINE_COLOURS
 
 CHART_WIDTH, CHART_HEIGHT = 640, 360
-LEFT_EDGE, RIGHT_EDGE, TOP_EDGE, BOTTOM_EDGE = 64, 16, 40, 48
+LEFT_EDGE, RIGHT_EDGE, TOP_EDGE, BOTTOM_EDGE = 64, 16, 56, 48
 TICKS = 5
 _FONT = 'font-family="system-ui,sans-serif" font-size="13"'
 _TEXT = f'{_FONT} fill="#333"'
@@ -38,7 +38,8 @@ def line_chart(lines: Sequence[ChartLine], across: str, up: str) -> bytes:
     frame = _Frame(*_ends(xs), *_ends(ys))
     drawn = [_axes(frame, across, up)]
     drawn += [_band(frame, line, LINE_COLOURS[at % len(LINE_COLOURS)]) for at, line in enumerate(lines)]
-    drawn += [_drawn(frame, line, LINE_COLOURS[at % len(LINE_COLOURS)], at) for at, line in enumerate(lines)]
+    drawn += [_drawn(frame, line, LINE_COLOURS[at % len(LINE_COLOURS)]) for at, line in enumerate(lines)]
+    drawn.append(_names(lines))
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {CHART_WIDTH} {CHART_HEIGHT}">'
     ground = f'<rect width="{CHART_WIDTH}" height="{CHART_HEIGHT}" fill="white"/>'
     return "\n".join([head, ground, *(part for part in drawn if part), "</svg>\n"]).encode()
@@ -101,12 +102,19 @@ def _band(frame: _Frame, line: ChartLine, colour: str) -> str:
     return f'<polygon points="{" ".join(edge)}" fill="{colour}" fill-opacity="0.15"/>'
 
 
-def _drawn(frame: _Frame, line: ChartLine, colour: str, at: int) -> str:
+def _drawn(frame: _Frame, line: ChartLine, colour: str) -> str:
     places = " ".join(frame.at(x, y) for x, y, _, _ in line.points)
     dots = "".join(
         f'<circle cx="{frame.across(x):.1f}" cy="{frame.up(y):.1f}" r="3" fill="{colour}"/>'
         for x, y, _, _ in line.points
     )
-    place = f'x="{CHART_WIDTH - RIGHT_EDGE}" y="{TOP_EDGE + 4 + 16 * at}" text-anchor="end"'
-    name = f'<text {place} {_FONT} fill="{colour}">{html.escape(line.name)}</text>'
-    return f'<polyline points="{places}" fill="none" stroke="{colour}" stroke-width="2"/>{dots}{name}'
+    return f'<polyline points="{places}" fill="none" stroke="{colour}" stroke-width="2"/>{dots}'
+
+
+def _names(lines: Sequence[ChartLine]) -> str:
+    """The lines' names in their colours, in one row above the chart."""
+    spans = [
+        f'<tspan dx="{16 * bool(at)}" fill="{LINE_COLOURS[at % len(LINE_COLOURS)]}">{html.escape(line.name)}</tspan>'
+        for at, line in enumerate(lines)
+    ]
+    return f'<text x="{LEFT_EDGE}" y="38" {_FONT} font-weight="600">{"".join(spans)}</text>'

@@ -34,6 +34,9 @@ class Look:
     ground: colours.Ground = "colours"
 
 
+PLAIN_LOOK = Look()
+
+
 @dataclass(frozen=True, eq=False)
 class Panel:
     """A picture under a map, or bare; ``pin`` is a point of the view as shares of its width and height."""
@@ -73,6 +76,31 @@ def pair_figure(facts: Mapping[str, Any], rows: Sequence[PanelRow], look: Look, 
     blocks.append(paragraph(network_line(facts), TEXT, TEXT_WIDTH, INK))
     blocks.append(paragraph(view_line(facts), TEXT, TEXT_WIDTH, INK))
     blocks.append(paragraph(f"{credit} Drawn by SimVis." if credit else "Drawn by SimVis.", SMALL, TEXT_WIDTH, FAINT))
+    return _stacked(blocks)
+
+
+def row_figure(row: PanelRow, look: Look = PLAIN_LOOK, width: int = FIGURE_WIDTH) -> Image.Image:
+    """One row as a figure of its own, RGB on white, with what is said of it and its scale; at most 1080 pixels wide.
+
+    Raises SimvisError for a look that cannot be drawn.
+
+    >>> import torch
+    >>> from PIL import Image
+    >>> from simvis_core import Preprocess
+    >>> from simvis_core.pairs.share_picture import Panel, PanelRow, row_figure
+    >>> view = Preprocess(short_side=32, stride=8).view(Image.new("RGB", (60, 40), "white"))
+    >>> row = PanelRow("step 100", [Panel(view, torch.ones(4, 6), "A")], 1.0, "share of the score")
+    >>> row_figure(row, width=540).width
+    540
+    """
+    colours.check_ground(look.ground)
+    whole = _stacked(_row(row, look))
+    height = round(whole.height * width / FIGURE_WIDTH)
+    return whole if width >= FIGURE_WIDTH else whole.resize((width, height), Image.Resampling.LANCZOS)
+
+
+def _stacked(blocks: Sequence[Image.Image]) -> Image.Image:
+    """The blocks under each other, on white."""
     blocks = [block for block in blocks if block.height]
     height = 2 * MARGIN + sum(block.height for block in blocks) + GAP * (len(blocks) - 1)
     figure, top = Image.new("RGB", (FIGURE_WIDTH, height), "white"), MARGIN

@@ -1,15 +1,11 @@
 """Maps laid over the pictures they belong to, one scale for a row."""
 
-from collections.abc import Sequence
-
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
 from simvis_core.files.colours import DEFAULT_COLOURS, Ground, laid
 from simvis_core.pictures.views import View
-
-ROW_GAP = 8  # pixels between the pictures of a row
 
 
 def common_scale(*maps: Float[Tensor, "_ _"]) -> float:
@@ -44,35 +40,3 @@ def overlay(
     (60, 40)
     """
     return laid(view.image, view.on_original(map.cpu().double()).numpy(), scale, colours, opacity, ground)
-
-
-def side_by_side(
-    row: Sequence[tuple[View, Float[Tensor, "_ _"]]],
-    height: int = 240,
-    colours: str = DEFAULT_COLOURS,
-    scale: float | None = None,
-) -> Image.Image:
-    """Pictures under their maps in one row, so many pixels high, all maps on one scale.
-
-    It is their largest absolute value unless a ``scale`` is given, as for rows that are to be compared.
-
-    Raises SimvisError for an unknown colour map.
-
-    >>> import torch
-    >>> from PIL import Image
-    >>> from simvis_core import Preprocess
-    >>> from simvis_core.pictures.overlays import side_by_side
-    >>> view = Preprocess(short_side=32, stride=8).view(Image.new("RGB", (60, 40), "white"))
-    >>> side_by_side([(view, torch.ones(4, 6)), (view, -torch.ones(4, 6))], height=80).size
-    (248, 80)
-    """
-    scale, drawn = common_scale(*(map for _, map in row)) if scale is None else scale, []
-    for view, map in row:
-        width, tall = view.image.size
-        drawn.append(overlay(view, map, scale, colours).resize((max(1, round(width * height / tall)), height)))
-    whole = Image.new("RGB", (sum(one.width for one in drawn) + ROW_GAP * (len(drawn) - 1), height), "white")
-    left = 0
-    for one in drawn:
-        whole.paste(one, (left, 0))
-        left += one.width + ROW_GAP
-    return whole

@@ -9,10 +9,12 @@ from PIL import Image
 from torch import Tensor, nn
 
 from simvis_core.errors import SimvisError
+from simvis_core.files.numbers import UNITS, three
 from simvis_core.learning.metrics import retrieval_figures
 from simvis_core.networks.network import EmbeddingNetwork
+from simvis_core.pairs.share_picture import Panel, PanelRow, row_figure
 from simvis_core.pairs.sides import SIDES
-from simvis_core.pictures.overlays import side_by_side
+from simvis_core.pictures.overlays import common_scale
 from simvis_core.pictures.views import Framing, Preprocess, View
 from simvis_core.progress.resting import resting, undisturbed
 from simvis_core.progress.watches import SeenQuery, Watch, WatchedStep, WatchFiles
@@ -21,6 +23,8 @@ from simvis_core.progress.worst import LabelledPicture, WhyWrong, WorstQuery, wh
 from simvis_core.progress.writers import Writer
 
 WORST = 5  # queries that are kept of a step
+SHOWN_WIDTH = 720  # pixels, of what a writer is given
+SAID = ("why wrong (red), why right (blue)", "the wrong one", "the right one")
 
 
 class Watcher:
@@ -166,14 +170,24 @@ class Watcher:
         of_pairs = {f"pairs/{one.name}/{name}": value for one in seen for name, value in one.figures().items()}
         self.writer.scalars(step, {f"watch/{name}": value for name, value in figures.items()} | of_pairs)
         rows = {
-            f"pairs/{pair.name}": [
-                (self._view(network, pair.picture(s)), map) for s, map in zip(SIDES, one.maps, strict=True)
-            ]
-            for pair, one in zip(self.pairs, seen, strict=True)
+            f"pairs/{pair.name}": self._pair_row(network, pair, one) for pair, one in zip(self.pairs, seen, strict=True)
         }
-        for place, (_, why) in enumerate(worst):
-            rows[f"worst/{place}"] = list(zip(why.views, (why.contrast, why.wrong, why.right), strict=True))
-        self.writer.images(step, {name: side_by_side(row) for name, row in rows.items()})
+        rows |= {f"worst/{place}": self._worst_row(*both) for place, both in enumerate(worst)}
+        self.writer.images(step, {name: row_figure(row, width=SHOWN_WIDTH) for name, row in rows.items()})
+
+    def _pair_row(self, network: EmbeddingNetwork, pair: WatchedPair, seen: PairFigures) -> PanelRow:
+        panels = [
+            Panel(self._view(network, pair.picture(side)), map, side.upper())
+            for side, map in zip(SIDES, seen.maps, strict=True)
+        ]
+        return PanelRow(f"score {three(seen.score)}", panels, common_scale(*seen.maps), UNITS[seen.method])
+
+    def _worst_row(self, query: WorstQuery, why: WhyWrong) -> PanelRow:
+        maps = why.contrast, why.wrong, why.right
+        panels = [Panel(view, map, said) for view, map, said in zip(why.views, maps, SAID, strict=True)]
+        asked, wrong, right = (self.gallery[at].name for at in query[:3])
+        said = f"{asked} finds {wrong} rather than {right}, by {three(query.margin)}"
+        return PanelRow(said, panels, common_scale(*maps), UNITS[why.method])
 
 
 def _check(pairs: Sequence[WatchedPair], every: int, gallery: Sequence[LabelledPicture]) -> None:

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from PIL import Image
 from torch import Tensor
 
-from simvis_core.decomposition import Verdict
+from simvis_core.decomposition import Method, Verdict
 from simvis_core.networks.network import EmbeddingNetwork
 from simvis_core.pairs.explain import explain_pair
 from simvis_core.pairs.explanation import PairExplanation, half_share
@@ -71,6 +71,7 @@ class PairFigures:
     map_a: Float[Tensor, "H W"]
     map_b: Float[Tensor, "H2 W2"]
     verdict: Verdict
+    method: Method
     concentration: float | None
     top: float | None
     on_objects: float | None
@@ -119,6 +120,7 @@ def watched(
         found.map_a.cpu(),
         found.map_b.cpu(),
         found.verdict,
+        found.method,
         _mean([half_share(map, found.score) for map in (found.map_a, found.map_b)]),
         top_share(found.contributions, found.score),
         None if inside is None else _mean([share for share, _ in inside]),

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
+from simvis_core.decomposition import Method
 from simvis_core.networks.network import EmbeddingNetwork
 from simvis_core.pairs.explain import explain_pair
 from simvis_core.pictures.views import Framing, View
@@ -47,6 +48,7 @@ class WhyWrong:
     wrong: Float[Tensor, "H2 W2"]
     right: Float[Tensor, "H3 W3"]
     views: tuple[View, View, View]
+    method: Method
 
 
 def worst_queries(embeddings: Float[Tensor, "N D"], labels: Sequence[str], count: int) -> tuple[WorstQuery, ...]:
@@ -97,7 +99,9 @@ def why_wrong(
     query, *others = pictures
     wrong, right = (explain_pair(network, query, other, short_side, framing) for other in others)
     contrast = (wrong.map_a - right.map_a).cpu()
-    return WhyWrong(contrast, wrong.map_b.cpu(), right.map_b.cpu(), (wrong.view_a, wrong.view_b, right.view_b))
+    return WhyWrong(
+        contrast, wrong.map_b.cpu(), right.map_b.cpu(), (wrong.view_a, wrong.view_b, right.view_b), wrong.method
+    )
 
 
 class Disagreement(NamedTuple):
