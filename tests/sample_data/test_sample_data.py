@@ -1,5 +1,6 @@
 """The sample pictures: each has one credit, each credit is complete and true to its file, and the pairs exist."""
 
+import csv
 import hashlib
 import json
 from collections import Counter
@@ -7,11 +8,11 @@ from pathlib import Path
 
 from PIL import Image
 
-ROOM = Path(__file__).parents[2] / "sample_data"
-PICTURES = ROOM / "pictures"
-CREDITS = json.loads((ROOM / "credits.json").read_text(encoding="utf-8"))
-PAIRS = json.loads((ROOM / "pairs.json").read_text(encoding="utf-8"))
-README = (ROOM / "README.md").read_text(encoding="utf-8")
+FOLDER = Path(__file__).parents[2] / "sample_data"
+PICTURES = FOLDER / "pictures"
+CREDITS = json.loads((FOLDER / "credits.json").read_text(encoding="utf-8"))
+PAIRS = json.loads((FOLDER / "pairs.json").read_text(encoding="utf-8"))
+README = (FOLDER / "README.md").read_text(encoding="utf-8")
 
 LICENCES = {"Public Domain", "CC0-1.0", "CC-BY-2.0", "CC-BY-3.0", "CC-BY-SA-4.0"}
 DIFFICULTIES = {"easy", "hard", "look-alike"}
@@ -88,3 +89,21 @@ def test_the_readme_credits_every_file_and_counts_the_licences():
         assert f"| {licence} | {pictures} |" in README
     assert f"{len(CREDITS)} pictures" in README
     assert "Apache-2.0" in README
+
+
+def test_the_two_lists_hold_every_picture_with_company_on_one_side():
+    """A landmark is one thing in several pictures; a kind of thing or animal is not."""
+    sides = {}
+    for side in ("classes", "landmarks"):
+        with (FOLDER / f"{side}.csv").open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                assert row["file"] == f"pictures/{row['label']}/{Path(row['file']).name}"
+                sides.setdefault(row["file"], []).append(side)
+    counts = Counter(credit["file"].split("/")[0] for credit in CREDITS)
+    company = {f"pictures/{credit['file']}" for credit in CREDITS if counts[credit["file"].split("/")[0]] > 1}
+    assert set(sides) == company
+    by_label = {}
+    for file, (side,) in sides.items():
+        by_label.setdefault(file.split("/")[1], set()).add(side)
+    assert all(len(found) == 1 for found in by_label.values())
+    assert {label for label, found in by_label.items() if found == {"landmarks"}} >= {"taj_mahal", "eiffel_tower"}
