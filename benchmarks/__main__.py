@@ -31,6 +31,7 @@ from benchmarks import (
     naive,
     page,
     recall,
+    training,
     unchanged,
     waiting,
 )
@@ -91,6 +92,7 @@ QUESTIONS: dict[str, Callable[[bool], list[Table]]] = {
     "memory": memory.tables,
     "page": page.tables,
     "waiting": waiting.tables,
+    "training": training.tables,
 }
 UNTIMED: dict[str, Callable[[list[str]], int]] = {
     "fuzz": fuzz.main,
