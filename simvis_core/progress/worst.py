@@ -67,7 +67,7 @@ def worst_queries(embeddings: Float[Tensor, "N D"], labels: Sequence[str], count
     own = torch.tensor([numbers[label] for label in labels])
     same = own[:, None] == own[None, :]
     scores = unit @ unit.T
-    scores.fill_diagonal_(-torch.inf)
+    scores.fill_diagonal_(-torch.inf)  # nobody is an answer to itself
     right, wrong = scores.masked_fill(~same, -torch.inf).max(1), scores.masked_fill(same, -torch.inf).max(1)
     margins = wrong.values - right.values
     found = [at for at in range(len(labels)) if bool(margins[at].isfinite()) and float(margins[at]) > 0]

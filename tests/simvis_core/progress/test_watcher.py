@@ -217,7 +217,9 @@ def test_a_resumed_watch_is_that_of_an_undisturbed_run(tmp_path, pairs):
     run(tmp_path / "cut", model, range(1, 3))
     kept = copy.deepcopy(model)
     run(tmp_path / "cut", model, range(3, 5), resumed=True)
-    run(tmp_path / "cut", kept, range(3, 7), resumed=True)
+    run(tmp_path / "cut", kept, [3], resumed=True)
+    assert [one.step for one in open_watch(tmp_path / "cut").steps] == [1, 2, 3]
+    run(tmp_path / "cut", kept, range(4, 7), resumed=True)
     whole, cut = ((tmp_path / name).iterdir() for name in ("whole", "cut"))
     assert {path.name: path.read_bytes() for path in whole} == {path.name: path.read_bytes() for path in cut}
 

@@ -84,6 +84,10 @@ def test_change_between_grids_is_that_of_the_enlarged_map():
     assert map_change(fine, coarse.flip(1)) == pytest.approx((2 * 2 + 2 * 1) / 16)
 
 
+def test_top_features_are_the_largest_wherever_they_stand():
+    assert top_share(torch.tensor([-0.25, 0.125, 0.5, 0.625]), 1.0, 2) == 1.125
+
+
 def test_shares_of_no_score_are_none():
     assert top_share(torch.tensor([0.5, -0.75]), -0.25) is None
     assert top_share(torch.ones(20), 20.0) == 0.5

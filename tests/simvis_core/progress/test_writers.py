@@ -59,6 +59,8 @@ def test_a_full_disk_is_told(tmp_path, room):
     with full_disk(room), pytest.raises(SimvisError, match=r"cannot be written.*free some room"):
         writer.scalars(2, {"loss": 1.0})
     assert read_scalars(tmp_path / "scalars.csv") == [(1, "loss", 1.0)]
+    writer.scalars(2, {"loss": 0.5})  # once there is room again
+    assert read_scalars(tmp_path / "scalars.csv") == [(1, "loss", 1.0), (2, "loss", 0.5)]
 
 
 def test_tensorboards_reader_finds_what_was_written(tmp_path):
