@@ -66,6 +66,16 @@ def test_folds_print_means_with_intervals(pictures, tmp_path, capsys):
     assert "fold 2: step 4" in lines
 
 
+def test_who_stops_it_is_told_how_it_goes_on(pictures, tmp_path, capsys, monkeypatch):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(running, "metric_loss", stopped)
+    code, _, lines = printed(capsys, pictures, "--out", tmp_path / "run", *QUICK)
+    assert code == 130
+    assert "simvis: with --resume it goes on" in lines
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

@@ -58,6 +58,9 @@ class TrainingRecipe:
             raise SimvisError(
                 f"a test every {self.every} steps, patience {self.patience}", "1, and 0, or more", "change it"
             )
+        batch = self.classes * self.each
+        if 0 < self.memory < batch:
+            raise SimvisError(f"a memory of {self.memory} embeddings", f"{batch} or more, a batch", "choose 0 for none")
         _ = self.augmenting, rate_share(self.schedule, 0, max(1, self.steps), self.warm_up)  # refuse what cannot be
         if not 0 < self.tested < 1:
             raise SimvisError(

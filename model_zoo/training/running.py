@@ -1,6 +1,6 @@
 """A training run: pictures read, steps made, each test and stored step, and going on after any stop."""
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -8,22 +8,20 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from model_zoo.running.devices import on_device
+from model_zoo.training.batches import RunBatches
 from model_zoo.training.data import Examples, numbered_labels, split_by_class
 from model_zoo.training.pixels import Pixels, ReadSoFar, forget_pixels, read_pixels
 from model_zoo.training.recipes import TrainingRecipe
 from model_zoo.training.states import base_of, state_of
 from model_zoo.training.trained import Embedder, beginning, choose_part, whitened, with_new_head
 from simvis_core.errors import SimvisError
-from simvis_core.learning.augmenting import Augmenting, augmented
-from simvis_core.learning.loop import Batch, Learner, LearningStep, check_finite_state, learning, optimiser_for
+from simvis_core.learning.loop import Learner, LearningStep, check_finite_state, learning, optimiser_for
 from simvis_core.learning.losses import metric_loss
 from simvis_core.learning.metrics import retrieval_figures
-from simvis_core.learning.sampling import ClassBatches, class_batches
 from simvis_core.learning.saving import load_learner, save_learner
 from simvis_core.networks.network import EmbeddingNetwork
 from simvis_core.progress.manifests import MANIFEST
@@ -34,7 +32,6 @@ from simvis_core.progress.writers import Writer
 STATE = "state.pt"
 LARGER = 8 / 7  # sides of the pictures that crops are taken from, as 256 is to 224
 RECALLS = (1, 5, 10)
-TESTED_AT_ONCE = 64
 SAVED_EVERY = 30.0  # seconds at most that a kill costs; each test is saved too
 
 
@@ -132,7 +129,7 @@ class _Run:
 
     def _steps(self, learner: Learner, files: SeriesFiles, notes: "_Notes") -> Generator[TrainingEvent, None, None]:
         saved = monotonic()
-        steps = learning(learner, self._batch, self.recipe.pace)
+        steps = learning(learner, self.batches.at, self.recipe.pace)
         while not notes.stopped and (step := next(steps, None)) is not None:
             yield step
             notes.loss, notes.losses = notes.loss + step.loss, notes.losses + 1
@@ -149,16 +146,11 @@ class _Run:
     @cached_property
     def network(self) -> EmbeddingNetwork:
         """What is trained, on its device."""
-        network = on_device(with_new_head(self.base, self.recipe.head, self.recipe.seed), str(self._device))
+        network = on_device(with_new_head(self.base, self.recipe.head, self.recipe.seed), str(self.batches.device))
         if self.recipe.head.startswith("whiten"):
-            network = whitened(network, lambda: self._all(self.seen), self.recipe.head)
+            network = whitened(network, lambda: self.batches.plain(self.seen), self.recipe.head)
         choose_part(network, self.recipe.part)
         return network
-
-    @cached_property
-    def labels_seen(self) -> np.ndarray:
-        """The classes of the pictures that are learned from, from 0."""
-        return numbered_labels(self.seen.labels)
 
     @cached_property
     def labels_unseen(self) -> Tensor:
@@ -173,43 +165,21 @@ class _Run:
         return torch.from_numpy(labels)
 
     @cached_property
-    def batches(self) -> ClassBatches:
-        """What each step learns from."""
-        return class_batches(self.labels_seen, self.recipe.classes, self.recipe.each, self.recipe.seed)
+    def batches(self) -> RunBatches:
+        """What the network is fed."""
+        device = next(self.base.backbone.parameters()).device
+        return RunBatches(self.recipe, self.seen, self.base.preprocess, self.side, device)
 
     def _learner(self) -> Learner:
         recipe, module = self.recipe, Embedder(self.network)
-        _ = self.batches  # refuses what is too large before the loss is made
-        loss = metric_loss(recipe.loss, int(self.labels_seen.max()) + 1, self.network.width(), recipe.memory)
-        loss.to(next(module.parameters()).device)
+        _ = self.batches.sampled  # refuses what is too large before the loss is made
+        loss = metric_loss(recipe.loss, self.batches.classes, self.network.width(), recipe.memory)
+        loss.to(self.batches.device)
         head = [] if module.head is None else list(module.head.parameters())
         groups = [(list(module.backbone.parameters()), recipe.rate), (head, recipe.head_rate)]
         return Learner(
             module, loss, optimiser_for([*groups, (list(loss.parameters()), recipe.loss_rate)], recipe.decay)
         )
-
-    def _batch(self, step: int) -> Batch:
-        """Follows from seed and step alone."""
-        places = self.batches.at(step)
-        seed = int(np.random.SeedSequence([self.recipe.seed, step]).generate_state(1)[0])
-        colours = augmented(self.seen.at(places).float() / 255, (self.side, self.side), self.recipe.augmenting, seed)
-        return self._preprocessed(colours), torch.from_numpy(self.labels_seen[places]).to(self._device)
-
-    def _preprocessed(self, colours: Tensor) -> Tensor:
-        preprocess = self.base.preprocess
-        mean, std = (torch.tensor(values)[:, None, None] for values in (preprocess.mean, preprocess.std))
-        return ((colours - mean) / std).to(self._device)
-
-    @property
-    def _device(self) -> torch.device:
-        return next(self.base.backbone.parameters()).device
-
-    def _all(self, pixels: Pixels) -> Iterator[Tensor]:
-        """Every picture as it is, in batches."""
-        for start in range(0, len(pixels.names), TESTED_AT_ONCE):
-            places = np.arange(start, min(start + TESTED_AT_ONCE, len(pixels.names)))
-            colours = pixels.at(places).float() / 255
-            yield self._preprocessed(augmented(colours, (self.side, self.side), Augmenting(), 0))
 
     def _tested(self, step: int, network: EmbeddingNetwork, files: SeriesFiles, notes: "_Notes") -> Validated:
         """Tests the network and adds it to the series."""
@@ -227,7 +197,7 @@ class _Run:
 
     def _embedded(self, network: EmbeddingNetwork, step: int) -> Tensor:
         try:
-            return torch.cat([network.embed(pixels).cpu().float() for pixels in self._all(self.unseen)])
+            return torch.cat([network.embed(pixels).cpu().float() for pixels in self.batches.plain(self.unseen)])
         except SimvisError as error:
             if step == 0:
                 raise

@@ -74,9 +74,11 @@ def run(options: argparse.Namespace) -> None:
     recipe, examples = _recipe(options), _examples(options)
     _tell_left_out(examples.left_out)
     teller = _Teller(recipe.steps, recipe.classes * recipe.each)
-    told = (
-        _once(options, recipe, examples, teller) if options.folds is None else _folds(options, recipe, examples, teller)
-    )
+    try:
+        told = (_once if options.folds is None else _folds)(options, recipe, examples, teller)
+    except KeyboardInterrupt:
+        print("\nsimvis: with --resume it goes on", end="", file=sys.stderr)
+        raise
     print(json.dumps({"run": str(options.out), **told, "seconds": round(time.monotonic() - started, 1)}, indent=2))
 
 

@@ -150,7 +150,7 @@ def coloured(count, each):
 def test_it_learns_in_a_moment_what_tells_classes_apart(tmp_path, monkeypatch):
     """The quick form of the first, on a network of two layers; from labels at random it learns less than a third."""
     monkeypatch.setattr(running, "beginning", begin)
-    recipe = replace(RECIPE, network="tiny", side=None, head="fc:8", steps=60, every=60, rate=1e-2, head_rate=1e-2)
+    recipe = replace(RECIPE, network="tiny", side=None, head="fc:8", steps=40, every=40, rate=1e-2, head_rate=1e-2)
     rises = []
     for examples in (coloured(24, 6), at_random(coloured(24, 6), 0, tested_too=False)):
         outcome = run(train(examples, recipe, tmp_path / f"run{len(rises)}"))

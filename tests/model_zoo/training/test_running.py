@@ -209,6 +209,8 @@ def test_what_a_recipe_cannot_ask_for_is_refused():
         ({"every": 0}, "a test every 0 steps"),
         ({"tested": 1.0}, "1 of the classes to test on"),
         ({"patience": -1}, "patience -1"),
+        ({"memory": 5}, "a memory of 5 embeddings; wanted 32 or more"),
+        ({"warm_up": 400}, "a warm-up of 400 steps; wanted 0 to 399"),
     ):
         with pytest.raises(SimvisError, match=told):
             TrainingRecipe(**wrong)
