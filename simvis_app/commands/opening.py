@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 from model_zoo.checkpoints.choices import parse_answers, read_choices, with_arguments
 from model_zoo.checkpoints.doubts import UndecidedError, write_choices
@@ -31,15 +32,18 @@ def session_of(options: argparse.Namespace) -> tuple[Session, str]:
         return session, options.backbone or defaults.BACKBONE
     if options.backbone is not None:
         raise SimvisError("both --backbone and --checkpoint", "one network", "leave one of them out")
-    if not options.architecture:
+    series = Path(options.checkpoint).is_dir()
+    if options.step is not None and not series:
+        raise SimvisError(f"--step {options.step} of a file", "the folder of a training", "name it as --checkpoint")
+    if not options.architecture and not series:
         raise SimvisError("--checkpoint alone", "--architecture with it", "name it, for example timm/resnet50")
-    return session, _own_model(options, session)
+    return session, _trained(options, session) if series else _own_model(options, session)
 
 
 def _check_alone(options: argparse.Namespace) -> None:
     """Raises SimvisError for an option that says something of a checkpoint where there is none."""
-    if options.architecture or options.between or options.head != "auto":
-        raise SimvisError("--architecture, --head or --between alone", "--checkpoint with it", "name your file")
+    if options.architecture or options.between or options.head != "auto" or options.step is not None:
+        raise SimvisError("--architecture, --head, --between or --step alone", "--checkpoint with it", "name your file")
     if options.choice or options.choices or options.write_choices:
         raise SimvisError("choices alone", "--checkpoint with them", "name your file")
 
@@ -57,6 +61,15 @@ def _own_model(options: argparse.Namespace, session: Session) -> str:
         raise
     if options.write_choices is not None:
         session.own.write_choices(name, options.write_choices)
+    print(report, file=sys.stderr)
+    return name
+
+
+def _trained(options: argparse.Namespace, session: Session) -> str:
+    """The name of the trained step that the options open."""
+    said = parse_answers(read_choices(options.choices), options.choice)
+    said = with_arguments(said, None, options.head, options.between)
+    name, report = session.open_step(options.checkpoint, options.step, options.architecture, said)
     print(report, file=sys.stderr)
     return name
 

@@ -18,7 +18,12 @@ def gallery_options(parser: argparse.ArgumentParser) -> None:
 
 def network_options(parser: argparse.ArgumentParser, engine: str = "eager") -> None:
     """Adds one's own checkpoint, the device, the engine, resizing and the limits of pictures."""
-    parser.add_argument("--checkpoint", metavar="FILE", help="your own weights; needs --architecture")
+    parser.add_argument(
+        "--checkpoint",
+        metavar="FILE",
+        help="your own weights, with their --architecture, or the folder of a training",
+    )
+    parser.add_argument("--step", type=int, metavar="N", help="which step of the training (default: the last)")
     parser.add_argument("--architecture", metavar="NAME", help="what they are for: timm/NAME or torchvision/NAME")
     parser.add_argument(
         "--head",

@@ -1,4 +1,4 @@
-"""One's own checkpoints: where they may come from, and how each is opened again when memory let it go."""
+"""One's own networks: where checkpoints and trained steps come from, and how each is opened again after a while."""
 
 import hashlib
 from collections import OrderedDict
@@ -17,7 +17,10 @@ REMEMBERED = 256
 
 @dataclass(frozen=True)
 class Recipe:
-    """What was asked for when a checkpoint was opened, and what came of it: all choices, taken or said."""
+    """What was asked for when a checkpoint was opened, and what came of it: all choices, taken or said.
+
+    With a ``step`` the file is a folder, the series of a training.
+    """
 
     file: Path
     architecture: str
@@ -25,6 +28,7 @@ class Recipe:
     report: str
     public: bool  # offered to every visitor, and never forgotten
     doubts: tuple[Doubt, ...] = ()
+    step: int | None = None
 
 
 class OwnModels:
@@ -64,7 +68,21 @@ class OwnModels:
         self, file: str | Path, architecture: str, choices: Choices, public: bool
     ) -> tuple[str, EmbeddingNetwork, str]:
         """Name, network and report of a checkpoint, remembered for later. Raises SimvisError as `open_checkpoint`."""
-        name, network, recipe = _opened(Recipe(Path(file), architecture, choices, "", public))
+        return self._remembered(Recipe(Path(file), architecture, choices, "", public))
+
+    def open_step(
+        self, folder: str | Path, step: int | None, architecture: str | None, choices: Choices
+    ) -> tuple[str, EmbeddingNetwork, str]:
+        """Name, network and report of a training's step, its last for None; it is offered to every visitor.
+
+        Raises SimvisError as `open_series` does, and for a step that the series does not hold.
+        """
+        series = model_zoo.open_series(folder, architecture, choices=choices)
+        asked = series.steps[-1].step if step is None else step
+        return self._remembered(Recipe(Path(folder), series.series.architecture, choices, "", True, step=asked))
+
+    def _remembered(self, recipe: Recipe) -> tuple[str, EmbeddingNetwork, str]:
+        name, network, recipe = _opened(recipe)
         self._recipes[name] = recipe
         strangers = [known for known, recipe in self._recipes.items() if not recipe.public]
         for forgotten in strangers[: max(0, len(strangers) - REMEMBERED)]:
@@ -117,9 +135,24 @@ class OwnModels:
 
 def _opened(recipe: Recipe) -> tuple[str, EmbeddingNetwork, Recipe]:
     """A name that weights, head, pooling and architecture decide, and that nobody guesses."""
+    if recipe.step is not None:
+        return _opened_step(recipe, recipe.step)
     checkpoint = model_zoo.open_checkpoint(recipe.file, recipe.architecture, choices=recipe.choices)
-    network, told = checkpoint.network, checkpoint.report
-    digest = hashlib.sha256(f"{network.fingerprint} {network.trained_pooling}".encode()).hexdigest()
-    network.name = f"{PREFIX}{network.name}-{digest[:16]}"
+    told = checkpoint.report
     report = f"{recipe.file.name}: {told.sentence()}"
+    network = _named(checkpoint.network, checkpoint.network.name)
     return network.name, network, replace(recipe, report=report, choices=told.choices, doubts=told.doubts)
+
+
+def _opened_step(recipe: Recipe, step: int) -> tuple[str, EmbeddingNetwork, Recipe]:
+    opened = model_zoo.open_series(recipe.file, recipe.architecture, choices=recipe.choices)
+    network, series = opened.network(step), opened.series
+    seen = "" if series.short_side is None else f" on views of {series.short_side} pixels"
+    report = f"step {step} of '{series.name}', {series.architecture} trained under {network.trained_pooling}{seen}."
+    return _named(network, f"{series.name}@{step}").name, network, replace(recipe, report=report)
+
+
+def _named(network: EmbeddingNetwork, name: str) -> EmbeddingNetwork:
+    digest = hashlib.sha256(f"{network.fingerprint} {network.trained_pooling}".encode()).hexdigest()
+    network.name = f"{PREFIX}{name}-{digest[:16]}"
+    return network

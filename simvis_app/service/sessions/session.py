@@ -158,6 +158,18 @@ class Session:
         self._networks.get(name, lambda: self._placed(name, network))
         return name, report
 
+    def open_step(
+        self, folder: str | Path, step: int | None, architecture: str | None = None, choices: Choices | None = None
+    ) -> tuple[str, str]:
+        """Loads a step of a training's series, its last for None; its name from now on, and what it is in a sentence.
+
+        A plain folder of numbered checkpoints needs its ``architecture``, and ``choices`` as a checkpoint does. It is
+        offered to every visitor. Raises SimvisError as `model_zoo.open_series` does, and for a step that is not there.
+        """
+        name, network, report = self.own.open_step(folder, step, architecture, choices or Choices())
+        self._networks.get(name, lambda: self._placed(name, network))
+        return name, report
+
     def explain(self, file_a: str | Path, file_b: str | Path, settings: Settings) -> PairExplanation:
         """The pair's explanation, a black box's with its maps as far as they are there without running masks.
 

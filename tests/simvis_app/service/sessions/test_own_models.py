@@ -5,9 +5,14 @@ import timm
 import torch
 from safetensors.torch import save_file
 
+import model_zoo
+from model_zoo.training.states import base_of, state_of
+from simvis_app.commands import parsed
+from simvis_app.commands.opening import session_of
 from simvis_app.service.sessions.own_models import OwnModels
-from simvis_app.service.sessions.session import Session
+from simvis_app.service.sessions.session import Session, Settings
 from simvis_core import SimvisError
+from simvis_core.progress.series_files import SeriesFiles
 
 
 @pytest.fixture
@@ -125,3 +130,62 @@ def test_a_network_too_large_to_keep_is_refused(folder, monkeypatch):
 def test_a_server_may_keep_to_its_catalogue():
     with pytest.raises(SimvisError, match="offers its catalogue only"):
         Session(any_architecture=False).network("timm/resnet18")
+
+
+# A training's steps
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A training of mobilenet_v2 that moved one tensor in ten steps."""
+    base = model_zoo.load("mobilenet_v2")
+    state = state_of(base)
+    name = next(name for name in reversed(state) if name.endswith("bias"))
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    files = SeriesFiles(folder, "run", "mobilenet_v2", "avg", base=base_of("mobilenet_v2", base))
+    files.add(0, state, state)
+    files.add(10, state | {name: state[name] + 1}, state)
+    return folder
+
+
+def test_a_trained_step_is_a_network_like_any_other(run, files):
+    session = Session(own=OwnModels())
+    first, last = (session.open_step(run, step)[0] for step in (0, None))
+    assert first.startswith("yours/run@0-")
+    assert last.startswith("yours/run@10-")
+    assert session.own.names() == [first, last]
+    assert session.own.label(last) == "run@10 (mobilenet_v2)"
+    assert "step 10 of 'run', mobilenet_v2 trained under avg" in session.own.about(last)
+    scores = [session.explain(*files, Settings(name, short_side=64)).score for name in ("mobilenet_v2", first, last)]
+    assert scores[0] == scores[1] != scores[2]
+    session._networks = Session()._networks  # as if it had been dropped for others
+    assert session.explain(*files, Settings(last, short_side=64)).score == scores[2]
+
+
+def test_a_step_that_is_not_there_and_a_folder_of_another_architecture_are_told(run, tmp_path):
+    session = Session(own=OwnModels())
+    with pytest.raises(SimvisError, match="step 5 of 'run'; wanted one of 0, 10"):
+        session.open_step(run, 5)
+    with pytest.raises(SimvisError, match="'run', a series of mobilenet_v2; wanted one of timm/resnet18"):
+        session.open_step(run, None, "timm/resnet18")
+    with pytest.raises(SimvisError, match=r"holds no series\.json"):
+        session.open_step(tmp_path, None)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--step", "3"], "--step alone; wanted --checkpoint"),
+        (["--checkpoint", "a.pt", "--step", "3"], "--step 3 of a file; wanted the folder of a training"),
+    ],
+)
+def test_a_step_of_nothing_is_told(words, told):
+    with pytest.raises(SimvisError, match=told):
+        session_of(parsed(["explain", "a.png", "b.png", *words]))
+
+
+def test_the_command_line_opens_a_step(run, capsys):
+    session, name = session_of(parsed(["explain", "a.png", "b.png", "--checkpoint", str(run), "--step", "10"]))
+    assert name.startswith("yours/run@10-")
+    assert session.network(name).origin == "step 10 of 'run', mobilenet_v2 trained under avg"
+    assert capsys.readouterr().err == "step 10 of 'run', mobilenet_v2 trained under avg.\n"
