@@ -140,6 +140,8 @@ def _same_run(folder: Path, wanted: Manifest, resumed: bool) -> Manifest:
         raise SimvisError(f"'{folder.name}', which holds the run '{there.name}'", "a folder without one", cure)
     fields = ("name", "architecture", "pooling", "base", "short_side", "about")
     other = [name for name in fields if getattr(there, name) != getattr(wanted, name)]
+    about = [name for name in {**there.about, **wanted.about} if there.about.get(name) != wanted.about.get(name)]
+    other = [f"about ({', '.join(about)})" if name == "about" else name for name in other]
     if other:
         raise SimvisError(f"'{folder.name}', a run of another {' and '.join(other)}", "the run that is resumed", cure)
     series_of(folder, there).check_files()

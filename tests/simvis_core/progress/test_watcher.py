@@ -1,8 +1,11 @@
 """The watcher: what it sees is what is there, and the training it looks at goes on as if nobody looked."""
 
 import copy
+import itertools
 import json
+import os
 import random
+import signal
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from torch import nn
 from torch.nn.functional import normalize
 
 from simvis_core import EmbeddingModule, EmbeddingNetwork, Preprocess, SimvisError, explain_pair
+from simvis_core.progress import watches
 from simvis_core.progress.resting import resting
 from simvis_core.progress.watcher import Watcher
 from simvis_core.progress.watches import WATCH, open_watch
@@ -19,6 +23,7 @@ from simvis_core.progress.watching import WatchedPair, watched
 from simvis_core.progress.worst import LabelledPicture, worst_queries
 from simvis_core.progress.writers import CsvWriter, read_scalars
 from tests.damage import DAMAGE, JSON_DAMAGE
+from tests.simvis_core.progress.test_series import full_disk
 
 SMALL = Preprocess(short_side=16, stride=8)
 
@@ -341,3 +346,34 @@ def test_what_is_not_there_is_named_with_what_is(written):
         watch.at(8)
     with pytest.raises(SimvisError, match="the pair 'three' of 'watched'; wanted one of one, two"):
         watch.picture("three", "a")
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # the child only writes, and dies
+@pytest.mark.parametrize("moment", [1, 2])
+def test_a_kill_leaves_the_former_watch(written, pairs, gallery, moment):
+    """Before the maps are written, and between them and the list of steps."""
+    watcher = Watcher(module(), pairs, 1, written, gallery=gallery, preprocess=SMALL, resumed=True)
+    before = open_watch(written).map(7, "one", "a")
+    child = os.fork()
+    if child == 0:
+        whole, calls = watches.write_folder, itertools.count(1)
+
+        def killed(folder, files):
+            if next(calls) == moment:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return whole(folder, files)
+
+        watches.write_folder = killed
+        watcher.look(7)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    assert torch.equal(open_watch(written).map(7, "one", "a"), before)
+
+
+def test_a_full_disk_leaves_the_former_watch(written, pairs):
+    watcher = Watcher(module(), pairs, 1, written, preprocess=SMALL, resumed=True)
+    with full_disk(300), pytest.raises(SimvisError, match=r"cannot be written.*free some room"):
+        watcher(8)
+    assert [one.step for one in open_watch(written).steps] == [7]
+    watcher(8)
+    assert [one.step for one in open_watch(written).steps] == [7, 8]
