@@ -71,6 +71,7 @@ def rises(examples, seed, pairs, out):
 
 @pytest.mark.network
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_it_learns_what_rooms_share_and_nothing_from_labels_at_random(tmp_path):
     """Three seeds of each; 95 % intervals by Student's t.
 
@@ -104,6 +105,7 @@ def rows(out):
 
 @pytest.mark.network
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_killed_at_three_moments_it_ends_with_the_numbers_of_an_undisturbed_run(tmp_path):
     pictures, chance = draw_pictures(tmp_path / "pictures"), random.Random(int(time.time()))
     environment = dict(os.environ, OMP_NUM_THREADS="1")

@@ -2,6 +2,8 @@
 
 import copy
 import math
+import resource
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -172,6 +174,34 @@ def test_a_training_that_diverges_leaves_its_last_good_step(pictures, tmp_path):
     assert all(bool(one.isfinite().all()) for one in last.values())
 
 
+@contextmanager
+def room_for(count):
+    """Files end at so many bytes, as on a disk that has no more."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (count, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize(
+    ("count", "told"), [(4_000, r"'.*training\.bytes', which cannot be written .*room for 24 pictures"),
+                        (24_000, r"'.*run', which cannot be written .*free some room")]
+)  # fmt: skip
+def test_a_full_disk_is_told_and_the_run_goes_on_when_there_is_room(pictures, tmp_path, count, told):
+    """First pictures do not fit, then the state, which is the largest file of this run."""
+    recipe = TrainingRecipe(**{**QUICK.options(), "head": "fc_bn:300"})
+    whole, _ = made(pictures, tmp_path / "whole" / "run", recipe)
+    out = tmp_path / "full" / "run"
+    with room_for(count), pytest.raises(SimvisError, match=told):
+        made(pictures, out, recipe)
+    assert not [path.name for path in out.iterdir() if path.name.startswith(".")]
+    again, _ = made(pictures, out, recipe, resumed=True)
+    assert stored(again.series) == stored(whole.series)
+
+
 @pytest.mark.usefixtures("tiny")
 def test_batches_larger_than_the_data_and_a_network_that_learns_nothing_are_refused(pictures, tmp_path):
     with pytest.raises(SimvisError, match="7 classes x 2 pictures from 6 classes with 24 pictures"):
@@ -195,7 +225,7 @@ def test_folds_test_every_class_once(pictures, tmp_path):
         run(cross_validate(folder_examples(pictures), recipe, tmp_path, 1))
 
 
-def test_an_interval_by_hand():
+def test_students_interval_by_hand():
     """Of 1, 2, 3, 4: deviation 1.29099, times 3.1824 / 2."""
     found = student([1.0, 2.0, 3.0, 4.0])
     assert (found.low, found.mean, found.high) == pytest.approx((2.5 - 2.05426, 2.5, 2.5 + 2.05426), abs=1e-4)

@@ -83,7 +83,7 @@ def test_pytorch_metric_learning_agrees(count, classes):
     assert theirs["r_precision"] == pytest.approx(ours.r_precision, abs=1e-9)
 
 
-def test_by_hand():
+def test_four_queries_by_hand():
     """Around the query at angle 0: a partner, a stranger, a partner; R = 2."""
     turned = torch.tensor([0.0, 0.1, 0.25, 0.3], dtype=torch.float64)
     found = retrieval_figures(torch.stack([turned.cos(), turned.sin()], 1), torch.tensor([7, 7, 1, 7]))
