@@ -149,20 +149,6 @@ class WandbWriter:
     ``options`` go to ``wandb.init``. Steps must grow from call to call, as W&B asks.
 
     Raises SimvisError where the package is not installed.
-
-    >>> import os, tempfile
-    >>> from pathlib import Path
-    >>> from PIL import Image
-    >>> from simvis_core.progress.writers import WandbWriter
-    >>> os.environ["WANDB_SILENT"] = "true"
-    >>> with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # W&B's process may still write there
-    ...     writer = WandbWriter(folder, project="rooms")
-    ...     writer.scalars(10, {"loss": 0.5})
-    ...     writer.images(10, {"pair": Image.new("RGB", (4, 3))})
-    ...     writer.close()
-    ...     len(list(Path(folder).glob("wandb/offline-run-*/*.wandb")))
-    ...
-    1
     """
 
     def __init__(self, folder: str | Path, project: str = "simvis", mode: str = "offline", **options: Any) -> None:

@@ -16,6 +16,10 @@ STORE = [name for name in vars(VectorIndex) if not name.startswith("_")]
 # What is public and has no example, with the reason.
 WITHOUT = {
     "pictures/formats/decoder.py decode": "a program of its own, which reads its standard input",
+    **dict.fromkeys(
+        (f"progress/writers.py WandbWriter.{name}" for name in ("scalars", "images", "close")),
+        "W&B takes seconds to start; a slow test reads what it writes",
+    ),
     **dict.fromkeys((f"stores/milvus.py MilvusIndex.{name}" for name in STORE), "a Milvus server is needed"),
 }
 

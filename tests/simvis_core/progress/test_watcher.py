@@ -68,11 +68,24 @@ def gallery(pictures):
     return [LabelledPicture(f"{at}.jpg", "ab"[at % 2], picture) for at, picture in enumerate(pictures)]
 
 
-def trained(model, watcher=None, steps=range(1, 8), optimiser=None):
-    """A training whose every number hangs on the random state, weights, statistics and gradients before it."""
-    optimiser = optimiser or torch.optim.SGD(
-        [one for one in model.parameters() if one.requires_grad], 0.1, momentum=0.9
-    )
+class Descent:
+    """Gradient descent; PyTorch's own optimisers take seconds to import."""
+
+    def __init__(self, parameters):
+        self.parameters = [one for one in parameters if one.requires_grad]
+
+    def zero_grad(self):
+        for one in self.parameters:
+            one.grad = None
+
+    def step(self):
+        for one in self.parameters:
+            one.data -= 0.1 * one.grad
+
+
+def trained(model, watcher=None, steps=range(1, 8)):
+    """A training whose every number hangs on the random state, weights and statistics before it."""
+    optimiser = Descent(model.parameters())
     for step in steps:
         pixels = torch.rand(4, 3, 16, 24) + random.random() + float(np.random.rand())
         optimiser.zero_grad()
@@ -80,7 +93,6 @@ def trained(model, watcher=None, steps=range(1, 8), optimiser=None):
         optimiser.step()
         if watcher is not None:
             watcher(step)
-    return optimiser
 
 
 def seeded():
@@ -238,7 +250,7 @@ def test_pytorch_metric_learnings_trainer_calls_it(tmp_path, pairs):
     trunk, embedder = nn.Sequential(*model[:3]), nn.Sequential(*model[3:])
     watcher = Watcher(nn.Sequential(trunk, embedder), pairs, 2, tmp_path, preprocess=SMALL)
     data = torch.utils.data.TensorDataset(torch.rand(12, 3, 16, 16), torch.arange(12) % 3)
-    optimisers = {"embedder_optimizer": torch.optim.SGD(embedder.parameters(), 0.01)}
+    optimisers = {"embedder_optimizer": Descent(embedder.parameters())}
     trainers.MetricLossOnly(
         {"trunk": trunk, "embedder": embedder},
         optimisers,

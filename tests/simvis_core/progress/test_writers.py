@@ -79,6 +79,7 @@ def test_tensorboards_reader_finds_what_was_written(tmp_path):
     assert (image.step, image.width, image.height) == (20, 5, 4)
 
 
+@pytest.mark.slow  # its package takes seconds to start
 def test_wandbs_reader_finds_what_was_written(tmp_path, monkeypatch):
     """Read from the file that ``wandb sync`` uploads."""
     monkeypatch.setenv("WANDB_SILENT", "true")
