@@ -12,6 +12,8 @@ from simvis_app.page.classes.handlers import ClassHandlers
 from simvis_app.page.galleries.indexing import IndexingHandlers
 from simvis_app.page.galleries.offers import OfferHandlers
 from simvis_app.page.search.handlers import SearchHandlers
+from simvis_app.page.training.handlers import TrainingHandlers
+from simvis_app.page.training.inputs import Offered
 from simvis_app.service.galleries.galleries import Galleries
 
 UNMARKED = {"key": "", "regions": []}
@@ -19,6 +21,7 @@ DEFAULTS = {
     **{"query": None, "labels": [], "picker": UNMARKED, "exact": False, "said": "", "pending": None},
     **{"space": None, "label": None, "outside": None, "refused": "", "working": "", "folder": "", "new": None},
     **{"shared_gallery": "samples", "shared_space": ""},
+    **{"series": "", "beside": "", "step": "", "offered": Offered(), "shown_for": None},
 }
 
 
@@ -41,6 +44,11 @@ class Page:
         """The Classes tab."""
         [wired] = self._wired(ClassHandlers)
         return Tab(self.app, wired, ClassHandlers(galleries, wired.widgets, wired.pairs), wired.widgets)
+
+    def training(self, studies):
+        """The Training tab over any series."""
+        [wired] = self._wired(TrainingHandlers)
+        return Tab(self.app, wired, TrainingHandlers(studies, wired.widgets), wired.widgets)
 
     def offers(self, galleries, tab="Search"):
         """The lists of the Search or the Classes tab."""

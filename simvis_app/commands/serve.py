@@ -32,6 +32,20 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="let visitors index this folder's pictures")
     parser.add_argument(
+        "--series",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="show this folder's checkpoint series on the Training tab: one, or a folder of them; may be given several "
+        "times",
+    )
+    parser.add_argument(
+        "--series-architecture",
+        metavar="NAME",
+        help="what plain folders of numbered checkpoints among them are of: timm/NAME or torchvision/NAME",
+    )
+    parser.add_argument(
         "--trusted-host",
         action="append",
         metavar="NAME",
@@ -92,7 +106,7 @@ def run(options: argparse.Namespace) -> None:
     serving = threading.Event()
     galleries.index_samples(first_settings(session, backbone), serving)
     try:
-        app = build_app(session, options.links, galleries, Budget(options.most_passes))
+        app = build_app(session, options.links, galleries, Budget(options.most_passes), _studies(options, session))
         _launch(app, options, session.limits.bytes, css=CSS, theme=THEME, head=HEAD, i18n=WORDS)
         serving.set()
         app.block_thread()
@@ -113,6 +127,17 @@ def _check_address(host: str, port: int | None) -> None:
 def _taken(host: str, port: int | None) -> SimvisError:
     address = f"{host}, port {port or 'from 7860 on'}"
     return SimvisError(f"{address}, where no page can be served", "a free port", "choose another --port")
+
+
+def _studies(options: argparse.Namespace, session: Any) -> Any:
+    """The checkpoint series that the options name, and the bundled ones."""
+    from simvis_app.service.series.folders import SeriesFolders
+    from simvis_app.service.series.studies import Studies
+
+    missing = next((folder for folder in options.series if not folder.is_dir()), None)
+    if missing is not None:
+        raise SimvisError(f"--series '{missing}'", "a folder with a checkpoint series", "name one that exists")
+    return Studies(session, SeriesFolders(tuple(options.series), options.series_architecture))
 
 
 def _launch(app: Any, options: argparse.Namespace, most: int, **look: Any) -> None:

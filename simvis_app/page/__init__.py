@@ -9,6 +9,7 @@ import gradio as gr
 
 from simvis_app.api.galleries import add_gallery_api
 from simvis_app.api.pairs import add_api
+from simvis_app.api.training import add_training_api
 from simvis_app.api.trust import add_trust_api
 from simvis_app.page import choices
 from simvis_app.page.address import bar
@@ -21,11 +22,13 @@ from simvis_app.page.look import CSS, HEAD, THEME, WORDS
 from simvis_app.page.pair.places import COMPARE
 from simvis_app.page.parts.drops import PictureDrops
 from simvis_app.page.search.layout import build as build_search
+from simvis_app.page.training.layout import build as build_training
 from simvis_app.page.trust.events import build as build_trust
 from simvis_app.service import samples
 from simvis_app.service.galleries.galleries import SAMPLES, Galleries
 from simvis_app.service.links import LinkedPictures
 from simvis_app.service.references import References
+from simvis_app.service.series.studies import Studies
 from simvis_app.service.sessions.budget import Budget
 from simvis_app.service.sessions.session import Session, Settings
 
@@ -40,14 +43,20 @@ def build_app(
     link_folder: Path,
     galleries: Galleries,
     budget: Budget = Budget(),  # noqa: B008 - it never changes
+    studies: Studies | None = None,
 ) -> gr.Blocks:
     """The whole app, ready to launch with `CSS`. The first sample pair is explained beforehand, so it opens at once.
 
-    ``budget`` is what one answer of the API may take.
+    ``budget`` is what one answer of the API may take; ``studies`` are the checkpoint series, None the bundled ones.
     """
     with Page(title=TITLE, analytics_enabled=False, delete_cache=(3600, 86400)) as app:
         house = House(
-            session, LinkedPictures(link_folder), galleries, PictureDrops(elem_id="drops"), References(session)
+            session,
+            LinkedPictures(link_folder),
+            galleries,
+            PictureDrops(elem_id="drops"),
+            References(session),
+            studies or Studies(session),
         )
         house.drops.limits = session.limits
         gr.HTML(INTRO, elem_id="intro")
@@ -55,6 +64,7 @@ def build_app(
         add_api(session, house.references, app.lanes, budget)
         add_gallery_api(galleries)
         add_trust_api(session, app.lanes, budget)
+        add_training_api(house.studies, app.lanes, budget)
         hidden = partial(gr.Textbox, visible="hidden")
         house.places = {"tab": hidden(next(iter(TABS))), "gallery": hidden(SAMPLES), "space": hidden("")}
         house.shows = {name: tab.shows for name, tab in TABS.items()}
@@ -99,4 +109,5 @@ TABS: dict[str, PageTab] = {
     "Search": PageTab(build_search, ("q", "gallery", "space", "labels", "marks", "exact")),
     "Classes": PageTab(build_classes, ("gallery", "space", "label", "order")),
     "Trust": PageTab(build_trust, (*PAIR, *choices.CHOICES, *choices.TRUST)),
+    "Training": PageTab(build_training, ("series", "other", "subject", "step")),
 }

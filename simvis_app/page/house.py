@@ -8,6 +8,7 @@ from simvis_app.page.parts.drops import PictureDrops
 from simvis_app.service.galleries.galleries import Galleries
 from simvis_app.service.links import LinkedPictures
 from simvis_app.service.references import References
+from simvis_app.service.series.studies import Studies
 from simvis_app.service.sessions.session import Session
 
 
@@ -28,6 +29,7 @@ class House:
     galleries: Galleries
     drops: PictureDrops
     references: References
+    studies: Studies
     tabs: Any = None
     compare: PairPlaces | None = None
     places: dict[str, Any] = field(default_factory=dict)

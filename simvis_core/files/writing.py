@@ -96,6 +96,20 @@ def png(image: Image.Image, texts: Mapping[str, str] | None = None) -> bytes:
     return buffer.getvalue()
 
 
+def jpeg(image: Image.Image, quality: int = 88) -> bytes:
+    """The RGB picture as JPEG bytes, for looking at.
+
+    >>> import io
+    >>> from PIL import Image
+    >>> from simvis_core.files.writing import jpeg
+    >>> Image.open(io.BytesIO(jpeg(Image.new("RGB", (4, 3))))).size
+    (4, 3)
+    """
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
+
+
 def array(tensor: torch.Tensor) -> np.ndarray:
     """The tensor's numbers as they are; bfloat16, which numpy lacks, as float32.
 

@@ -13,6 +13,8 @@ import pytest
 
 from simvis_app.service.sessions.session import Session
 from tests.e2e.visitor import FLAGS, Visitor, profile
+from tests.simvis_app.conftest import photographs
+from tests.small_series import small_series
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = "/usr/bin/chromium"
@@ -103,7 +105,11 @@ class Server:
 @pytest.fixture(scope="package")
 def server(browser, tmp_path_factory):
     """The running app. Its engine is named: measuring all of them took a tenth of the time."""
-    running = Server(tmp_path_factory.mktemp("home"), "--engine", "eager")
+    series = tmp_path_factory.mktemp("series")
+    photos = photographs(tmp_path_factory.mktemp("photographs"))
+    small_series(series / "first", photos)
+    small_series(series / "second", photos, seed=50, steps=(0, 20))
+    running = Server(tmp_path_factory.mktemp("home"), "--engine", "eager", "--series", series)
     try:
         running.wait()
         yield running

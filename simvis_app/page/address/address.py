@@ -17,7 +17,10 @@ MARKS = 6000  # characters of marks in an address, which servers and people stil
 STEPS = 127  # of a region's weight from 0 to its heaviest
 FINE = 10_000  # steps of a mark's place over the picture's side
 QUIET = frozenset(
-    {"pin", "mode", "marks", "exponent", "colours", "opacity", "method", "labels", "exact", "explainers", "seed"}
+    (
+        *("pin", "mode", "marks", "exponent", "colours", "opacity", "method", "labels", "exact", "explainers"),
+        *("seed", "step"),
+    )
 )
 _PIN = re.compile(r"([ab])\.(\d{1,4})\.(\d{1,4})", re.ASCII)
 _REGION = re.compile(r"([ab])\.w(\d{0,4})\.((?:[A-Za-z0-9_-]{4})*(?:[A-Za-z0-9_-]{2,3})?)", re.ASCII)
@@ -58,6 +61,10 @@ class Address:
     fill: str | None = None
     setting: str | None = None
     seed: int | None = None
+    series: str | None = None
+    other: str | None = None
+    subject: str | None = None
+    step: int | None = None
 
     def over(self, opening: "Address") -> "Address":
         """The address, with what it leaves open taken from another."""
@@ -231,5 +238,9 @@ FIELDS: dict[str, Part] = {
     "label": Part(_held),
     "order": _offered(choices.ORDER),
     **{name: _offered(choice) for name, choice in choices.TRUST.items()},
+    "series": Part(_held),
+    "other": Part(_held),
+    "subject": Part(_held),
+    "step": _offered(choices.Whole(0, 10**9)),
 }
 assert list(FIELDS) == [one.name for one in fields(Address)]

@@ -67,7 +67,8 @@ def wire(house: House) -> None:
     """Binds the address to what the tabs have put into `House.places` and `House.again`."""
     assert house.compare is not None
     pair, bar = house.compare, AddressBar(elem_id="address", visible="hidden")
-    handlers = AddressHandlers(house.session, house.shows, house.galleries, Pictures(house.pictures))
+    series = next(iter(house.studies.names()), None)
+    handlers = AddressHandlers(house.session, house.shows, house.galleries, Pictures(house.pictures), series)
     places = {name: house.places[name] for name in FIELDS}
     fields = AddressFields(bar, pair.look.viewer, house.picker, places, pair.chosen, house.tabs, house.again)
     answers = AddressAnswers(fields, handlers)

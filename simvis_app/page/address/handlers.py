@@ -16,6 +16,7 @@ from simvis_app.service.sessions.session import Session
 from simvis_core import SimvisError
 
 PAIR = ("a", "b")
+QUERIES = ("q", "subject")  # pictures that stand alone: of a search, of a training
 NETWORK = ("backbone", "pooling")
 COMPARED = (*PAIR, *choices.CHOICES, "pin")  # what a comparison depends on
 PLACED = ("q", "gallery", "space")  # what marks lie on
@@ -60,8 +61,8 @@ class Restored:
     wrong: list[SimvisError]
 
 
-def opening(session: Session, tab: str) -> Address:
-    """What the page shows when it is opened without an address, the given tab in front."""
+def opening(session: Session, tab: str, series: str | None = None) -> Address:
+    """What the page shows when it is opened without an address, the given tab in front, and of trainings ``series``."""
     pair, backbone = samples.pairs()[0], first(session)
     defaults: dict[str, Any] = {name: choice.default for name, choice in (choices.CHOICES | choices.TRUST).items()}
     return Address(
@@ -70,7 +71,7 @@ def opening(session: Session, tab: str) -> Address:
         | {"mode": choices.MODE.default}
         | {"pooling": str(session.network(backbone).trained_pooling), "explainers": choices.DRAWN_BY.default}
         | {"q": f"sample/{pair['a']}", "gallery": SAMPLES, "labels": (), "marks": (), "exact": False}
-        | {"order": choices.ORDER.default}
+        | {"order": choices.ORDER.default, "series": series, "other": "", "subject": ""}
     )
 
 
@@ -78,16 +79,21 @@ class AddressHandlers:
     """What the events compute. ``shows`` are the page's tabs in their order, with the fields that each depends on."""
 
     def __init__(
-        self, session: Session, shows: Mapping[str, tuple[str, ...]], galleries: Galleries, pictures: Pictures
+        self,
+        session: Session,
+        shows: Mapping[str, tuple[str, ...]],
+        galleries: Galleries,
+        pictures: Pictures,
+        series: str | None = None,
     ) -> None:
         self.session, self.shows, self.galleries, self.pictures = session, shows, galleries, pictures
-        self.opening = opening(session, next(iter(shows)))
+        self.opening = opening(session, next(iter(shows)), series)
 
     def follow(self, bar: BarTold, screen: OnScreen) -> str:
         """The query of the address of what is on screen."""
         shown = dict(screen.fields)
-        shown |= {name: shown[name] or None for name in ("gallery", "space", "label")}
-        files = {name: shown[name] for name in (*PAIR, "q")}
+        shown |= {name: shown[name] or None for name in ("gallery", "space", "label", "series")}
+        files = {name: shown[name] for name in (*PAIR, *QUERIES)}
         hashes = {name: hash_of(file) for name, file in files.items() if file and _there(file)}
         viewer, picker = screen.viewer, screen.picker
         if shown["pin"] is None and viewer["key"].startswith(f"{hashes.get('a')}:{hashes.get('b')}:"):
@@ -145,7 +151,7 @@ class AddressHandlers:
     def _pictures(self, key: str, fields: dict[str, Any]) -> list[SimvisError]:
         """Puts files in the place of names; a pair of which one is missing is left as it is."""
         wrong = []
-        for names in (PAIR, ("q",)):
+        for names in (PAIR, *((name,) for name in QUERIES)):
             asked = {name: fields.pop(name) for name in names if name in fields}
             try:
                 fields |= {name: self.pictures.find(text, key) if text else None for name, text in asked.items()}

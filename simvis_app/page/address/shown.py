@@ -87,10 +87,19 @@ def _size(value: int) -> Updates:
     return update
 
 
+def _among(value: str | None) -> Updates:
+    """A series stands in its list, which the tab fills anew as it opens."""
+    listed = [("none", "") if value == "" else (value, value)]
+    update: Updates = gr.update(choices=[] if value is None else listed, value=value)
+    return update
+
+
 SHOWN: dict[str, Callable[[Any], object]] = {
     "short_side": _size,
     "method": lambda value: gr.update(choices=list(choices.METHODS), value=None if value == "auto" else value),
     "label": lambda value: gr.update(value=value) if value is None else gr.update(choices=[value], value=value),
     "labels": lambda value: gr.update(choices=list(value), value=list(value)),
     "explainers": list,
+    "series": _among,
+    "other": _among,
 }

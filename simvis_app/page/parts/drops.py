@@ -23,6 +23,7 @@ PLACES: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "query": (("#query", "#picker"),),
     "outside": (("#outside",),),
+    "subject": (("#subject",),),
 }
 ENOUGH = 32  # pixels of the short side: a file is decoded, as small as it may be, to see whether it can be
 

@@ -281,10 +281,34 @@ class Session:
 
         Raises SimvisError, naming the picture, for one that cannot be read.
         """
-        network = self.seeing(settings)
+        return self.pictured(self.seeing(settings), file, settings, name)
+
+    def pictured(self, network: EmbeddingNetwork, file: str | Path, settings: Settings, name: str = "") -> Pictured:
+        """One picture as a network sees it that has no name here; the settings' view counts, not their network.
+
+        Raises SimvisError, naming the picture, for one that cannot be read.
+        """
         seen = self._see(network, file, settings, name)
         split = self._split.get((seen.key, str(network.pooling)), lambda: _split(network, seen))
         return Pictured(network, seen.view, seen.key[-1], split)
+
+    def placed(self, network: EmbeddingNetwork) -> EmbeddingNetwork:
+        """A network that has no name here, on this session's device, to be run once or twice by plain PyTorch.
+
+        Raises SimvisError for one that is too large to be kept.
+        """
+        _check_bytes(network.name, weight_bytes(network))
+        if self._lent_gpu is not None:
+            return self._lent_gpu.placed(network)
+        return on_device(network.with_resizing(self.resizing), self.device)
+
+    def turn(self, work: Callable[[], Result]) -> Result:
+        """What ``work`` gives, which runs a network once or twice: in its turn among all forward passes."""
+        return self._pass(work)
+
+    def image(self, file: str | Path, name: str = "") -> Image.Image:
+        """The picture itself, upright. Raises SimvisError, naming it, for one that cannot be read."""
+        return self._opened(file, name, content_hash(file))
 
     def ask(self, visitor: str, what: object) -> None:
         """Notes what a visitor asks for, which ends that visitor's drawing of anything else; None ends every one."""

@@ -12,8 +12,10 @@ from starlette.testclient import TestClient
 from simvis_app.api.galleries import add_gallery_api
 from simvis_app.api.pairs import add_api
 from simvis_app.api.told import PictureDrop
+from simvis_app.api.training import add_training_api
 from simvis_app.api.trust import add_trust_api
 from simvis_app.page.blocks import Page
+from simvis_app.service.series.studies import Studies
 from tests.twins import TWINS
 
 FILE = {"meta": {"_type": "gradio.FileData"}}
@@ -57,6 +59,7 @@ def page(library):
             add_api(library.session)
             add_gallery_api(library)
             add_trust_api(library.session)
+            add_training_api(Studies(library.session))
             one, number = PictureDrop(label="one"), gr.Number()
             one.upload(lambda *values: None, [one, number], None, api_visibility="private", api_name="own")
         made.queue(api_open=True)
