@@ -180,7 +180,12 @@ class _Teller:
         if always or now - self.last >= (0.2 if self.terminal else 5.0):
             self.last = now
             end = "\n" if always or not self.terminal else ""
-            print(f"{chr(13) if self.terminal else ''}{begin}{line}", end=end, file=sys.stderr, flush=True)
+            print(
+                f"{chr(13)}{begin}{line:<100}" if self.terminal else f"{begin}{line}",
+                end=end,
+                file=sys.stderr,
+                flush=True,
+            )
 
     def read(self, told: Any) -> tuple[str, bool]:
         """A picture was read."""
