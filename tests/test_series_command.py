@@ -15,6 +15,7 @@ from simvis_core import EmbeddingNetwork, Preprocess, explain_pair, open_picture
 from simvis_core.progress.series_files import SeriesFiles
 from simvis_core.progress.watcher import Watcher
 from simvis_core.progress.watching import WatchedPair
+from simvis_core.progress.worst import LabelledPicture
 
 TINY = "timm/test_resnet"
 
@@ -158,3 +159,34 @@ def test_mistakes_are_told(capsys, monkeypatch, home, arguments, said):
     assert code == 2
     assert said in err
     assert "Traceback" not in err
+
+
+def test_a_watch_of_a_network_that_the_zoo_knows_is_a_series_too(capsys, tmp_path, home, two_pictures):
+    """Its networks come back at each look, in half precision, with the gallery's embeddings and classes."""
+    import model_zoo
+
+    net = drawn(TINY, 3)
+    gallery = [LabelledPicture(f"{at}.jpg", "ab"[at % 2], two_pictures[at % 2]) for at in range(4)]
+    folder, pairs = tmp_path / "mine", [WatchedPair("mine", *two_pictures)]
+
+    def run(steps, **options):
+        watcher = Watcher(net, pairs, 1, folder, gallery=gallery, short_side=64, architecture=TINY, **options)
+        for step in steps:
+            next(net.backbone.parameters()).data *= 0.5
+            watcher(step)
+
+    run((1, 2, 3))
+    run((2,), resumed=True)
+    opened = model_zoo.open_series(folder)
+    assert [one.step for one in opened.steps] == [1, 2]
+    again = opened.network(2)
+    pixels = net.view(two_pictures[0], 64).pixels[None]
+    assert again.preprocess.short_side == 64
+    assert torch.allclose(again.embed(pixels), net.embed(pixels), atol=2e-3)
+    names, embeddings = opened.series.embeddings(2)
+    assert (names, opened.series.labels) == (("0.jpg", "1.jpg", "2.jpg", "3.jpg"), ("a", "b", "a", "b"))
+    assert torch.allclose(embeddings[:1], net.embed(pixels), atol=1e-3)
+    code, out, _ = told(capsys, folder, home / "a.png", home / "b.png", "--curves", "9")
+    assert code == 0
+    assert "map@r" in out
+    assert "mine step 2: the top 10 features carry" in out

@@ -13,16 +13,12 @@ from simvis_core.errors import SimvisError
 from simvis_core.networks.network import EmbeddingNetwork
 from simvis_core.networks.poolings import Pooling
 from simvis_core.progress.manifests import SeriesBase
-from simvis_core.progress.series import base_digest
-
-_BACKBONE, _HEAD = "backbone.", "head."
+from simvis_core.progress.series import OF_BACKBONE, OF_HEAD, base_digest, network_state
 
 
 def state_of(network: EmbeddingNetwork) -> dict[str, Tensor]:
     """The network's tensors by name, ``backbone.NAME`` and ``head.NAME``: what a series stores of it; not copied."""
-    state = {f"{_BACKBONE}{name}": one for name, one in network.backbone.state_dict().items()}
-    head = {} if network.head is None else network.head.state_dict()
-    return state | {f"{_HEAD}{name}": one for name, one in head.items()}
+    return network_state(network)
 
 
 def drawn(name: str, seed: int, pooling: str | Pooling | None = None) -> EmbeddingNetwork:
@@ -61,8 +57,8 @@ def with_state(network: EmbeddingNetwork, state: Mapping[str, Tensor], words: st
     ``words`` name the state in errors. Raises SimvisError for a state of another architecture, and for another head.
     """
     backbone = copy.deepcopy(network.backbone)
-    _fill(backbone, _under(_BACKBONE, state), f"the trunk of {network.name}", words)
-    return network.with_backbone(backbone).with_head(_head(network.head, _under(_HEAD, state), words))
+    _fill(backbone, _under(OF_BACKBONE, state), f"the trunk of {network.name}", words)
+    return network.with_backbone(backbone).with_head(_head(network.head, _under(OF_HEAD, state), words))
 
 
 def at_side(network: EmbeddingNetwork, short_side: int | None) -> EmbeddingNetwork:

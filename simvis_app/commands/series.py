@@ -55,10 +55,12 @@ def add(series: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Prints the figures by step, and of two pictures or many rooms what the networks find in them at each step."""
+    from simvis_core.progress.manifests import MANIFEST
     from simvis_core.progress.watches import WATCH
 
     _check(options)
-    files = _watched(options) if (Path(options.folder) / WATCH).exists() else _series(options)
+    held = [(Path(options.folder) / file).exists() for file in (WATCH, MANIFEST)]
+    files = _watched(options) if held == [True, False] else _series(options)
     if options.out is not None:
         from simvis_core.files.writing import write_folder
 

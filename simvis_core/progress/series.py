@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from simvis_core.errors import SimvisError
+from simvis_core.networks.network import EmbeddingNetwork
 from simvis_core.networks.states import digest
 from simvis_core.progress.manifests import (
     Manifest,
@@ -191,3 +192,21 @@ def series_of(folder: Path, manifest: Manifest) -> Series:
     128
     """
     return Series(folder, **{name: getattr(manifest, name) for name in manifest.__dataclass_fields__})
+
+
+def network_state(network: EmbeddingNetwork) -> dict[str, Tensor]:
+    """The network's tensors by name, ``backbone.NAME`` and ``head.NAME``: what a series stores of it; not copied.
+
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork
+    >>> from simvis_core.progress.series import network_state
+    >>> list(network_state(EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8, bias=False), head=nn.Linear(4, 2, bias=False))))
+    ['backbone.weight', 'head.weight']
+    """
+    state = {f"{OF_BACKBONE}{name}": one for name, one in network.backbone.state_dict().items()}
+    head = {} if network.head is None else network.head.state_dict()
+    return state | {f"{OF_HEAD}{name}": one for name, one in head.items()}
+
+
+# What a state's names begin with.
+OF_BACKBONE, OF_HEAD = "backbone.", "head."

@@ -68,8 +68,11 @@ class SeriesFiles:
         loss: float | None = None,
         figures: Mapping[str, float] | None = None,
         embeddings: tuple[Sequence[str], Tensor] | None = None,
+        last: bool = False,
     ) -> Series:
         """Writes a step, its files first and the manifest last; a step of this number is replaced.
+
+        Under ``last`` the steps behind it are dropped, as of a run that was cut off and is made again from here.
 
         ``base_state`` is the state of the base, from which only differing tensors are stored; ``embeddings`` are the
         names of a gallery's pictures with their vectors (N, D), kept in half precision.
@@ -106,7 +109,7 @@ class SeriesFiles:
         if embeddings is not None:
             gallery = _kept(files, f"gallery-{step:06d}", "npz", _gallery(*embeddings))
         added = SeriesStep(step, weights, without, None if loss is None else float(loss), measured, gallery)
-        others = [one for one in self.manifest.steps if one.step != step]
+        others = [one for one in self.manifest.steps if one.step < step or (one.step > step and not last)]
         manifest = replace(self.manifest, steps=tuple(sorted([*others, added], key=lambda one: one.step)))
         write_folder(self.folder, files)
         write_folder(self.folder, {MANIFEST: manifest_json(manifest.written())})

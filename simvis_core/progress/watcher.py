@@ -17,6 +17,8 @@ from simvis_core.pairs.sides import SIDES
 from simvis_core.pictures.overlays import common_scale
 from simvis_core.pictures.views import Framing, Preprocess, View
 from simvis_core.progress.resting import resting, undisturbed
+from simvis_core.progress.series import network_state
+from simvis_core.progress.series_files import SeriesFiles
 from simvis_core.progress.watches import SeenQuery, Watch, WatchedStep, WatchFiles
 from simvis_core.progress.watching import PairFigures, WatchedPair, mean_figures, watched
 from simvis_core.progress.worst import LabelledPicture, WhyWrong, WorstQuery, why_wrong, worst_queries
@@ -34,6 +36,10 @@ class Watcher:
     and change since the look before; with a ``gallery`` of labelled pictures also its MAP@R, and of up to five of its
     worst queries why they find the wrong picture rather than the right one. `open_watch` reads the folder; a ``writer``
     (TensorBoard, W&B, a table) gets the same numbers and pictures.
+
+    With the ``architecture`` that `model_zoo.load` knows the network by, each look also stores the network itself, in
+    half precision, and the gallery's embeddings: the folder then is a checkpoint series too, which the page and the
+    command `series` open; let the gallery's names be its files' paths.
 
     It looks at a copy of the module: weights, gradients, modes, batch norms' statistics and the random numbers to come
     stay as they were. ``network`` is an `EmbeddingNetwork` whose backbone and head are being trained, or a module, see
@@ -73,6 +79,7 @@ class Watcher:
         preprocess: Preprocess | None = None,
         short_side: int | None = None,
         framing: Framing = "whole",
+        architecture: str | None = None,
         resumed: bool = False,
     ) -> None:
         _check(pairs, every, gallery)
@@ -81,6 +88,7 @@ class Watcher:
         first = self._resting()
         images = {pair.name: (pair.a, pair.b) for pair in pairs}
         self._files = WatchFiles(folder, first.name, str(first.pooling), images, resumed)
+        self._series = None if architecture is None else self._series_files(first, architecture, resumed)
 
     @property
     def watch(self) -> Watch:
@@ -114,16 +122,33 @@ class Watcher:
     def _looked(self, step: int) -> WatchedStep:
         network = self._resting()
         seen = [self._seen(network, pair, step) for pair in self.pairs]
-        worst, retrieval = self._worst(network)
-        figures = mean_figures(seen) | retrieval
+        embeddings = self._embeddings(network)
+        worst = self._worst(network, embeddings)
+        figures = mean_figures(seen) | self._retrieval(embeddings)
         whys = [why for _, why in worst]
         maps = {f"{at}_{side}": map for at, one in enumerate(seen) for side, map in zip(SIDES, one.maps, strict=True)}
         maps |= {f"worst_{at}_{of}": getattr(why, of) for at, why in enumerate(whys) for of in WHY_MAPS}
         kept = [self._query(query) for query, _ in worst]
         watch = self._files.add(step, figures, tuple(one.figures() for one in seen), maps, kept)
+        if self._series is not None:
+            held = ([one.name for one in self.gallery], embeddings) if self.gallery else None
+            self._series.add(step, network_state(network), figures=figures, embeddings=held, last=True)
         if self.writer is not None:
             self._tell(network, step, figures, seen, worst)
         return watch.at(step)
+
+    def _series_files(self, network: EmbeddingNetwork, architecture: str, resumed: bool) -> SeriesFiles:
+        about = {"framing": self._framing, "labels": [one.label for one in self.gallery]}
+        return SeriesFiles(
+            self.watch.folder,
+            self.watch.folder.resolve().name,
+            architecture,
+            str(network.pooling),
+            short_side=self._short_side or network.preprocess.short_side,
+            about=about,
+            half=True,
+            resumed=resumed,
+        )
 
     def _resting(self) -> EmbeddingNetwork:
         return resting(self.network, self._preprocess)
@@ -134,15 +159,19 @@ class Watcher:
         before = None if last is None else (watch.map(last, pair.name, "a"), watch.map(last, pair.name, "b"))
         return watched(network, pair, before, self._short_side, self._framing)
 
-    def _worst(self, network: EmbeddingNetwork) -> tuple[list[tuple[WorstQuery, WhyWrong]], dict[str, float]]:
-        if not self.gallery:
-            return [], {}
+    def _embeddings(self, network: EmbeddingNetwork) -> Tensor:
+        """Of the gallery's pictures, in their order; of no rows without a gallery."""
+        return torch.cat([self._embedded(network, one.image) for one in self.gallery] or [torch.zeros(0, 1)])
+
+    def _retrieval(self, embeddings: Tensor) -> dict[str, float]:
         labels = [one.label for one in self.gallery]
-        embeddings = torch.cat([self._embedded(network, one.image) for one in self.gallery])
         numbers = {label: number for number, label in enumerate(dict.fromkeys(labels))}
-        told = retrieval_figures(embeddings, torch.tensor([numbers[label] for label in labels])).told()
-        found = worst_queries(embeddings, labels, WORST)
-        return [(query, self._why(network, query)) for query in found], told
+        numbered = torch.tensor([numbers[label] for label in labels])
+        return retrieval_figures(embeddings, numbered).told() if labels else {}
+
+    def _worst(self, network: EmbeddingNetwork, embeddings: Tensor) -> list[tuple[WorstQuery, WhyWrong]]:
+        found = worst_queries(embeddings, [one.label for one in self.gallery], WORST) if self.gallery else ()
+        return [(query, self._why(network, query)) for query in found]
 
     def _embedded(self, network: EmbeddingNetwork, image: Image.Image) -> Tensor:
         return network.embed(self._view(network, image).pixels[None]).cpu()
