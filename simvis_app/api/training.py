@@ -79,7 +79,8 @@ def training_steps(
             )
         )
     answer: dict[str, Any] = {"there_are": studies.names(), "series": [study_json(study) for study in found]}
-    return answer | ({"compared": right_json(studies.compared(*names))} if len(names) == 2 else {})
+    series = [study for study in found if not study.watch]
+    return answer | ({"compared": right_json(studies.compared(*names))} if len(series) == 2 else {})
 
 
 def _names(studies: Studies, series: str, beside: str) -> tuple[str, ...]:
@@ -90,13 +91,14 @@ def _names(studies: Studies, series: str, beside: str) -> tuple[str, ...]:
         raise SimvisError(f"'{first}' beside itself", "another series", "leave beside empty")
     names = (first, beside) if beside else (first,)
     for name in names:
-        studies.open(name)
+        if not studies.watched(name):
+            studies.open(name)
     return names
 
 
 def _check(studies: Studies, names: tuple[str, ...], budget: Budget) -> None:
     """Raises SimvisError for more forward passes than one answer may take."""
-    for name in names:
+    for name in (name for name in names if not studies.watched(name)):
         whole, gallery = studies.open(name), studies.gallery(name)
         steps, _ = evenly(whole.steps)
         a_step = 1 + FOUND + 2 + (0 if gallery.carried else len(gallery.pictures))

@@ -80,21 +80,18 @@ class Asking:
         beside = asked.beside if asked.beside in names and asked.beside != series else ""
         choices = Choices(names, series, beside, "", None, inputs.offered)
         try:
+            both = (series, beside) if beside else (series,)
             choices = self._choices(inputs, choices, series)
-            file = asked.query or self._example(series, choices)
+            file = self._query(asked.query, both, choices)
         except SimvisError as error:
             return TrainingRefused(str(error), choices)
-        both = (series, beside) if beside else (series,)
-        return Ready(asked, both, tuple(map(self._stamp, both)), file, choices, said)
-
-    def _stamp(self, name: str) -> str:
-        try:
-            return self.studies.open(name).stamp
-        except SimvisError:
-            return ""  # said where it is asked
+        return Ready(asked, both, tuple(map(self.studies.stamp, both)), file, choices, said)
 
     def _choices(self, inputs: TrainingInputs, found: Choices, series: str) -> Choices:
         """With what the series is; its gallery's thumbnails where another series was on the page."""
+        if self.studies.watched(series):
+            offered = replace(inputs.offered, samples=())
+            return replace(found, about=training_words.watch_line(series), samples=(), offered=offered)
         whole, gallery = self.studies.open(series), self.studies.gallery(series)
         about = training_words.series_line(whole, gallery.carried, len(gallery.pictures))
         before = None if inputs.shown_for is None else inputs.shown_for[1][0]
@@ -103,8 +100,13 @@ class Asking:
         names, thumbs = self.thumbs.of(series, first_of_each(gallery))
         return replace(found, about=about, samples=thumbs, offered=replace(inputs.offered, samples=names))
 
-    def _example(self, series: str, choices: Choices) -> str:
-        """The gallery's first picture, for a visitor who has chosen none."""
+    def _query(self, chosen: str | None, names: tuple[str, ...], choices: Choices) -> str:
+        """The picture that was chosen; else the first of a gallery, or none at all where all are watches."""
+        series = next((name for name in names if not self.studies.watched(name)), None)
+        if chosen or series is None:
+            return chosen or ""
+        if series != names[0]:
+            return self.studies.file(series, self.studies.gallery(series).pictures[0])
         if not choices.offered.samples:
             raise SimvisError(
                 f"no picture to search for, and '{series}', of whose gallery none is found", "one", "drop a picture"
@@ -117,7 +119,7 @@ class Asking:
 
     def _shown(self, inputs: TrainingInputs, ready: Ready, studies: tuple[Study, ...]) -> TrainingShown:
         answer = TrainingShown(ready.question, ready.stamps, studies, ready.choices, inputs.step, ready.said)
-        if len(studies) < 2:
+        if len(studies) < 2 or any(study.watch for study in studies):
             return answer
         found: RightQueries = self.studies.compared(*ready.names)
         lists = [self.thumbs.of(ready.names[0], one[:OFFERED]) for one in (found.only_first, found.only_second)]

@@ -32,7 +32,7 @@ class TrainingSharing:
         try:
             ready = self._ready(inputs)
             other = ready.names[1] if len(ready.names) > 1 else None
-            subject = self.pictures.keep(ready.file)
+            subject = self.pictures.keep(ready.file) if ready.file else None
             return Address(tab=NAME, series=ready.names[0], other=other, subject=subject, step=inputs.step).query()
         except SimvisError as error:
             raise gr.Error(words.toast(error), print_exception=False) from error
@@ -45,7 +45,8 @@ class TrainingSharing:
             found = [study for study in studies if study is not None]
             if len(found) != len(ready.names):
                 raise SimvisError("a question without an answer", "one on the page", "wait until it is there")
-            compared = self.studies.compared(*ready.names) if len(found) == 2 else None
+            series = [study for study in found if not study.watch]
+            compared = self.studies.compared(*ready.names) if len(series) == 2 else None
             return kept(zipped(training_files(found, compared)), "simvis-training.zip")
         except SimvisError as error:
             raise gr.Error(words.toast(error), print_exception=False) from error

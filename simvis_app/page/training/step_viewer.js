@@ -99,8 +99,8 @@ function fill(node, hit, rank, scale) {
   text($(".rank", node), `${rank}.`); text($(".score", node), hit.score); text($(".title", node), hit.title); text($(".mark", node), hit.note);
   text($(".gone", node), hit.gone);
   $(".gone", node).hidden = !hit.gone;
-  const images = { query: hit.hit ? data.images[data.query] : null, hit: data.images[hit.image] };
-  picture(node, "query", images.query, hit.query, `Your picture, as hit ${rank} matches it`, scale);
+  const images = { query: hit.hit ? data.images[hit.asked] : null, hit: data.images[hit.image] };
+  picture(node, "query", images.query, hit.query, hit.left, scale);
   picture(node, "hit", images.hit, hit.hit, `Hit ${rank}: ${hit.title}, score ${hit.score}. ${hit.note}`, scale);
 }
 

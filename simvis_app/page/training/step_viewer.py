@@ -79,7 +79,6 @@ def _numbers(studies: Sequence[Study], images: dict[str, float]) -> dict[str, An
     steps = sorted({one.step.step for study in studies for one in study.steps})
     return {
         "images": [[encode_file_path(file), aspect] for file, aspect in images.items()],
-        "query": places[studies[0].images[""][0]],
         "steps": steps,
         "asked": training_words.query_line(studies[0]),
         "unit": UNITS["decomposition"],
@@ -114,6 +113,8 @@ def _hit(study: Study, hit: StepHit, scale: float, places: dict[str, int]) -> di
         "score": three(hit.score),
         "right": hit.right,
         "note": training_words.NOTES[hit.right],
+        "asked": places[study.images[hit.asked][0]],
+        "left": training_words.left_name(study, hit),
         "image": -1 if image is None else places[image[0]],
         "query": _map(hit.query_map, scale),
         "hit": _map(hit.hit_map, scale),

@@ -20,7 +20,7 @@ NOBODY = "<p>Choose a second series to see which queries one network gets right 
 
 def title(hit: StepHit) -> str:
     """What a hit is called."""
-    return gallery_name(hit.picture)
+    return hit.title or gallery_name(hit.picture)
 
 
 def about(study: Study) -> str:
@@ -30,8 +30,15 @@ def about(study: Study) -> str:
 
 def query_line(study: Study) -> str:
     """What is searched for, and what the pictures of a row are."""
+    if study.watch:
+        return "Each row is a pair that was watched while the network learned."
     name = "your picture" if study.own is None else gallery_name(study.own)
     return f"Searched for: {name}. In each pair below it stands on the left, the hit on the right."
+
+
+def left_name(study: Study, hit: StepHit) -> str:
+    """What the left picture of a row is, for whoever cannot see it."""
+    return f"First picture of {title(hit)}" if study.watch else f"The query, as {title(hit)} matches it"
 
 
 def without_maps(hit: StepHit) -> str:
@@ -42,6 +49,8 @@ def without_maps(hit: StepHit) -> str:
 def step_line(study: Study, one: QueriedStep, named: bool = False) -> str:
     """What is seen at a step, in one sentence or two; ``named`` where another series stands beside it."""
     begun = f"{study.name}, step {one.step.step}:" if named else f"At step {one.step.step}"
+    if study.watch:
+        return f"{begun} {_watched(study, one)}"
     if not one.hits:
         return f"{begun} the gallery holds nothing to be found."
     best, known = one.hits[0], [hit.right for hit in one.hits if hit.right is not None]
@@ -49,6 +58,20 @@ def step_line(study: Study, one: QueriedStep, named: bool = False) -> str:
     if known:
         said += f"; {sum(known)} of {len(known)} hits are of the query's class"
     return f"{said}.{_focus(study, one)}"
+
+
+def _watched(study: Study, one: QueriedStep) -> str:
+    """What is seen of the watched pairs on average."""
+    figures, first = one.step.figures, study.steps[0].step
+    said = (
+        f"the watched pairs score {three(figures['score'])} on average" if "score" in figures else "pairs were watched"
+    )
+    if "concentration" in figures:
+        said += f"; half of it comes from {words.whole_percent(figures['concentration'])} of the places"
+    before = first.figures.get("concentration")
+    if before is not None and first.step != one.step.step and "concentration" in figures:
+        said += f" ({words.whole_percent(before)} at step {first.step})"
+    return f"{said}."
 
 
 def _focus(study: Study, one: QueriedStep) -> str:
@@ -89,6 +112,12 @@ def series_line(whole: WholeSeries, carried: bool, count: int) -> str:
     )
     kept = f"{len(steps)} steps from {steps[0]} to {steps[-1]}"
     said = f"{', '.join(facts)}; {kept}.{base} Queries are searched in {where}."
+    return f"<p>{html.escape(said)}</p>"
+
+
+def watch_line(study_name: str) -> str:
+    """What stands in the place of a series' facts for a watch, as HTML."""
+    said = f"'{study_name}' is what a Watcher saw of fixed pairs while a network learned; it keeps no networks."
     return f"<p>{html.escape(said)}</p>"
 
 

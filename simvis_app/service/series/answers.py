@@ -59,7 +59,7 @@ def _step(study: Study, one: QueriedStep) -> dict[str, Any]:
 
 def _hit(hit: StepHit) -> dict[str, Any]:
     return {
-        "picture": gallery_name(hit.picture),
+        "picture": hit.title or gallery_name(hit.picture),
         "label": hit.label or None,
         "right": hit.right,
         "score": hit.score,
@@ -82,7 +82,7 @@ def _rows(study: Study) -> Iterator[dict[str, object]]:
 
 
 def _page(study: Study) -> bytes:
-    names = {hit.picture: gallery_name(hit.picture) for one in study.steps for hit in one.hits}
+    names = {hit.picture: hit.title or gallery_name(hit.picture) for one in study.steps for hit in one.hits}
     pictures = {}
     for name, (file, _) in study.images.items():
         with Image.open(file) as image:

@@ -41,7 +41,7 @@ def _curves(study: Study, panel: CurvePanel, several: bool) -> Iterator[StepCurv
     if own:
         yield StepCurve(f"{prefix}this query", own, study.name)
     if series:
-        called = "mean of the series' pairs" if own else "the series"
+        called = "mean of the series' pairs" if own or study.watch else "the series"
         yield StepCurve(f"{prefix}{called}", series, study.name, beside=bool(own))
     against = _points(study, lambda one: _of_pair(one, panel.beside)) or _points(
         study, lambda one: one.step.figures.get(panel.beside)

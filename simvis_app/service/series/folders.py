@@ -1,4 +1,4 @@
-"""Which checkpoint series the server has, and what of each is whole."""
+"""Which checkpoint series and watches the server has, and what of each is whole."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,6 +10,7 @@ from simvis_core import SimvisError
 from simvis_core.files.installed import COMMAND
 from simvis_core.progress.manifests import MANIFEST, SeriesStep, read_manifest
 from simvis_core.progress.series import Series, series_of
+from simvis_core.progress.watches import WATCH, Watch, open_watch
 
 BUNDLED = Path(model_zoo.__file__).parent / "series"  # in git; may be empty
 NONE = f"train one (`{COMMAND} train --help`) and start with --series FOLDER"
@@ -42,7 +43,8 @@ class WholeSeries:
 class SeriesFolders:
     """The bundled series, those in the operator's ``folders``, and plain folders of an ``architecture``'s checkpoints.
 
-    A folder is a series, or holds some. Nothing is read until it is asked for; a training may go on meanwhile.
+    A folder is a series or what a `Watcher` wrote, or holds some of these. Nothing is read until it is asked for; a
+    training may go on meanwhile.
     """
 
     folders: Sequence[Path] = ()
@@ -72,6 +74,16 @@ class SeriesFolders:
             held = self._opened[name] = self._read(name, paths[name], stamp)
         return held
 
+    def watch(self, name: str) -> Watch | None:
+        """What a `Watcher` wrote there; None for a series, and for no name. Raises SimvisError for a damaged one."""
+        path = self._paths().get(name)
+        return open_watch(path) if path is not None and not (path / MANIFEST).exists() and _is_watch(path) else None
+
+    def stamp(self, name: str) -> str:
+        """Another text once the folder of that name holds other steps; empty for a name that there is not."""
+        path = self._paths().get(name)
+        return "" if path is None else _stamp(path)
+
     def _paths(self) -> dict[str, Path]:
         found: dict[str, Path] = {}
         for root in (*self.folders, self.bundled):
@@ -83,10 +95,10 @@ class SeriesFolders:
         return found
 
     def _series_in(self, root: Path) -> list[Path]:
-        if (root / MANIFEST).is_file():
+        if _is_one(root):
             return [root]
         try:
-            inside = sorted(path for path in root.iterdir() if (path / MANIFEST).is_file())
+            inside = sorted(path for path in root.iterdir() if _is_one(path))
         except OSError:
             return []
         plain = self.architecture is not None and root in self.folders and not inside
@@ -105,6 +117,14 @@ class SeriesFolders:
                 "take the folder as it was written, or train again",
             )
         return WholeSeries(name, OpenedSeries(replace(series, steps=whole)), stamp, troubles)
+
+
+def _is_watch(path: Path) -> bool:
+    return (path / WATCH).is_file()
+
+
+def _is_one(path: Path) -> bool:
+    return (path / MANIFEST).is_file() or _is_watch(path)
 
 
 def _parted(
@@ -128,7 +148,7 @@ def left_out(step: int, error: SimvisError) -> str:
 
 def _stamp(path: Path) -> str:
     """What changes when a folder's steps do: a training replaces its manifest with each step."""
-    watched = path / MANIFEST if (path / MANIFEST).is_file() else path
+    watched = next((path / name for name in (MANIFEST, WATCH) if (path / name).is_file()), path)
     try:
         facts = watched.stat()
     except OSError:

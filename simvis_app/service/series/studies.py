@@ -7,6 +7,7 @@ from simvis_app.service.series.folders import SeriesFolders, WholeSeries
 from simvis_app.service.series.galleries import SeriesGallery, gallery_of
 from simvis_app.service.series.looking import Studying, StudyUnderWay
 from simvis_app.service.series.networks import Embedded, StepNetworks
+from simvis_app.service.series.watching import watch_study
 from simvis_app.service.sessions.cache import BoundedCache
 from simvis_app.service.sessions.session import Session, content_hash
 from simvis_core import SimvisError
@@ -49,13 +50,13 @@ class Studies:
 
     def known(self, name: str, file: str) -> Study | None:
         """What was found before of a picture, where nothing has changed since. Raises SimvisError as `studying`."""
-        held = self._kept.held(_Key(self.folders.open(name).stamp, content_hash(file)))
+        held = self._kept.held(self._key(name, file))
         if held is None or not all(map(still_kept, (image for image, _ in held.images.values()))):
             return None
         return held
 
     def studying(self, name: str, file: str) -> Studying:
-        """A picture at every whole step of a series: yields how far it is, ends with what was found.
+        """A picture at every whole step of a series, or a watch's own pairs: yields how far it is, ends with the study.
 
         Raises SimvisError for a series that there is not or of which nothing is whole, and for a picture that cannot
         be read.
@@ -63,10 +64,26 @@ class Studies:
         held = self.known(name, file)
         if held is not None:
             return held
+        watch, key = self.folders.watch(name), self._key(name, file)
+        if watch is not None:
+            return self._kept.put(key, (yield from watch_study(name, watch)))
         whole = self.folders.open(name)
         self.session.image(file)  # said of the picture, before any step is blamed
-        study = yield from StudyUnderWay(self.networks, whole, file).made()
-        return self._kept.put(_Key(whole.stamp, content_hash(file)), study)
+        return self._kept.put(key, (yield from StudyUnderWay(self.networks, whole, file).made()))
+
+    def watched(self, name: str) -> bool:
+        """Whether the name is a watch's, which has fixed pairs in the place of a query and a gallery."""
+        return self.folders.watch(name) is not None
+
+    def stamp(self, name: str) -> str:
+        """Another text once a series has other steps."""
+        return self.folders.stamp(name)
+
+    def _key(self, name: str, file: str) -> _Key:
+        watched = self.watched(name)
+        return _Key(
+            self.stamp(name) if watched else self.folders.open(name).stamp, "" if watched else content_hash(file)
+        )
 
     def compared(self, first: str, second: str) -> RightQueries:
         """The pictures that both galleries hold, by which network finds their class first, each at its last step.

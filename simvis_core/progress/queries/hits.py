@@ -27,7 +27,8 @@ class StepHit:
 
     ``told`` is the cosine by the gallery's embedding, ``score`` by the network's own (equal where there are no maps).
     Maps are signed, in units of the score, or None where ``gone`` says why there are none. ``right`` is whether query
-    and hit are of one class, None where either's is not known.
+    and hit are of one class, None where either's is not known. ``title`` is what it is called where that is not its
+    file's name; ``asked`` is the name of another picture than the study's query in its place.
 
     >>> from simvis_core.progress.queries.hits import StepHit
     >>> StepHit("a.jpg", "owl", told=0.5, score=0.53).stale, StepHit("a.jpg", "owl", told=0.5, score=0.5).stale
@@ -42,6 +43,8 @@ class StepHit:
     hit_map: Float[Tensor, "H2 W2"] | None = None
     right: bool | None = None
     gone: str = ""
+    title: str = ""
+    asked: str = ""
 
     @property
     def stale(self) -> bool:
@@ -90,7 +93,8 @@ class Study:
 
     ``own`` is the query's own name where it is one of the gallery's pictures, ``followed`` the hit that the steps'
     ``pair`` is made of with it. ``figures`` are the gallery's own figures by step. ``troubles`` say what is left out.
-    ``images`` are the files of the query ("") and the hits, with their width over height.
+    ``images`` are the files of the query ("") and the hits, with their width over height. A ``watch`` has no query: its
+    hits are the pairs that were watched, and then a step's worst queries.
     """
 
     name: str
@@ -102,6 +106,7 @@ class Study:
     figures: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
     troubles: tuple[str, ...] = ()
     images: Mapping[str, tuple[str, float]] = field(default_factory=dict)
+    watch: bool = False
 
 
 def nearest_rows(

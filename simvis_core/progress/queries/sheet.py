@@ -38,7 +38,7 @@ def step_entries(study: Study, pictures: Mapping[str, Image.Image], names: Mappi
     for one in study.steps:
         for rank, hit in enumerate(one.hits, 1):
             lines = (f"step {one.step.step}, hit {rank}", names.get(hit.picture, hit.picture))
-            sides = [(pictures.get(""), hit.query_map), (pictures.get(hit.picture), hit.hit_map)]
+            sides = [(pictures.get(hit.asked), hit.query_map), (pictures.get(hit.picture), hit.hit_map)]
             drawn = [_under(image, map, one.scale) for image, map in sides if image is not None]
             yield Entry(_together(drawn) if len(drawn) == 2 else None, three(hit.score), lines, hit.gone)
 

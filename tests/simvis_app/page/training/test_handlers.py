@@ -6,6 +6,7 @@ import zipfile
 
 import gradio as gr
 import pytest
+import torch
 
 from simvis_app.api.training import _check, _names, training_steps
 from simvis_app.page.address.address import read as read_address
@@ -17,7 +18,9 @@ from simvis_app.service.series.folders import SeriesFolders
 from simvis_app.service.series.studies import Studies
 from simvis_app.service.sessions.budget import Budget
 from simvis_app.service.sessions.session import Session
-from simvis_core import SimvisError
+from simvis_core import EmbeddingNetwork, Preprocess, SimvisError
+from simvis_core.progress.watcher import Watcher
+from simvis_core.progress.watching import WatchedPair
 from simvis_core.steps import run
 from tests.small_series import small_series
 
@@ -235,3 +238,27 @@ def test_the_api_is_held_to_its_budget_and_names_what_is_not_there(studies):
     _check(studies, ("first",), Budget(18))
     with pytest.raises(SimvisError, match="3 steps of 'first'"):
         _check(studies, ("first",), Budget(17))
+
+
+def test_a_watch_shows_its_pairs_without_a_query_and_beside_a_series(driven, folder, tmp_path, two_pictures):
+    shutil.copytree(folder / "first", tmp_path / "runs" / "first")
+    torch.manual_seed(2)
+    net = EmbeddingNetwork(torch.nn.Conv2d(3, 5, 8, 8), preprocess=Preprocess(short_side=16, stride=8))
+    Watcher(net, [WatchedPair("both", *two_pictures)], folder=tmp_path / "runs" / "watched").look(10)
+    tab = driven.training(Studies(Session(), SeriesFolders((tmp_path / "runs",), bundled=tmp_path)))
+    held = last(tab.look(series="watched"))
+    assert "what a Watcher saw" in held["about"]
+    assert held["samples"]["visible"] is False
+    data = StepViewer().postprocess(held["viewer"])
+    with open(data.numbers.path) as file:
+        numbers = json.load(file)
+    (hit,) = numbers["tracks"][0]["steps"][0]["hits"]
+    assert (hit["title"], hit["asked"] != hit["image"]) == ("both", True)
+    assert numbers["tracks"][0]["steps"][0]["said"].startswith("At step 10 the watched pairs score ")
+    both = last(tab.look(series="watched", beside="first"))
+    assert [study.watch for study in both["viewer"].studies] == [True, False]
+    assert both["viewer"].studies[1].own is not None
+    assert "to see which queries" in both["compared"]
+    sharing = TrainingSharing(tab.handlers.studies, LinkedPictures(tmp_path / "links"), tab.handlers.widgets)
+    address, _ = read_address(sharing.link(tab.values(series="watched")))
+    assert (address.series, address.subject) == ("watched", None)
