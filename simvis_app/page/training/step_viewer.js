@@ -58,7 +58,7 @@ function build() {
   lanes.replaceChildren();
   for (const track of data.tracks) {
     const lane = made("section", lanes, "track");
-    text(made("h3", lane), track.title);
+    text(made("h2", lane), track.title);
     text(made("p", lane, "about"), track.about);
     const list = made("ol", lane, "hits"), bar = made("div", lane, "bar");
     for (const kind of ["low", "canvas", "high", "unit"]) made(kind === "canvas" ? "canvas" : "span", bar, kind);
