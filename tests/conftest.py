@@ -70,16 +70,29 @@ HERE = Path(__file__).parent
 NOT_FAST = ("hotel_rooms", "stores", "evaluation", "test_indexing.py", "test_learned_mask.py", "test_localisation.py")
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Of several workers one takes all of the browser's tests; any other file stays on one worker too.
+
+    Not by pytest-xdist's groups: under pytest 9.2 it names them to the workers and not to itself.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return "browser" if nodeid.startswith("tests/e2e/") else nodeid.partition("::")[0]
+
+    return ByFile(config, log)
+
+
 def pytest_collection_modifyitems(config, items):
     """The browser's tests come last: quick failures show first, and playwright's event loop disturbs no other test.
 
-    Of several workers one takes all of them, and first: nothing else is as long. Any other file stays on one worker.
+    Of several workers one takes all of them, and first: nothing else is as long.
     """
     for item in items:
         own = item.path.parts[len(HERE.parts) :]
         if own[0] == "simvis_core" and not set(own) & set(NOT_FAST) and not item.get_closest_marker("network"):
             item.add_marker("fast")
-        item.add_marker(pytest.mark.xdist_group("browser" if "e2e" in own else str(item.path)))
     together = hasattr(config, "workerinput")
     items.sort(key=lambda item: ("e2e" in item.path.parts) != together)

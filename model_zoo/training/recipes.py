@@ -7,6 +7,7 @@ from model_zoo.training.trained import head_asked
 from simvis_core.errors import SimvisError
 from simvis_core.learning.augmenting import Augmenting
 from simvis_core.learning.loop import Pace
+from simvis_core.learning.losses import check_loss
 from simvis_core.learning.schedules import rate_share
 
 
@@ -52,6 +53,7 @@ class TrainingRecipe:
 
     def __post_init__(self) -> None:
         kind, _ = head_asked(self.head)
+        check_loss(self.loss, self.memory)
         if self.steps < (0 if kind == "whiten" else 1):
             raise SimvisError(f"{self.steps} steps", "1 or more (0 with the head whiten alone)", "ask for more")
         if self.every < 1 or self.patience < 0:

@@ -83,6 +83,7 @@ def train(
     split = split_by_class(examples, recipe.tested, recipe.seed, fold)
     base = beginning(recipe.network, recipe.pooling, recipe.seed if recipe.scratch else None, recipe.side)
     side = _side(base)
+    _ = base.width(side)  # refuses a pooling that does not fit, before pictures are read
     larger = side if recipe.crop == 1 else round(side * LARGER)
     files = out / "training.bytes", out / "validation.bytes"
     seen = yield from read_pixels(examples, split.training.tolist(), larger, base.preprocess, files[0])

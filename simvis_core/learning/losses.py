@@ -92,16 +92,28 @@ def metric_loss(name: str, classes: int, width: int, memory: int = 0) -> MetricL
     >>> [tuple(one.shape) for one in metric_loss("proxy_nca", classes=3, width=2).parameters()]
     [(3, 2)]
     """
+    check_loss(name, memory)
+    loss, miner = LOSSES[name].parts(classes, width)
+    return MetricLoss(loss, miner, width, memory)
+
+
+def check_loss(name: str, memory: int = 0) -> None:
+    """Raises SimvisError for a name that LOSSES does not have, and for a memory where none is possible.
+
+    >>> from simvis_core.learning.losses import check_loss
+    >>> check_loss("contrastive", memory=100)
+    >>> check_loss("arcface", memory=100)
+    Traceback (most recent call last):
+        ...
+    simvis_core.errors.SimvisError: Got a memory behind 'arcface', which compares with proxies; wanted ...
+    """
     if name not in LOSSES:
         raise SimvisError(f"the loss '{name}'", f"one of {', '.join(LOSSES)}", "choose one of these")
-    rule = LOSSES[name]
-    if memory and not rule.remembers:
+    if memory and not LOSSES[name].remembers:
         able = ", ".join(other for other, row in LOSSES.items() if row.remembers)
         raise SimvisError(f"a memory behind '{name}', which compares with proxies", f"one of {able}", "leave one out")
     if memory < 0:
         raise SimvisError(f"a memory of {memory} embeddings", "0 or more", "choose 0 for none")
-    loss, miner = rule.parts(classes, width)
-    return MetricLoss(loss, miner, width, memory)
 
 
 def _of_library(part: str) -> Any:

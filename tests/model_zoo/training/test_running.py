@@ -258,3 +258,12 @@ def test_what_is_learned_from_is_changed_and_what_is_tested_on_is_not(pictures, 
     losses = [one.loss for one in of_kind(told, LearningStep)]
     assert outcome.series.at(3).loss == pytest.approx(sum(losses[:3]) / 3)
     assert outcome.series.at(7).loss == pytest.approx(losses[6])
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"), [({"loss": "nothing"}, "the loss 'nothing'"), ({"pooling": "own"}, "pooling 'own'")]
+)
+def test_what_does_not_fit_is_refused_before_a_picture_is_read(pictures, tmp_path, changes, told):
+    with pytest.raises(SimvisError, match=told):
+        made(pictures, tmp_path / "run", TrainingRecipe(**{"network": "mobilenet_v2", "side": 64} | changes))
+    assert not (tmp_path / "run").exists()
