@@ -70,6 +70,7 @@ def tree(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_caught_mistake_a_survivor_and_one_that_does_not_run(tree, capsys):
     """Each is planted alone: the second would fail for the first, were that still there. The tree stays as it was."""
     known = [

@@ -42,6 +42,7 @@ def compare(tmp_path, *records):
     return unchanged.main(["compare", *map(str, paths)])
 
 
+@pytest.mark.slow
 def test_a_record_equals_itself_and_one_bit_of_a_map_is_found(work, monkeypatch, capsys):
     before = recorded(work)
     assert compare(work, before, recorded(work)) == 0

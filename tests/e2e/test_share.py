@@ -73,6 +73,7 @@ def test_a_link_that_cannot_be_followed_says_why_and_the_page_works(visit):
     visitor.changing_the_score(lambda: visitor.choose("#pooling", "max"))
 
 
+@pytest.mark.slow
 def test_a_link_to_a_network_out_of_reach_keeps_its_pictures_and_says_why(visit, session):
     names = ("cheetah/cheetah_1.jpg", "koala/koala_1.jpg")
     visitor = visit(f"?a=sample/{names[0]}&b=sample/{names[1]}&backbone=resnet18")
@@ -102,6 +103,7 @@ def shared(visitor, tab, server):
         return address.removeprefix(f"{server.address}/"), {name: archive.read(name) for name in archive.namelist()}
 
 
+@pytest.mark.slow
 def test_a_search_and_a_class_open_for_somebody_else_and_are_saved(visitor, visit, server):
     visitor.page.get_by_role("tab", name="Search").click()
     expect(visitor.at(HITS)).to_have_attribute("data-count", "24")

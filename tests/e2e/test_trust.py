@@ -54,6 +54,7 @@ def test_the_tab_opens_with_quick_maps_measured(doubter):
     expect(doubter.at("#removal_picture img.removed")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_two_maps_are_measured_and_the_score_is_watched_while_pixels_go(doubter, session):
     assert "0.766" in doubter.text("#trust_pair")
     only(doubter, "Decomposition", "Grad-CAM of the cosine")
@@ -83,6 +84,7 @@ def test_two_maps_are_measured_and_the_score_is_watched_while_pixels_go(doubter,
     assert doubter.at("#removal_picture img").get_attribute("src") != source
 
 
+@pytest.mark.slow
 def test_a_long_drawing_shows_its_map_so_far_and_stops(doubter):
     only(doubter, "RISE")
     doubter.at("#measure").click()

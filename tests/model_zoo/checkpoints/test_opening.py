@@ -532,6 +532,7 @@ def test_position_embeddings_of_timm_are_resampled(tmp_path):
     assert same(opened.network, reference, pixels=torch.randn(1, 3, 224, 224))
 
 
+@pytest.mark.slow
 def test_position_embeddings_of_torchvision_are_resampled(tmp_path):
     torch.manual_seed(17)
     sizes = {"patch_size": 32, "num_layers": 12, "num_heads": 12, "hidden_dim": 768, "mlp_dim": 3072}
@@ -561,6 +562,7 @@ def test_broken_numbers_are_told(tmp_path, trunk, value):
 
 
 @given(numbers=st.sets(st.integers(0, 99), min_size=1, max_size=60))
+@pytest.mark.slow
 def test_a_trunk_with_tensors_missing_is_refused_and_they_are_named(tmp_path_factory, trunk, numbers):
     state = {key: t for key, t in trunk.state_dict().items() if not key.endswith("num_batches_tracked")}
     gone = [key for number, key in enumerate(state) if number in numbers]
