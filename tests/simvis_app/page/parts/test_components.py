@@ -21,6 +21,7 @@ from simvis_app.page.parts.map_rows import MapRows
 from simvis_app.page.parts.pair_viewer import PairData, PairViewer
 from simvis_app.page.parts.region_picker import RegionPicker
 from simvis_app.page.parts.share_row import ShareTold
+from simvis_app.page.training.step_viewer import StepViewer
 from simvis_app.service.marks import checked_pin, checked_weights
 from simvis_core.files.colours import STOPS
 
@@ -222,7 +223,7 @@ def test_rows_of_maps_carry_their_cells(pair):
     assert MapRows().preprocess(data) is None
 
 
-PARTS = [HitGrid, MapCards, MapRows, PairViewer, RegionPicker, ShareTold]
+PARTS = [HitGrid, MapCards, MapRows, PairViewer, RegionPicker, ShareTold, StepViewer]
 
 
 @pytest.mark.parametrize("part", PARTS)
