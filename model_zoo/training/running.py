@@ -19,6 +19,7 @@ from model_zoo.training.recipes import TrainingRecipe
 from model_zoo.training.states import base_of, state_of
 from model_zoo.training.trained import Embedder, beginning, choose_part, whitened, with_new_head
 from simvis_core.errors import SimvisError
+from simvis_core.files.writing import forget_unfinished
 from simvis_core.learning.loop import Learner, LearningStep, check_finite_state, learning, optimiser_for
 from simvis_core.learning.losses import metric_loss
 from simvis_core.learning.metrics import retrieval_figures
@@ -30,6 +31,7 @@ from simvis_core.progress.series_files import SeriesFiles
 from simvis_core.progress.writers import Writer
 
 STATE = "state.pt"
+FILES = (STATE, MANIFEST, "scalars.csv", "step-*", "gallery-*", "training.*", "validation.*")  # of a run
 LARGER = 8 / 7  # sides of the pictures that crops are taken from, as 256 is to 224
 RECALLS = (1, 5, 10)
 SAVED_EVERY = 30.0  # seconds at most that a kill costs; each test is saved too
@@ -80,6 +82,7 @@ def train(
     out = Path(out)
     if not resumed and ((out / MANIFEST).exists() or (out / STATE).exists()):
         raise SimvisError(f"'{out}', which holds a run", "a folder without one", "resume it, or name another folder")
+    forget_unfinished(out, FILES)  # of a run that was killed while it wrote
     split = split_by_class(examples, recipe.tested, recipe.seed, fold)
     base = beginning(recipe.network, recipe.pooling, recipe.seed if recipe.scratch else None, recipe.side)
     side = _side(base)

@@ -64,6 +64,27 @@ def write_whole(path: Path, content: bytes) -> Path:
     return path
 
 
+def forget_unfinished(folder: Path, names: Iterable[str]) -> None:
+    """Deletes what writers that were killed have left in a folder: temporary files of `write_whole` for these names.
+
+    Names may have ``*``. For a folder that nobody else writes to at the moment.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from simvis_core.files.writing import forget_unfinished
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in ("a.txt", ".a.txt.k3j_x81b", ".vs.settings"):
+    ...         _ = Path(folder, name).write_bytes(b"")
+    ...     forget_unfinished(Path(folder), ["*.txt"])
+    ...     sorted(path.name for path in Path(folder).iterdir())
+    ...
+    ['.vs.settings', 'a.txt']
+    """
+    for name in names:
+        for path in folder.glob(f".{name}.????????"):  # as `tempfile.mkstemp` names them
+            path.unlink(missing_ok=True)
+
+
 def zipped(files: Mapping[str, bytes]) -> bytes:
     """The named contents as one zip archive (deflated), in their order.
 

@@ -267,3 +267,13 @@ def test_what_does_not_fit_is_refused_before_a_picture_is_read(pictures, tmp_pat
     with pytest.raises(SimvisError, match=told):
         made(pictures, tmp_path / "run", TrainingRecipe(**{"network": "mobilenet_v2", "side": 64} | changes))
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.usefixtures("tiny")
+def test_what_a_killed_run_was_writing_is_gone_once_it_goes_on(pictures, tmp_path):
+    made(pictures, tmp_path / "run")
+    for name in (".state.pt.k3j_x81b", ".series.json.abcdefgh"):
+        (tmp_path / "run" / name).write_bytes(b"half")
+    (tmp_path / "run" / ".notes").write_bytes(b"mine")
+    made(pictures, tmp_path / "run", resumed=True)
+    assert [path.name for path in (tmp_path / "run").iterdir() if path.name[0] == "."] == [".notes"]
