@@ -136,6 +136,6 @@ def test_a_finger_finds_every_target_and_a_tap_explains_a_word(visit):
         unfolded(visitor)
         small[tab] = visitor.page.evaluate(SMALL, 44)
     assert {where: what for where, what in small.items() if what} == {}
-    visitor.at(TERM.format("explainer")).tap()
-    expect(visitor.at("#term-tip")).to_have_text(GLOSSARY["explainer"])
+    visitor.at(TERM.format("MAP@R")).tap()
+    expect(visitor.at("#term-tip")).to_have_text(GLOSSARY["MAP@R"])
     assert visitor.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
