@@ -13,7 +13,7 @@ test-slow:
 	$(BIN)/pytest -m slow
 
 test-fast:
-	$(BIN)/pytest -m fast
+	$(BIN)/pytest -n 2 -m fast
 
 lint:
 	find . -name '*.pyi' -not -path './.venv/*' -delete
