@@ -426,3 +426,39 @@ def rollout_map(attentions, reader):
         ]
         flow = [math.fsum(flow[i] * mixed[i][j] for i in range(tokens)) for j in range(tokens)]
     return np.array(flow)
+
+
+# Salient attributes of Plummer 2020 (SANE), section 3.3: e(a) = phi1 c(a) + phi2 cos(saliency, its map) + phi3 prior(a)
+
+
+def positive_cosine(saliency, activation):
+    cells = [(row, column) for row in range(len(saliency)) for column in range(len(saliency[0]))]
+    one = [max(float(saliency[row][column]), 0.0) for row, column in cells]
+    other = [max(float(activation[row][column]), 0.0) for row, column in cells]
+    size = length(one) * length(other)
+    return dot(one, other) / size if size > 0 else 0.0
+
+
+def share_over_even(saliency, activation):
+    """Ours in its place: the share of the signed map under the activation map, less that of an even map."""
+    cells = [(row, column) for row in range(len(saliency)) for column in range(len(saliency[0]))]
+    highest = max(max(float(activation[row][column]), 0.0) for row, column in cells)
+    amount = math.fsum(abs(float(saliency[row][column])) for row, column in cells)
+    if not highest or not amount:
+        return 0.0
+    even = math.fsum(float(saliency[row][column]) for row, column in cells) / len(cells)
+    under = [max(float(activation[row][column]), 0.0) / highest for row, column in cells]
+    mine = math.fsum(float(saliency[cell[0]][cell[1]]) * share for cell, share in zip(cells, under, strict=True))
+    return (mine - math.fsum(even * share for share in under)) / amount
+
+
+def sane_scores(confidences, saliency, activations, priors, phi, bounds):
+    """The explanation score of every attribute, its three terms brought to 0..1 first."""
+    found = []
+    for confidence, activation, prior in zip(confidences, activations, priors, strict=True):
+        terms = (float(confidence), positive_cosine(saliency, activation), float(prior))
+        total = 0.0
+        for weight, term, (low, high) in zip(phi, terms, bounds, strict=True):
+            total += weight * min(max((term - low) / (high - low), 0.0), 1.0)
+        found.append(total)
+    return found
