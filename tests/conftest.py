@@ -1,5 +1,7 @@
 """What every test run needs: shapes checked by beartype, one thread, repeatable examples, tiny networks."""
 
+import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -19,6 +21,11 @@ install_import_hook("simvis_core", f"{typechecker.__name__}.beartype_like_mypy")
 
 import model_zoo  # noqa: E402, F401  (torchvision and timm cannot be imported before it, in no test)
 from simvis_core import EmbeddingNetwork, Preprocess  # noqa: E402
+
+# Galleries make the disk keep every row at once: waiting for it took most of a run. Memory keeps them as well here.
+MEMORY = Path("/dev/shm")
+if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 6 << 30:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 settings.register_profile("simvis", deadline=None, derandomize=True, database=None, max_examples=25)
 settings.load_profile("simvis")

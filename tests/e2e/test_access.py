@@ -100,6 +100,7 @@ def test_axe_finds_nothing_in_an_empty_place_or_beside_an_opened_hit_and_focus_i
     assert complaints(visitor) == []
 
 
+@pytest.mark.slow
 def test_the_keyboard_skips_to_the_content_moves_between_tabs_and_reads_a_word(visitor):
     page = visitor.page
     page.keyboard.press("Tab")

@@ -93,6 +93,7 @@ def test_each_tab_comes_back_by_back_forward_reload_and_for_somebody_else(visito
     assert friend.at("#pooling input").input_value() == "max"
 
 
+@pytest.mark.slow
 def test_ones_own_picture_comes_back_for_oneself_and_for_nobody_else(visitor, visit, tmp_path):
     own = tmp_path / "my picture.png"
     with Image.open(PICTURES / "cheetah" / "cheetah_1.jpg") as image:

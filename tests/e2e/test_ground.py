@@ -25,6 +25,7 @@ def as_python_draws(canvas, map, scale):
     return (canvas == wanted).all(-1).mean() > 0.995  # the browser's maps are float32
 
 
+@pytest.mark.slow
 def test_keys_lay_the_maps_on_grey_as_lines_or_hide_them_on_every_tab(visitor, session):
     page, pair = visitor.page, session.explain(*FILES, Settings())
     picture, canvas = (visitor.at(f"#pair_viewer [data-side=a] {part}") for part in ("img", "canvas"))

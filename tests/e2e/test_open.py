@@ -100,6 +100,7 @@ TEXTS = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_text_stands_out_from_its_background(visit, theme):
     visitor = visit(f"?__theme={theme}")

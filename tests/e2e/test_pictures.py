@@ -70,6 +70,7 @@ def test_a_ready_made_pair_fills_both_places(desk, session):
             assert pair[side].split("/")[1] in desk.at(f"#image_{side} img").get_attribute("src")
 
 
+@pytest.mark.slow
 def test_a_cleared_picture_is_asked_for_and_the_other_stays(desk):
     before = desk.text("#score .big")
     desk.at("#image_b").get_by_label("Remove Image").click()
@@ -83,6 +84,7 @@ def test_a_cleared_picture_is_asked_for_and_the_other_stays(desk):
     assert desk.at("#notice").is_hidden()
 
 
+@pytest.mark.slow
 def test_clearing_both_and_choosing_settings_breaks_nothing(visitor):
     for side in "ab":
         visitor.at(f"#image_{side}").get_by_label("Remove Image").click()
@@ -98,6 +100,7 @@ def test_clearing_both_and_choosing_settings_breaks_nothing(visitor):
     assert visitor.at("#pooling input").input_value() == "max"
 
 
+@pytest.mark.slow
 def test_a_file_name_is_never_markup(visitor, photograph):
     name = "<img src=x onerror=alert(1)>.jpg"
     visitor.changing_the_score(lambda: visitor.upload("a", (name, encoded(photograph, "JPEG"))))
@@ -199,6 +202,7 @@ ODD = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ODD)
 def test_an_odd_picture_is_explained(guest, session, photograph, tmp_path, kind):
     make, aspect = ODD[kind]

@@ -143,6 +143,7 @@ def test_k_keeps_that_many_features(desk, session):
     expect(desk.at("#topk_maps h3")).to_have_text("Only the top 10 features")
 
 
+@pytest.mark.slow
 def test_a_k_that_is_none_is_taken_as_the_nearest(desk):
     number = desk.at("#k input[type=number]")
     for step, typed in enumerate(("", "0", "99999", "2.5")):
@@ -156,6 +157,7 @@ def test_a_k_that_is_none_is_taken_as_the_nearest(desk):
     expect(desk.at("#topk_maps h3")).to_have_text("Only the top 10 features")
 
 
+@pytest.mark.slow
 def test_a_pooling_with_more_features_lets_k_grow(desk):
     desk.changing_the_score(lambda: desk.choose_by_keys("#pooling", 4))
     assert desk.at("#pooling input").input_value() == "catavgmax"

@@ -84,6 +84,7 @@ def test_a_link_to_a_network_out_of_reach_keeps_its_pictures_and_says_why(visit,
     visitor.changing_the_score(lambda: visitor.choose("#pooling", "max"))
 
 
+@pytest.mark.slow
 def test_a_link_with_a_pin_that_is_no_cell_opens_without_one(visit):
     visitor = visit("?a=sample/cheetah/cheetah_1.jpg&b=sample/koala/koala_1.jpg&pin=a.63.63")
     expect(visitor.at("#score .big")).not_to_have_text("0.766")
@@ -173,6 +174,7 @@ def test_an_export_holds_pictures_numbers_and_the_pins_map(visitor, own, session
     assert float(weights[2, 3]) == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_rapid_clicks_export_the_last_and_a_refused_clipboard_leaves_the_link_as_text(visitor, server):
     visitor.page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error('refused')); }")
     visitor.at("#link_button").click()

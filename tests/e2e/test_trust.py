@@ -104,6 +104,7 @@ def test_a_long_drawing_shows_its_map_so_far_and_stops(doubter):
     expect(doubter.at("#trust_pair")).to_contain_text("Picture B")
 
 
+@pytest.mark.slow
 def test_nothing_chosen_is_told_on_the_page_and_the_phone_needs_no_sideways_scrolling(visit):
     visitor = visit(viewport={"width": 390, "height": 800})
     visitor.page.get_by_role("tab", name="Trust").click()
@@ -118,6 +119,7 @@ def test_nothing_chosen_is_told_on_the_page_and_the_phone_needs_no_sideways_scro
     assert visitor.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
+@pytest.mark.slow
 def test_a_link_opens_the_tab_with_its_choices_and_an_export_holds_what_was_measured(doubter, visit, server):
     only(doubter, "Decomposition", "RGrad-CAM / HiResCAM")
     doubter.page.locator("#trust_side label", has_text="picture B").click()

@@ -157,6 +157,12 @@ class Visitor:
             devtools.send("Input.dispatchDragEvent", {"type": event, **place, "data": data})
         devtools.detach()
 
+    def collect_garbage(self):
+        """Frees what the page holds no more, as a browser does sooner or later."""
+        devtools = self.page.context.new_cdp_session(self.page)
+        devtools.send("HeapProfiler.collectGarbage")
+        devtools.detach()
+
     def choose(self, dropdown, text):
         """Picks an entry of a dropdown."""
         self.at(f"{dropdown} input").click()

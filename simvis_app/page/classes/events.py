@@ -66,10 +66,16 @@ def _wire_members(widgets: Widgets, handlers: ClassHandlers, house: House) -> No
 def _wire_belonging(widgets: Widgets, handlers: ClassHandlers, drops: PictureDrops) -> None:
     """A picture from outside that comes, is dropped, or goes."""
     asked, shown = {widgets.outside, *widgets.choice.own}, [widgets.belongs, widgets.belongs_maps]
-    belongs: Listener = {"fn": handlers.belongs, "outputs": shown, **_SHOWN, "show_progress_on": widgets.belongs}
+    belongs: Listener = {
+        "fn": handlers.belongs,
+        "outputs": [*shown, widgets.refusals.seen],
+        **_SHOWN,
+        "show_progress_on": widgets.belongs,
+        "trigger_mode": "always_last",
+    }
     widgets.outside.input(inputs=asked, **belongs)
-    show = belongs | {"inputs": asked | {widgets.refused}}
-    wire_drops(drops.outside, drops, [widgets.outside], ("",), widgets.refused, show)
+    show = belongs | {"inputs": asked | widgets.refusals.asked}
+    wire_drops(drops.outside, drops, [widgets.outside], ("",), widgets.refusals, show)
     widgets.outside.clear(handlers.forget_outside, None, shown, **_PRIVATE)
 
 

@@ -89,7 +89,8 @@ class ClassHandlers:
 
     def belongs(self, values: Values) -> Updates:
         """The nearest classes of a picture from outside, or why there are none, below what was dropped and refused."""
-        return shown(self._belonging(read(values, self.widgets)), self.widgets)
+        found = self._belonging(read(values, self.widgets))
+        return shown(found, self.widgets) | self.widgets.refusals.shown(values)
 
     def forget_outside(self) -> Updates:
         """Nothing is asked of a picture from outside."""

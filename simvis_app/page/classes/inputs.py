@@ -35,6 +35,7 @@ def read(values: Values, widgets: Widgets) -> ClassInputs:
     }
     return ClassInputs(
         **found | emptied,
+        refused=widgets.refusals.unseen(values),
         place=place_of(values, widgets.choice),
         wanted=Wanted() if grid is None else wanted_of(grid),
     )

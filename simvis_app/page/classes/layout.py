@@ -11,6 +11,7 @@ from simvis_app.page.classes.widgets import Widgets
 from simvis_app.page.galleries import choice as gallery_choice
 from simvis_app.page.glossary import terms
 from simvis_app.page.house import House
+from simvis_app.page.parts.drops import Refusals
 from simvis_app.page.parts.fields import PoolingChoice
 from simvis_app.page.parts.hit_grid import HitGrid
 from simvis_app.page.parts.share_row import share_row
@@ -90,6 +91,6 @@ def lay_out(house: House) -> Widgets:
         curve_notice=curve_notice,
         curve_plot=curve_plot,
         curve_table=curve_table,
-        refused=gr.State(""),
+        refusals=Refusals.laid(),
         working=house.compare.chosen.working,
     )

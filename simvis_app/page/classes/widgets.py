@@ -7,6 +7,7 @@ import gradio as gr
 
 from simvis_app.api.told import PictureDrop
 from simvis_app.page.galleries.choice import GalleryChoice
+from simvis_app.page.parts.drops import Refusals
 from simvis_app.page.parts.fields import PoolingChoice
 from simvis_app.page.parts.hit_grid import HitGrid
 from simvis_app.page.parts.share_row import ShareRow
@@ -35,7 +36,7 @@ class Widgets:
     curve_notice: gr.HTML
     curve_plot: gr.Plot
     curve_table: gr.HTML
-    refused: gr.State  # a notice about a file that was dropped and not taken
+    refusals: Refusals
     working: gr.State  # the network that the Compare tab has loaded
 
     @property

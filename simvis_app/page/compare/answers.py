@@ -27,7 +27,8 @@ class Answers:
     def compare(self, values: Values, request: gr.Request | None = None) -> Updates:
         """Everything the tab shows about the pair; a sentence and empty panels where it cannot be explained."""
         asked = self._read(values)
-        return shown.compared(self.handlers.compare(asked, visitor_of(request)), asked.said, self.widgets)
+        found = self.handlers.compare(asked, visitor_of(request))
+        return shown.compared(found, asked.said, self.widgets) | self.widgets.refusals.shown(values)
 
     def draw(self, values: Values, request: gr.Request | None = None) -> Iterator[Updates]:
         """A black box's maps by masks: how far they are, step by step, then what `compare` shows, with them."""

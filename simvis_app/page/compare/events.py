@@ -23,7 +23,7 @@ def build(house: House, _: gr.Tab) -> None:
     widgets = layout(house.session)
     ask = wire(widgets, Handlers(house.session, house.pictures, house.references))
     pictures = [widgets.pair.image_a, widgets.pair.image_b]
-    wire_drops(house.drops.pair, house.drops, pictures, ("A", "B"), widgets.said, ask)
+    wire_drops(house.drops.pair, house.drops, pictures, ("A", "B"), widgets.refusals, ask)
     house.again[COMPARE].change(**ask)
     house.places |= widgets.places
     house.compare = PairPlaces(widgets.pair, widgets.look, widgets.network, widgets.link_pin, ask)
@@ -52,12 +52,13 @@ def wire(widgets: Widgets, handlers: Handlers) -> Listener:
 
 def _comparison(widgets: Widgets, answers: Answers) -> Listener:
     """The event that compares what the fields hold."""
+    shown = {widgets.look.viewer, widgets.k, widgets.link_pin}
     return {
         "fn": answers.compare,
-        "inputs": {*components(widgets.pair), widgets.look.viewer, widgets.k, widgets.link_pin, widgets.said},
+        "inputs": {*components(widgets.pair)} | shown | widgets.refusals.asked,
         "outputs": [
             *(*widgets.panels, widgets.link_pin, widgets.progress, widgets.stop),
-            *(widgets.share.told, widgets.to_stand, widgets.to_draw),
+            *(widgets.share.told, widgets.to_stand, widgets.to_draw, widgets.refusals.seen),
         ],
         "show_progress": "minimal",
         "show_progress_on": widgets.score,

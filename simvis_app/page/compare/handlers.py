@@ -63,7 +63,7 @@ class Handlers:
         """
         self.session.ask(visitor, asked.pair)
         if asked.pair.files is None:
-            return NotCompared(asked.said or words.notice("Drop a picture into both places to compare them."))
+            return NotCompared("" if asked.said else words.notice("Drop a picture into both places to compare them."))
         try:
             settings = asked.pair.settings(self.session)
             pair = self.session.explain(*asked.pair.files, settings)

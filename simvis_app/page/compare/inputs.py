@@ -33,11 +33,12 @@ class CompareAsked:
 def read(values: Values, widgets: Widgets) -> CompareAsked:
     """What the components hold; those that are no inputs of the event count as the page opens."""
     held = by_name(values, widgets)
-    told = {name: held[name] for name in ("k", "feature", "link_pin", "said") if name in held}
+    told = {name: held[name] for name in ("k", "feature", "link_pin") if name in held}
     return CompareAsked(
         read_pair(values, widgets.pair),
         read_look(values, widgets.look),
         **told,
+        said=widgets.refusals.unseen(values),
         working=values.get(widgets.network.working, ""),
         own=OwnAsked() if widgets.own is None else _own(values, widgets.own),
     )

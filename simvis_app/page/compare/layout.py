@@ -11,6 +11,7 @@ from simvis_app.page.compare.own_panel import OwnFields, own_panel
 from simvis_app.page.glossary import terms
 from simvis_app.page.pair.networks import about, backbones, first
 from simvis_app.page.pair.places import LookFields, NetworkFields, PairFields
+from simvis_app.page.parts.drops import Refusals
 from simvis_app.page.parts.fields import ChangingChoice, HeldSlider, MethodChoice, PoolingChoice
 from simvis_app.page.parts.map_rows import MapRows
 from simvis_app.page.parts.pair_viewer import PairViewer
@@ -41,7 +42,7 @@ class Widgets:
 
     ``mode`` is what a point shows: the viewer follows it, and it the viewer. ``to_draw`` changes when a black box's map
     is to be drawn, ``to_stand`` when it is being measured how high the score is for its network. ``own`` is None where
-    the owner offers no models of one's own. ``said`` is a notice about dropped files that were not taken.
+    the owner offers no models of one's own. ``refusals`` are about dropped files that were not taken.
     """
 
     pair: PairFields
@@ -67,7 +68,7 @@ class Widgets:
     mode: gr.Textbox
     to_draw: gr.Textbox
     to_stand: gr.Textbox
-    said: gr.State
+    refusals: Refusals
 
     @property
     def panels(self) -> list[Any]:
@@ -114,7 +115,7 @@ def layout(session: Session) -> Widgets:
         mode=gr.Textbox(choices.MODE.default, visible="hidden", elem_id="mode"),
         to_draw=gr.Textbox(visible="hidden", elem_id="to_draw"),
         to_stand=gr.Textbox(visible="hidden", elem_id="to_stand"),
-        said=gr.State(""),
+        refusals=Refusals.laid(),
     )
 
 

@@ -20,7 +20,12 @@ def compared(found: Compared | NotCompared, said: str, widgets: Widgets) -> Upda
     export of the pair before goes.
     """
     if isinstance(found, NotCompared):
-        return {widgets.notice: found.notice, **_nothing(widgets), **_begun(widgets), **_follows("", "", widgets)}
+        return {
+            widgets.notice: said + found.notice,
+            **_nothing(widgets),
+            **_begun(widgets),
+            **_follows("", "", widgets),
+        }
     return {
         widgets.notice: said + words.warning(*found.panels.pair.warnings),
         **panels_shown(found.panels, widgets),

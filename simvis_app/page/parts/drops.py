@@ -8,7 +8,7 @@ import gradio as gr
 from gradio.data_classes import FileData, GradioModel
 
 from simvis_app.page.parts.drawing import HERE, filled
-from simvis_app.page.updates import Listener, Updates, Values
+from simvis_app.page.updates import Listener, Updates, Values, unchanged
 from simvis_app.service import words
 from simvis_app.service.sessions.session import opened
 from simvis_core import SimvisError
@@ -43,6 +43,36 @@ class Dropped:
     paths: tuple[str | None, ...] = ()
     failed: tuple[str, ...] = ()
     more: int = 0
+
+
+@dataclass(frozen=True)
+class Refusals:
+    """The components that hold what is said of dropped files that were not taken: each notice is shown once.
+
+    Drops and answers overlap. So a drop only adds to ``refused``, and what shows its notices only counts them in
+    ``seen``: an answer that began before a drop takes nothing of it away.
+    """
+
+    refused: gr.State  # every notice, the oldest first
+    seen: gr.State  # how many of them have been shown
+
+    @classmethod
+    def laid(cls) -> "Refusals":
+        """Inside the app that is being built; nothing is told yet."""
+        return cls(gr.State(()), gr.State(0))
+
+    @property
+    def asked(self) -> set[gr.State]:
+        """The inputs of an event that shows the notices; its outputs hold ``seen``."""
+        return {self.refused, self.seen}
+
+    def unseen(self, values: Values) -> str:
+        """The notices that are still to be shown, as HTML; empty for an event that shows none."""
+        return "".join(values[self.refused][values[self.seen] :]) if self.refused in values else ""
+
+    def shown(self, values: Values) -> Updates:
+        """What an answer that shows `unseen` changes besides; nothing where there was none to show."""
+        return {self.seen: len(values[self.refused])} if self.unseen(values) else {}
 
 
 class PictureDrops(gr.HTML):  # type: ignore[misc]
@@ -100,11 +130,11 @@ def accepted(
 
 
 def wire_drops(
-    happened: Any, drops: PictureDrops, places: list[gr.Image], names: Sequence[str], said: gr.State, show: Listener
+    happened: Any, drops: PictureDrops, places: list[gr.Image], names: Sequence[str], refusals: Refusals, show: Listener
 ) -> None:
     """Binds one of the drops' events to the pictures it fills; ``show`` is the event that then shows them.
 
-    What is to be said of files that were not taken is in ``said`` while they are shown.
+    What is to be said of files that were not taken is added to ``refusals``.
     """
 
     def take(values: Values) -> Updates:
@@ -112,12 +142,16 @@ def wire_drops(
         held, notice = accepted(values[drops], before, names, drops.limits)
         # A place that keeps its picture is not told of it: another file may be on its way there.
         changed = zip(places, held, before, strict=True)
-        return {said: notice} | {place: now for place, now, then in changed if now != then}
+        told: Updates = {refusals.refused: (*values[refusals.refused], notice)} if notice else {}
+        filled_places = {place: now for place, now, then in changed if now != then}
+        return told | filled_places or unchanged()
 
     quiet: Listener = {"show_progress": "hidden", "api_visibility": "private"}
     # Each drop counts: the newest alone would leave out what an earlier one brought to another place.
-    taken = happened(take, {drops, *places}, [*places, said], trigger_mode="multiple", **quiet)
-    taken.then(**show).then(lambda: "", None, said, **quiet)
+    taken = happened(
+        take, {drops, *places, refusals.refused}, [*places, refusals.refused], trigger_mode="multiple", **quiet
+    )
+    taken.then(**show)
 
 
 def _unsent(name: str, limits: Limits) -> SimvisError:

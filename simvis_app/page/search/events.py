@@ -43,10 +43,10 @@ def _search(widgets: Widgets, handlers: SearchHandlers) -> Listener:
     """The event that searches for what the widgets hold."""
     return {
         "fn": handlers.fill,
-        "inputs": widgets.asked | {widgets.said, widgets.pending},
+        "inputs": widgets.asked | {*widgets.refusals.asked, widgets.pending},
         "outputs": [
             *(widgets.notice, widgets.status, widgets.picker, *widgets.grids),
-            *(widgets.why_said, widgets.why_grid, widgets.pending),
+            *(widgets.why_said, widgets.why_grid, widgets.pending, widgets.refusals.seen),
         ],
         "show_progress": "minimal",
         "show_progress_on": widgets.status,
@@ -63,7 +63,7 @@ def _wire_query(widgets: Widgets, handlers: SearchHandlers, house: House, search
     assert house.compare is not None
     changes = [widgets.query.input, widgets.labels.input, widgets.exact.input, widgets.choice.space.input]
     gr.on(changes, **search)
-    wire_drops(house.drops.query, house.drops, [widgets.query], ("",), widgets.said, search)
+    wire_drops(house.drops.query, house.drops, [widgets.query], ("",), widgets.refusals, search)
     widgets.query.clear(lambda: None, None, widgets.query, **_PRIVATE).then(**search)
     widgets.examples.select(handlers.show_example, None, widgets.query, **_PRIVATE).then(**search)
     pictures = {widgets.with_a: house.compare.pair.image_a, widgets.with_b: house.compare.pair.image_b}

@@ -70,7 +70,8 @@ class SearchHandlers:
 
         No marks are pending any more.
         """
-        return shown(self.search(read(values, self.widgets)), self.widgets)
+        found = self.search(read(values, self.widgets))
+        return shown(found, self.widgets) | self.widgets.refusals.shown(values)
 
     def mark(self, values: Values) -> Updates:
         """The hits while regions are being marked; they stay where what is marked cannot be searched for."""
@@ -147,7 +148,7 @@ class SearchHandlers:
             inputs = self._with_pending(inputs)
             answer = self.galleries.search(search_of(inputs, self.galleries), PAGE)
         except SimvisError as error:
-            return Unanswered(words.notice(str(error)), self._only_picture(inputs))
+            return Unanswered(inputs.said + words.notice(str(error)), self._only_picture(inputs))
         return Searched(self._ranked(answer, inputs.said), _picked(answer.picture, inputs.marks))
 
     def _ranked(self, answer: Answer, said: str = "") -> Ranked:

@@ -48,6 +48,7 @@ def read(values: Values, widgets: Widgets) -> SearchInputs:
         found.pop(name, None)
     return SearchInputs(
         **found | {"labels": tuple(found.get("labels") or ())},
+        said=widgets.refusals.unseen(values),
         place=place_of(values, widgets.choice),
         marks=Marks() if picker is None else Marks(picker["key"], tuple(picker["regions"])),
         wanted=Wanted() if grid is None else wanted_of(grid),

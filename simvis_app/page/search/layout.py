@@ -7,6 +7,7 @@ from simvis_app.page.galleries import choice as gallery_choice
 from simvis_app.page.galleries.choice import GalleryChoice
 from simvis_app.page.glossary import terms
 from simvis_app.page.house import House
+from simvis_app.page.parts.drops import Refusals
 from simvis_app.page.parts.hit_grid import HitGrid
 from simvis_app.page.parts.region_picker import RegionPicker
 from simvis_app.page.parts.share_row import share_row
@@ -70,7 +71,7 @@ def lay_out(house: House) -> Widgets:
         with_a=with_a,
         with_b=with_b,
         share=share,
-        said=gr.State(""),
+        refusals=Refusals.laid(),
         pending=gr.State(None),
         working=house.compare.chosen.working,
     )

@@ -7,6 +7,7 @@ import gradio as gr
 
 from simvis_app.api.told import PictureDrop
 from simvis_app.page.galleries.choice import GalleryChoice
+from simvis_app.page.parts.drops import Refusals
 from simvis_app.page.parts.hit_grid import HitGrid
 from simvis_app.page.parts.region_picker import RegionPicker
 from simvis_app.page.parts.share_row import ShareRow
@@ -32,7 +33,7 @@ class Widgets:
     with_a: gr.Button  # searches with a picture of the Compare tab
     with_b: gr.Button
     share: ShareRow
-    said: gr.State  # a notice about a file that was dropped and not taken
+    refusals: Refusals
     pending: gr.State  # marks to be drawn by the next search; None for those on screen
     working: gr.State  # the network that the Compare tab has loaded
 

@@ -31,10 +31,11 @@ class Choices:
 
 @dataclass(frozen=True)
 class TrainingRefused:
-    """Why nothing is shown; ``choices`` where they are known."""
+    """Why nothing is shown, after what is said of a file that was not taken; ``choices`` where they are known."""
 
     reason: str
     choices: Choices | None = None
+    said: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,9 @@ def shown(answer: TrainingAnswer, widgets: Widgets) -> Updates:
     match answer:
         case Choices():
             return _lists(answer, widgets)
-        case TrainingRefused(reason, choices):
+        case TrainingRefused(reason, choices, said):
             lists = {} if choices is None else _lists(choices, widgets)
-            return lists | _emptied(widgets) | {widgets.notice: words.notice(reason)}
+            return lists | _emptied(widgets) | {widgets.notice: said + words.notice(reason)}
         case TrainingSaid(notice):
             return {widgets.notice: notice} if notice else unchanged()
         case TrainingUnderWay(progress, choices):

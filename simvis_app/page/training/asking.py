@@ -63,17 +63,17 @@ class Asking:
                         return
                     yield answer
         except SimvisError as error:
-            ready = replace(ready, said=ready.said + words.notice(str(error)))
             if not studies:
-                yield TrainingRefused(str(error), ready.choices)
+                yield TrainingRefused(str(error), ready.choices, ready.said)
                 return
+            ready = replace(ready, said=ready.said + words.notice(str(error)))
         yield self._shown(inputs, ready, tuple(studies))
 
     def ready(self, inputs: TrainingInputs) -> Ready | TrainingRefused:
         """What can be asked, or why nothing can be."""
         names, asked = tuple(self.studies.names()), inputs.question
         if not names:
-            return TrainingRefused("", Choices())
+            return TrainingRefused("", Choices(), inputs.said)
         missing = [name for name in (asked.series, asked.beside) if name and name not in names]
         said = inputs.said + words.notice(" ".join(f"There is no series '{name}' here." for name in missing))
         series = asked.series if asked.series in names else names[0]
@@ -84,7 +84,7 @@ class Asking:
             choices = self._choices(inputs, choices, series)
             file = self._query(asked.query, both, choices)
         except SimvisError as error:
-            return TrainingRefused(str(error), choices)
+            return TrainingRefused(str(error), choices, said)
         return Ready(asked, both, tuple(map(self.studies.stamp, both)), file, choices, said)
 
     def _choices(self, inputs: TrainingInputs, found: Choices, series: str) -> Choices:

@@ -25,7 +25,7 @@ def wire(widgets: Widgets, house: House, tab: gr.Tab) -> None:
     handlers = TrainingHandlers(house.studies, widgets)
     look: Listener = {
         "fn": handlers.look,
-        "inputs": widgets.asked | {widgets.step, widgets.said, widgets.offered, widgets.shown_for},
+        "inputs": widgets.asked | {widgets.step, *widgets.refusals.asked, widgets.offered, widgets.shown_for},
         "outputs": widgets.results,
         # The older one ends by itself; steps take turns: nobody's work keeps another from starting.
         "trigger_mode": "multiple",
@@ -35,7 +35,7 @@ def wire(widgets: Widgets, house: House, tab: gr.Tab) -> None:
     }
     opened = [tab.select, house.again[NAME].change, widgets.series.input, widgets.beside.input, widgets.query.input]
     gr.on(opened, **look)
-    wire_drops(house.drops.subject, house.drops, [widgets.query], ("",), widgets.said, look)
+    wire_drops(house.drops.subject, house.drops, [widgets.query], ("",), widgets.refusals, look)
     widgets.query.clear(lambda: None, None, widgets.query, **_PRIVATE).then(**look)
     taken = {
         widgets.samples: handlers.take_sample,

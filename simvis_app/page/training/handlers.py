@@ -40,7 +40,8 @@ class TrainingHandlers:
             if small and time.monotonic() - told < PAUSE:
                 continue
             told = time.monotonic()
-            yield shown(answer, self.widgets)
+            under_way = isinstance(answer, TrainingUnderWay)
+            yield shown(answer, self.widgets) | ({} if under_way else self.widgets.refusals.shown(values))
         if not wanted():  # Gradio repeats the last step as a generator ends: it must not be an older answer's
             yield unchanged()
 

@@ -48,7 +48,7 @@ def read(values: Values, widgets: Widgets) -> TrainingInputs:
     return TrainingInputs(
         question,
         int(step) if step.isdecimal() and len(step) < LONGEST else None,
-        found.get("said") or "",
+        widgets.refusals.unseen(values),
         found.get("offered") or Offered(),
         found.get("shown_for"),
     )

@@ -5,6 +5,7 @@ import gradio as gr
 from simvis_app.api.told import PictureDrop
 from simvis_app.page.glossary import terms
 from simvis_app.page.house import House
+from simvis_app.page.parts.drops import Refusals
 from simvis_app.page.parts.fields import PoolingChoice
 from simvis_app.page.parts.share_row import share_row
 from simvis_app.page.training.events import wire
@@ -73,7 +74,7 @@ def lay_out(house: House) -> Widgets:
         only_first=only_first,
         only_second=only_second,
         share=share,
-        said=gr.State(""),
+        refusals=Refusals.laid(),
         offered=gr.State(Offered()),
         shown_for=gr.State(None),
     )

@@ -26,8 +26,7 @@ async function load() {
   const numbers = await (await fetch(value.numbers.url)).json();
   if (mine !== generation) return; // a newer answer arrived meanwhile
   const address = (path) => value.sample.url.replace(value.sample_path, () => path);
-  const images = numbers.images.map(([path, aspect]) => ({ url: address(path), aspect }));
-  await Promise.all(images.map(({ url }) => fetched(url)));
+  const images = await Promise.all(numbers.images.map(([path, aspect]) => fetched(address(path), aspect)));
   if (mine !== generation) return;
   for (const track of numbers.tracks) for (const step of track.steps) for (const hit of step.hits) for (const side of ["query", "hit"]) if (hit[side]) hit[side].cells = values(hit[side].code);
   data = { ...numbers, images };
@@ -40,11 +39,13 @@ async function load() {
   root.dataset.ready = "1";
 }
 
-// Each picture is there before its step is: none flickers in while the slider moves.
-function fetched(url) {
-  const image = new Image();
-  image.src = url;
-  return image.decode().catch(() => null); // a picture that cannot be shown leaves its place empty
+// Each picture is there before its step is: none flickers in while the slider moves. It is held: a browser asks again
+// for one that nothing on the page uses.
+async function fetched(url, aspect) {
+  const held = new Image();
+  held.src = url;
+  await held.decode().catch(() => null); // a picture that cannot be shown leaves its place empty
+  return { url, aspect, held };
 }
 
 const closest = (step) => {

@@ -6,6 +6,7 @@ from typing import Any
 import gradio as gr
 
 from simvis_app.api.told import PictureDrop
+from simvis_app.page.parts.drops import Refusals
 from simvis_app.page.parts.fields import PoolingChoice
 from simvis_app.page.parts.share_row import ShareRow
 from simvis_app.page.training.step_viewer import StepViewer
@@ -30,7 +31,7 @@ class Widgets:
     only_first: gr.Gallery  # queries that only one of two networks gets right
     only_second: gr.Gallery
     share: ShareRow
-    said: gr.State  # a notice about a file that was dropped and not taken
+    refusals: Refusals
     offered: gr.State  # the pictures' names in `samples`, `only_first` and `only_second`
     shown_for: gr.State  # what the results on the page answer; None where there are none
 
@@ -48,7 +49,8 @@ class Widgets:
     def results(self) -> list[Any]:
         """What an answer may set."""
         told = [self.notice, self.progress, self.viewer, *self.curves, self.curves_said]
-        return [*self.lists, *told, self.compared, self.only_first, self.only_second, self.shown_for]
+        two = [self.compared, self.only_first, self.only_second]
+        return [*self.lists, *told, *two, self.shown_for, self.refusals.seen]
 
     @property
     def places(self) -> dict[str, Any]:

@@ -23,7 +23,8 @@ from torch.nn.functional import normalize
 from model_zoo.checkpoints.opening import open_checkpoint
 from simvis_core import SimvisError
 
-ARCHITECTURE = "timm/resnet18"
+ARCHITECTURE = "timm/resnet18"  # a slim one: see conftest.py
+WIDE = "torchvision/resnet18"  # as wide as its relatives
 PIXELS = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
 
 
@@ -45,7 +46,7 @@ def trunk():
 @pytest.fixture(scope="module")
 def embedder():
     torch.manual_seed(1)
-    return trained(nn.Sequential(nn.Linear(512, 16), nn.BatchNorm1d(16)), 1)
+    return trained(nn.Sequential(nn.Linear(64, 16), nn.BatchNorm1d(16)), 1)
 
 
 @pytest.fixture(scope="module")
@@ -151,12 +152,12 @@ def test_timms_training_script_with_its_average_options_and_optimizer(tmp_path, 
 def test_of_two_encoders_the_trained_one_counts_and_not_its_momentum(tmp_path, trunk):
     key_encoder = trained(copy.deepcopy(trunk), 6)
     content = prefixed("module.encoder_k.", key_encoder) | prefixed("module.encoder_q.", trunk)
-    content["module.encoder_k.fc.weight"] = torch.ones(4, 512)
+    content["module.encoder_k.fc.weight"] = torch.ones(4, 64)
     content["module.queue"] = torch.ones(4, 100)
     opened = open_checkpoint(saved(tmp_path / "moco.pth", {"state_dict": content}), ARCHITECTURE)
     assert same(opened.network, trunk)
     assert opened.report.prefix == "module.encoder_q."
-    assert "module.encoder_k.fc.weight (4 x 512), another copy of the network" in opened.report.left_out
+    assert "module.encoder_k.fc.weight (4 x 64), another copy of the network" in opened.report.left_out
     assert "module.queue (4 x 100), of the training" in opened.report.left_out
 
 
@@ -165,7 +166,7 @@ def test_a_teacher_of_another_architecture_and_an_averaged_head_are_left_out(tmp
     opened = open_checkpoint(saved(tmp_path / "x.pth", content), ARCHITECTURE)
     assert same(opened.network, trunk, embedder)
     assert "teacher.weight (4 x 3 x 5 x 5), another copy of the network" in opened.report.left_out
-    assert "embedder_ema.0.weight (16 x 512), another copy of the network" in opened.report.left_out
+    assert "embedder_ema.0.weight (16 x 64), another copy of the network" in opened.report.left_out
 
 
 def test_one_network_registered_twice_is_one_network(tmp_path, trunk, embedder):
@@ -206,7 +207,7 @@ def test_the_two_files_of_pytorch_metric_learning(tmp_path, trunk, embedder):
         opened = open_checkpoint(path, ARCHITECTURE)
         assert same(opened.network, trunk, embedder)
         assert opened.network.name == name
-        assert opened.report.head == "Linear 512 -> 16, BatchNorm 16 (from embedder.0, embedder.1)"
+        assert opened.report.head == "Linear 64 -> 16, BatchNorm 16 (from embedder.0, embedder.1)"
         assert (opened.report.nesting, opened.report.left_out) == ("trunk", ())
 
 
@@ -236,7 +237,7 @@ def test_trunk_embedder_and_loss_in_one_file(tmp_path, trunk, embedder, loss, ne
     opened = open_checkpoint(saved(tmp_path / "x.pth", content), ARCHITECTURE)
     assert same(opened.network, trunk, embedder)
     assert opened.report.left_out == ("loss_fn.W (16 x 7), of the loss",)
-    assert opened.report.head == "Linear 512 -> 16, BatchNorm 16 (from embedder.0, embedder.1)"
+    assert opened.report.head == "Linear 64 -> 16, BatchNorm 16 (from embedder.0, embedder.1)"
 
 
 class ExampleMLP(nn.Module):
@@ -255,7 +256,7 @@ class ExampleMLP(nn.Module):
 
 
 @pytest.mark.parametrize("ending", [".safetensors", ".pth"])
-@pytest.mark.parametrize("sizes", [(512, 16), (512, 32, 16), (512, 32, 24, 16)])
+@pytest.mark.parametrize("sizes", [(64, 16), (64, 32, 16), (64, 32, 24, 16)])
 def test_the_embedder_of_the_librarys_examples(tmp_path, trunk, sizes, ending):
     torch.manual_seed(3)
     mlp = ExampleMLP(sizes)
@@ -298,7 +299,7 @@ def test_the_librarys_classifier_is_left_out_unless_it_is_kept(tmp_path):
         assert opened.report.left_out[0].endswith(", the classifier")
     kept = open_checkpoint(path, ARCHITECTURE, head="keep")
     assert same(kept.network, full)
-    assert kept.report.head == "Linear 512 -> 1000 (from fc)"
+    assert kept.report.head == "Linear 64 -> 1000 (from fc)"
 
 
 @pytest.mark.parametrize(
@@ -325,7 +326,7 @@ def test_every_kind_of_classifier_is_left_out(tmp_path, name):
 @pytest.mark.parametrize(
     ("name", "place", "width"),
     [
-        ("timm/resnet18", "fc", 512),
+        ("timm/resnet18", "fc", 64),
         ("torchvision/resnet18", "fc", 512),
         ("timm/convnext_atto", "head.fc", 320),
         ("timm/mobilenetv3_small_050", "classifier", 1024),
@@ -374,13 +375,13 @@ def test_classifier_and_embedding_layer_of_another_name_are_told_apart(tmp_path,
 
 
 HEADS = {
-    "Linear 512 -> 8": lambda: nn.Sequential(nn.Linear(512, 8, bias=False)),
-    "BatchNorm 512": lambda: nn.Sequential(nn.BatchNorm1d(512)),
-    "BatchNorm 512, Linear 512 -> 8, BatchNorm 8": lambda: nn.Sequential(
-        nn.BatchNorm1d(512), nn.Dropout(), nn.Linear(512, 8), nn.BatchNorm1d(8, affine=False)
+    "Linear 64 -> 8": lambda: nn.Sequential(nn.Linear(64, 8, bias=False)),
+    "BatchNorm 64": lambda: nn.Sequential(nn.BatchNorm1d(64)),
+    "BatchNorm 64, Linear 64 -> 8, BatchNorm 8": lambda: nn.Sequential(
+        nn.BatchNorm1d(64), nn.Dropout(), nn.Linear(64, 8), nn.BatchNorm1d(8, affine=False)
     ),
-    "Linear 512 -> 8, LayerNorm 8": lambda: nn.Sequential(nn.Linear(512, 8), nn.LayerNorm(8)),
-    "Linear 512 -> 9, PReLU, Linear 9 -> 8": lambda: nn.Sequential(nn.Linear(512, 9), nn.PReLU(), nn.Linear(9, 8)),
+    "Linear 64 -> 8, LayerNorm 8": lambda: nn.Sequential(nn.Linear(64, 8), nn.LayerNorm(8)),
+    "Linear 64 -> 9, PReLU, Linear 9 -> 8": lambda: nn.Sequential(nn.Linear(64, 9), nn.PReLU(), nn.Linear(9, 8)),
 }
 
 
@@ -397,15 +398,15 @@ def test_a_heads_shapes_tell_what_it_is(tmp_path, trunk, words, ending):
 
 def test_a_convolution_of_one_cell_is_a_linear_layer(tmp_path, trunk):
     torch.manual_seed(8)
-    conv = nn.Conv2d(512, 8, 1)
+    conv = nn.Conv2d(64, 8, 1)
     path = saved(tmp_path / "x.pth", Wrapped(net=trunk, conv=conv).state_dict())
     opened = open_checkpoint(path, ARCHITECTURE, choices={"layers": {"conv": "behind"}})
-    assert same(opened.network, trunk, nn.Unflatten(1, (512, 1, 1)), conv, nn.Flatten())
+    assert same(opened.network, trunk, nn.Unflatten(1, (64, 1, 1)), conv, nn.Flatten())
 
 
 def test_more_than_ten_numbered_layers_stay_in_order(tmp_path, trunk):
     torch.manual_seed(9)
-    head = trained(nn.Sequential(*(nn.LayerNorm(512) for _ in range(12))), 9)
+    head = trained(nn.Sequential(*(nn.LayerNorm(64) for _ in range(12))), 9)
     path = saved(tmp_path / "x.safetensors", prefixed("net.", trunk) | prefixed("head.", head))
     assert same(open_checkpoint(path, ARCHITECTURE).network, trunk, head)
 
@@ -414,10 +415,10 @@ def test_more_than_ten_numbered_layers_stay_in_order(tmp_path, trunk):
 @pytest.mark.parametrize("ending", [".safetensors", ".pth"])
 def test_what_stands_in_a_gap_is_asked_for(tmp_path, trunk, between, module, ending):
     torch.manual_seed(10)
-    head = trained(nn.Sequential(nn.Linear(512, 9), module, nn.Linear(9, 8)))
+    head = trained(nn.Sequential(nn.Linear(64, 9), module, nn.Linear(9, 8)))
     path = saved(tmp_path / f"x{ending}", prefixed("net.", trunk) | prefixed("head.", head))
     sentence = refusal(path)
-    assert "a gap between head.0 (Linear 512 -> 9) and head.2 (Linear 9 -> 8)" in sentence
+    assert "a gap between head.0 (Linear 64 -> 9) and head.2 (Linear 9 -> 8)" in sentence
     assert "give between='relu', 'gelu' or 'none'" in sentence
     assert same(open_checkpoint(path, ARCHITECTURE, between=between).network, trunk, head)
     assert "between='tanh'" in refusal(path, between="tanh")
@@ -425,25 +426,25 @@ def test_what_stands_in_a_gap_is_asked_for(tmp_path, trunk, between, module, end
 
 def test_named_layers_may_have_something_between_them(tmp_path, trunk):
     torch.manual_seed(11)
-    first, second = nn.Linear(512, 9), nn.Linear(9, 8)
+    first, second = nn.Linear(64, 9), nn.Linear(9, 8)
     path = saved(tmp_path / "x.pth", Wrapped(net=trunk, fc1=first, fc2=second).state_dict())
-    assert "a gap between fc1 (Linear 512 -> 9) and fc2 (Linear 9 -> 8)" in refusal(path)
+    assert "a gap between fc1 (Linear 64 -> 9) and fc2 (Linear 9 -> 8)" in refusal(path)
     opened = open_checkpoint(path, ARCHITECTURE, between="gelu")
     assert same(opened.network, trunk, first, nn.GELU(), second)
-    assert opened.report.head == "Linear 512 -> 9, GELU, Linear 9 -> 8 (from fc1, fc2)"
+    assert opened.report.head == "Linear 64 -> 9, GELU, Linear 9 -> 8 (from fc1, fc2)"
 
 
 def test_a_sorted_file_is_put_in_the_one_order_that_fits(tmp_path, trunk):
     torch.manual_seed(12)
-    linear, norm = nn.Linear(512, 8), trained(nn.BatchNorm1d(8))
+    linear, norm = nn.Linear(64, 8), trained(nn.BatchNorm1d(8))
     content = Wrapped(net=trunk, reduce=linear, bn=norm).state_dict()
     assert same(open_checkpoint(saved(tmp_path / "x.safetensors", content), ARCHITECTURE).network, trunk, linear, norm)
 
 
 def test_a_sorted_file_whose_layers_fit_in_two_orders_is_refused(tmp_path, trunk):
-    content = Wrapped(net=trunk, reduce=nn.Linear(512, 512), bn=nn.BatchNorm1d(512)).state_dict()
+    content = Wrapped(net=trunk, reduce=nn.Linear(64, 64), bn=nn.BatchNorm1d(64)).state_dict()
     sentence = refusal(saved(tmp_path / "x.safetensors", content))
-    assert "bn (BatchNorm 512), reduce (Linear 512 -> 512), which fit in more than one order" in sentence
+    assert "bn (BatchNorm 64), reduce (Linear 64 -> 64), which fit in more than one order" in sentence
     open_checkpoint(saved(tmp_path / "x.pth", content), ARCHITECTURE)
 
 
@@ -462,12 +463,12 @@ def test_numbers_left_out_in_front_are_told_where_they_may_matter(tmp_path):
 
 def test_a_head_that_takes_flat_maps_sets_the_pooling_and_the_view(tmp_path, trunk):
     torch.manual_seed(14)
-    head = nn.Linear(512 * 7 * 7, 8)
+    head = nn.Linear(64 * 3 * 3, 8)
     path = saved(tmp_path / "x.pth", prefixed("0.", trunk) | prefixed("2.", head))
     network = open_checkpoint(path, ARCHITECTURE).network
     assert str(network.pooling) == str(network.trained_pooling) == "flatten"
-    assert network.preprocess.fixed_size == (224, 224)
-    pixels = torch.randn(1, 3, 224, 224)
+    assert network.preprocess.fixed_size == (96, 96)
+    pixels = torch.randn(1, 3, 96, 96)
     assert same(network, Features(trunk), nn.Flatten(), head, pixels=pixels)
 
 
@@ -493,7 +494,7 @@ def test_a_pooling_that_is_asked_for_is_the_trained_one(tmp_path, trunk, embedde
     network = open_checkpoint(path, ARCHITECTURE, pooling="max").network
     assert str(network.trained_pooling) == "max"
     assert same(network, Features(trunk), nn.AdaptiveMaxPool2d(1), nn.Flatten(), embedder)
-    assert "takes 512 features, and timm/resnet18 gives 1024 (under 'catavgmax')" in refusal(path, pooling="catavgmax")
+    assert "takes 64 features, and timm/resnet18 gives 128 (under 'catavgmax')" in refusal(path, pooling="catavgmax")
 
 
 def test_a_trained_exponent_is_gems(tmp_path, trunk, embedder):
@@ -589,22 +590,22 @@ def test_a_layer_kept_transposed_is_no_other_shape_of_the_same(tmp_path, trunk):
     """As many numbers, and none of them in its place."""
     key = "layer2.0.downsample.0.weight"
     state = trunk.state_dict() | {key: trunk.state_dict()[key].transpose(0, 1).contiguous()}
-    assert f"{key} is 64 x 128 x 1 x 1 and not 128 x 64 x 1 x 1" in refusal(saved(tmp_path / "x.pth", state))
+    assert f"{key} is 64 x 16 x 1 x 1 and not 16 x 64 x 1 x 1" in refusal(saved(tmp_path / "x.pth", state))
 
 
 @pytest.mark.parametrize(("other", "share"), [("vit_tiny_patch16_224", 0), ("resnet50", 77)])
 def test_another_architecture_is_told(tmp_path, other, share):
     """One of another family shares no tensor, one of the same family many: its norms are as wide."""
     state = timm.create_model(other, num_classes=0).state_dict()
-    sentence = refusal(saved(tmp_path / "x.pth", state))
-    assert f"looks like another architecture: it has {share} of the 100 tensors of timm/resnet18 (" in sentence
+    sentence = refusal(saved(tmp_path / "x.pth", state), WIDE)
+    assert f"looks like another architecture: it has {share} of the 100 tensors of {WIDE} (" in sentence
     assert "choose the architecture it was trained with" in sentence
 
 
 def test_a_deeper_network_of_the_family_is_not_cut_short(tmp_path):
     state = timm.create_model("resnet34").state_dict()
-    sentence = refusal(saved(tmp_path / "x.pth", state), head="none")
-    assert "inside the trunk that timm/resnet18 does not have (layer1.2.conv1.weight" in sentence
+    sentence = refusal(saved(tmp_path / "x.pth", state), WIDE, head="none")
+    assert f"inside the trunk that {WIDE} does not have (layer1.2.conv1.weight" in sentence
 
 
 @pytest.mark.parametrize(("channels", "words"), [(1, "1 channel;"), (4, "4 channels;")])
@@ -617,16 +618,16 @@ def test_a_first_layer_for_other_channels_is_told(tmp_path, channels, words):
 def test_a_head_that_does_not_fit_is_told(tmp_path, trunk):
     path = saved(tmp_path / "x.pth", prefixed("trunk.", trunk) | prefixed("embedder.", nn.Linear(2048, 128)))
     sentence = refusal(path)
-    assert "embedder (Linear 2048 -> 128) takes 2048 features, and timm/resnet18 gives 512 (under 'avg')" in sentence
-    assert "1024 (under 'catavgmax')" in sentence
+    assert "embedder (Linear 2048 -> 128) takes 2048 features, and timm/resnet18 gives 64 (under 'avg')" in sentence
+    assert "128 (under 'catavgmax')" in sentence
     opened = open_checkpoint(path, ARCHITECTURE, head="none")
     assert "embedder.weight (128 x 2048), part of a head (Linear 2048 -> 128), as asked" in opened.report.left_out
 
 
 def test_layers_that_do_not_follow_on_each_other_are_told(tmp_path, trunk):
-    head = nn.Sequential(nn.Linear(512, 16), nn.BatchNorm1d(17))
+    head = nn.Sequential(nn.Linear(64, 16), nn.BatchNorm1d(17))
     path = saved(tmp_path / "x.pth", prefixed("trunk.", trunk) | prefixed("head.", head))
-    assert "head.1 (BatchNorm 17) cannot follow head.0 (Linear 512 -> 16)" in refusal(path)
+    assert "head.1 (BatchNorm 17) cannot follow head.0 (Linear 64 -> 16)" in refusal(path)
 
 
 @pytest.mark.parametrize("choice", ["auto", "keep"])

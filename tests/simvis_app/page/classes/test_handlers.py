@@ -186,7 +186,7 @@ def test_the_nearest_classes_of_a_picture_and_where_that_shows(tab, place, libra
 def test_a_picture_that_cannot_be_placed_is_a_sentence(driven, tab, place, tmp_path, shelf):
     assert tab.belongs(**place) == {"belongs": "", "belongs_maps": None}
     (tmp_path / "x.png").write_bytes(b"text")
-    told = tab.belongs(outside=str(tmp_path / "x.png"), **place, refused="Not taken. ")
+    told = tab.belongs(outside=str(tmp_path / "x.png"), **place, refused=("Not taken. ",))
     assert told["belongs"].startswith("Not taken. ")
     assert ("not a picture" in told["belongs"], told["belongs_maps"]) == (True, None)
     told = tab.belongs(outside=str(tmp_path / "x.png"), gallery="animals", space="gone")

@@ -45,9 +45,9 @@ class Tab:
         (found, *_) = (function for function in self.app.fns.values() if function.name == event)
         return found.outputs
 
-    def compare(self, pair, request=None, viewer=VIEWER, k=2, link_pin=None, said=""):
+    def compare(self, pair, request=None, viewer=VIEWER, k=2, link_pin=None, refused=(), seen=0):
         """The answer to a comparison."""
-        values = self.values(pair, viewer=viewer, k=k, link_pin=link_pin, said=said)
+        values = self.values(pair, viewer=viewer, k=k, link_pin=link_pin, refused=refused, seen=seen)
         return self.told(self.answers.compare(values, request), "compare")
 
     def draw(self, request=None):

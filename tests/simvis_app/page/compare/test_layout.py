@@ -46,18 +46,19 @@ def test_a_missing_picture_is_asked_for(tab, asked, missing):
     page = tab.compare(by(asked, **dict.fromkeys(missing)))
     assert "Drop a picture into both places" in page["notice"]
     assert all(page[name] in (None, "") for name in SHOWN)
-    assert tab.compare(by(asked, **dict.fromkeys(missing)), said="not taken")["notice"] == "not taken"
+    assert tab.compare(by(asked, **dict.fromkeys(missing)), refused=("not taken",))["notice"] == "not taken"
 
 
 def test_a_refused_pair_empties_what_an_explained_one_fills(tab, asked):
     good, bad = tab.compare(asked), tab.compare(by(asked, image_a=None))
     assert set(good) - set(bad) == {"k", "link_pin"}  # a link's pin waits for its pair
-    assert set(bad) < set(good) == set(tab.told(dict.fromkeys(tab.outputs("compare"))))
+    assert set(bad) < set(good) == set(tab.told(dict.fromkeys(tab.outputs("compare")))) - {"seen"}
     assert (good["progress"], good["stop"]["visible"], good["told"]) == ("", False, None)
 
 
 def test_a_notice_about_dropped_files_stands_before_the_pairs_warnings(tab, asked):
-    assert tab.compare(asked, said="<p>not taken</p>")["notice"] == "<p>not taken</p>"
+    told = tab.compare(asked, refused=("shown before", "<p>not taken</p>"), seen=1)
+    assert (told["notice"], told["seen"]) == ("<p>not taken</p>", 2)
 
 
 def test_a_bad_picture_is_a_sentence_with_its_markup_escaped(tab, asked, tmp_path):

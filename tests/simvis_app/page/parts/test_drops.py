@@ -8,7 +8,7 @@ import pytest
 from gradio.data_classes import FileData
 from PIL import Image
 
-from simvis_app.page.parts.drops import PLACES, DropData, Dropped, PictureDrops, accepted, wire_drops
+from simvis_app.page.parts.drops import PLACES, DropData, Dropped, PictureDrops, Refusals, accepted, wire_drops
 from simvis_app.service.sessions.session import opened
 from simvis_core import SimvisError
 
@@ -65,16 +65,34 @@ def test_a_place_that_keeps_its_picture_is_not_told_of_it(built, good, bad):
     def page():
         with gr.Blocks() as app:
             drops, places = PictureDrops(), [gr.Image(type="filepath") for _ in "ab"]
-            wire_drops(drops.pair, drops, places, ("A", "B"), gr.State(""), {"fn": None, "js": "() => {}"})
-        return app, drops, places
+            refusals = Refusals.laid()
+            wire_drops(drops.pair, drops, places, ("A", "B"), refusals, {"fn": None, "js": "() => {}"})
+        return app, drops, places, refusals
 
-    app, drops, (a, b) = built(page)
-    (take, *_), outputs = (function.fn for function in app.fns.values()), app.fns[0].outputs
-    *_, said = outputs
-    assert take({drops: Dropped((None, good)), a: "old a", b: "old b"}) == {b: good, said: ""}
-    told = take({drops: Dropped((bad, None)), a: "old a", b: "old b"})
-    assert set(told) == {said}
-    assert sentence(bad, "A") in told[said]
+    app, drops, (a, b), refusals = built(page)
+    take, _ = (function.fn for function in app.fns.values())
+    before = {a: "old a", b: "old b", refusals.refused: ("an older one",)}
+    assert take(before | {drops: Dropped((None, good))}) == {b: good}
+    assert take(before | {drops: Dropped((None, None))}) == gr.skip()  # an empty answer would be taken for a value
+    told = take(before | {drops: Dropped((bad, None))})
+    assert set(told) == {refusals.refused}
+    older, notice = told[refusals.refused]
+    assert older == "an older one"
+    assert sentence(bad, "A") in notice
+
+
+def test_a_notice_is_shown_once_though_an_answer_began_before_its_drop(built):
+    refusals = built(Refusals.laid)
+    told = ("first", "second")
+    began = {refusals.refused: told[:1], refusals.seen: 0}
+    assert refusals.unseen(began) == "first"
+    counted = refusals.shown(began)  # a drop adds the second meanwhile
+    after = {refusals.refused: told} | counted
+    assert refusals.unseen(after) == "second"
+    assert refusals.unseen({refusals.refused: told} | refusals.shown(after)) == ""
+    assert refusals.shown({refusals.refused: told, refusals.seen: 2}) == {}
+    assert refusals.unseen({}) == ""
+    assert refusals.shown({}) == {}
 
 
 def test_what_the_page_sends_is_read_and_its_places_are_told_to_the_script(built):

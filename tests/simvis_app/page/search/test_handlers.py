@@ -443,8 +443,8 @@ def test_a_picture_of_the_compare_tab_is_taken_where_there_is_one(tab, asked):
 
 
 def test_a_search_says_what_was_not_taken_and_draws_marks_that_are_pending(tab, asked):
-    told = tab.fill(**asked, said="kept", pending=MARKS["box"])
-    assert (told["notice"], told["pending"]) == ("kept", None)
+    told = tab.fill(**asked, refused=("kept",), pending=MARKS["box"])
+    assert (told["notice"], told["seen"], told["pending"]) == ("kept", 1, None)
     assert "the marked region carries" in told["status"]
     assert told["picker"][3] == MARKS["box"]
     told_anew = picker_of(told, *MARKS["box"])

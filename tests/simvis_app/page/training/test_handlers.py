@@ -66,7 +66,10 @@ def test_without_a_choice_the_first_series_shows_its_gallerys_first_picture(tab,
 
 def test_curves_are_drawn_for_what_is_known_and_the_rest_is_named(tab, studies):
     widgets = tab.handlers.widgets
-    values = dict.fromkeys((widgets.series, widgets.beside, widgets.step, widgets.said), "")
+    values = dict.fromkeys((widgets.series, widgets.beside, widgets.step), "") | {
+        widgets.refusals.refused: (),
+        widgets.refusals.seen: 0,
+    }
     values |= {widgets.query: None, widgets.offered: Offered(), widgets.shown_for: None}
     *_, told = tab.handlers.look(values)
     figures = [told[plot]["value"] for plot in widgets.curves]
@@ -97,8 +100,8 @@ def test_nothing_is_made_again_for_what_is_on_the_page(tab):
     kept = {"shown_for": held["shown_for"], "offered": held["offered"]}
     again = list(tab.look(series="first", **kept))
     assert [answer for answer in again if answer] == []
-    told = last(tab.look(series="first", said="no picture", **kept))
-    assert told == {"notice": "no picture"}
+    told = last(tab.look(series="first", refused=("shown before", "no picture"), seen=1, **kept))
+    assert told == {"notice": "no picture", "seen": 2}
     other = last(tab.look(series="first", beside="second", shown_for=held["shown_for"], offered=held["offered"]))
     assert "samples" not in other
     assert other["offered"].samples == held["offered"].samples
