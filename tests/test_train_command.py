@@ -57,6 +57,28 @@ def test_a_run_is_not_written_over_and_is_gone_on_with(pictures, tmp_path, capsy
     assert told["pictures_per_second"] is None
 
 
+def test_distractors_are_searched_and_counted_apart(pictures, tmp_path, capsys):
+    beside = draw_pictures(tmp_path / "beside").rename(tmp_path / "others")
+    for number, folder in enumerate(sorted(beside.iterdir())):
+        folder.rename(beside / f"other{number}")
+    told = printed(capsys, pictures, "--out", tmp_path / "run", *QUICK, "--distractors", beside)[1]
+    assert told["training"] + told["validation"] == 31
+    assert told["distractors"] == 32
+    plain = printed(capsys, pictures, "--out", tmp_path / "plain", *QUICK)[1]
+    assert (plain["distractors"], plain["validation"]) == (0, told["validation"])
+    assert told["before"]["recall@1"] < plain["before"]["recall@1"]
+
+
+def test_tensorboard_gets_what_is_said(pictures, tmp_path, capsys):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    printed(capsys, pictures, "--out", tmp_path / "run", *QUICK, "--writer", "tensorboard", "--writer", "csv")
+    events = EventAccumulator(str(tmp_path / "run")).Reload()
+    assert [event.step for event in events.Scalars("loss")] == [1, 2, 3, 4]
+    assert [event.step for event in events.Scalars("validation/map@r")] == [0, 2, 4]
+    assert (tmp_path / "run" / "scalars.csv").exists()
+
+
 def test_folds_print_means_with_intervals(pictures, tmp_path, capsys):
     code, told, lines = printed(capsys, pictures, "--out", tmp_path / "run", *QUICK, "--folds", "2")
     assert code == 0
@@ -80,6 +102,7 @@ def test_who_stops_it_is_told_how_it_goes_on(pictures, tmp_path, capsys, monkeyp
     ("arguments", "told"),
     [
         (("rooms", "--validation", "x.csv"), "--validation with drawn rooms"),
+        (("rooms", "--distractors", "x.csv"), "--distractors with drawn rooms"),
         (("rooms", "--identities", "3"), "3 rooms in 8 views each"),
         (("pictures", "--loss", "hinge"), "the loss 'hinge'; wanted one of triplet"),
         (("pictures", "--classes", "7"), "batches of 7 classes x 2 pictures from 6 classes"),

@@ -24,7 +24,8 @@ Opened = Callable[[int], Image.Image]  # a picture, given the short side in pixe
 class Examples:
     """Pictures with their classes, read when they are asked for, and what was left out with the reason.
 
-    ``validation`` are the places of those given for testing, where a split is given; else None.
+    ``validation`` are the places of those given for testing, where a split is given; else None. ``distractors`` are
+    the places of those that only stand among what is searched in the test: they ask for nothing, and their label is "".
     """
 
     names: tuple[str, ...]
@@ -32,6 +33,7 @@ class Examples:
     opened: tuple[Opened, ...]
     left_out: dict[str, str] = field(default_factory=dict)
     validation: frozenset[int] | None = None
+    distractors: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,10 +44,17 @@ class Split:
     validation: Int[np.ndarray, " V"]
 
 
-def folder_examples(source: str | Path, validation: str | Path | None = None, limits: Limits = OWNERS) -> Examples:
+def folder_examples(
+    source: str | Path,
+    validation: str | Path | None = None,
+    distractors: str | Path | None = None,
+    limits: Limits = OWNERS,
+) -> Examples:
     """The pictures of class folders or a CSV; with a second source the test is on that one's pictures.
 
-    Pictures without a class, and the only one of a class, are left out with that reason.
+    Pictures without a class, and the only one of a class, are left out with that reason. A third source holds what
+    else is searched in the test; those of its pictures whose class may be tested are left out: they would count as
+    wrong. It may hold pictures that are learned from.
 
     Raises SimvisError as `listed` does, and where no class has two pictures.
     """
@@ -61,13 +70,16 @@ def folder_examples(source: str | Path, validation: str | Path | None = None, li
         _check_disjoint(pictures, kept, one)
         pictures |= kept
         tested |= set(kept) if number else set()
-    names = tuple(pictures)
+    classes = {pictures[name] for name in tested} if tested else set(pictures.values())
+    beside = {} if distractors is None else _distractors(distractors, classes, left_out)
+    names = (*pictures, *beside)
     return Examples(
         names,
-        tuple(pictures.values()),
+        (*pictures.values(), *("" for _ in beside)),
         tuple(partial(_file, name, limits) for name in names),
         left_out,
-        None if validation is None else frozenset(at for at, name in enumerate(names) if name in tested),
+        None if validation is None else frozenset(at for at, name in enumerate(pictures) if name in tested),
+        frozenset(range(len(pictures), len(names))),
     )
 
 
@@ -93,17 +105,19 @@ def room_examples(identities: int, views: int, first: int = FIRST_ROOM) -> Examp
 def split_by_class(examples: Examples, share: float, seed: int = 0, fold: tuple[int, int] | None = None) -> Split:
     """What is learned from and what is tested on: the given split, else classes of which none is learned from.
 
-    ``share`` is how much of the classes is for testing; ``fold`` (number from 0, of so many) takes instead that part
-    of the classes in the order that ``seed`` shuffles them to, so that every class is tested in one fold.
+    Distractors stand on the side of the test. ``share`` is how much of the classes is for testing; ``fold`` (number
+    from 0, of so many) takes instead that part of the classes in the order that ``seed`` shuffles them to, so that
+    every class is tested in one fold.
 
     Raises SimvisError where fewer than two classes are left on either side, and for folds beside a given split.
     """
+    learned = np.array([at not in examples.distractors for at in range(len(examples.names))])
     if examples.validation is not None:
         if fold is not None:
             raise SimvisError("folds beside a given split", "one of them", "leave the folds or --validation out")
         tested = np.array([at in examples.validation for at in range(len(examples.names))])
-        return Split(np.flatnonzero(~tested), np.flatnonzero(tested))
-    classes = sorted(set(examples.labels))
+        return Split(np.flatnonzero(learned & ~tested), np.flatnonzero(~learned | tested))
+    classes = sorted({label for label, one in zip(examples.labels, learned, strict=True) if one})
     order = np.random.default_rng([seed, len(classes)]).permutation(len(classes))
     chosen = order[: round(share * len(classes))] if fold is None else np.array_split(order, fold[1])[fold[0]]
     if not 2 <= len(chosen) <= len(classes) - 2:
@@ -114,13 +128,13 @@ def split_by_class(examples: Examples, share: float, seed: int = 0, fold: tuple[
         )
     apart = {classes[at] for at in chosen.tolist()}
     tested = np.array([label in apart for label in examples.labels])
-    return Split(np.flatnonzero(~tested), np.flatnonzero(tested))
+    return Split(np.flatnonzero(learned & ~tested), np.flatnonzero(~learned | tested))
 
 
 def numbered_labels(labels: Sequence[str]) -> Int[np.ndarray, " N"]:
-    """The classes as numbers from 0, in the order of their names."""
-    places = {label: at for at, label in enumerate(sorted(set(labels)))}
-    return np.array([places[label] for label in labels], dtype=np.int64)
+    """The classes as numbers from 0, in the order of their names; each "" is a class of its own behind them."""
+    places = {label: at for at, label in enumerate(sorted(set(labels) - {""}))}
+    return np.array([places.get(label, len(places) + at) for at, label in enumerate(labels)], dtype=np.int64)
 
 
 def _in_company(pictures: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
@@ -138,6 +152,25 @@ def _in_company(pictures: dict[str, str]) -> tuple[dict[str, str], dict[str, str
             "sort them into class folders, or label them in a CSV",
         )
     return kept, alone
+
+
+def _distractors(source: str | Path, tested: set[str], left_out: dict[str, str]) -> dict[str, str]:
+    """The pictures of no tested class; the others are added to what is left out. Raises SimvisError for none."""
+    found = listed(source)
+    kept = {file: label for file, label in found.pictures.items() if label not in tested}
+    if not kept:
+        raise SimvisError(
+            f"'{source}', each of whose {len(found.pictures)} pictures is of a class that may be tested",
+            "pictures of other classes to be told from",
+            "name another folder, or what is tested by --validation",
+        )
+    left_out |= found.left_out
+    left_out |= {
+        file: f"a distractor of '{label}', which may be tested"
+        for file, label in found.pictures.items()
+        if file not in kept
+    }
+    return kept
 
 
 def _check_disjoint(known: dict[str, str], more: dict[str, str], source: str | Path) -> None:

@@ -29,6 +29,23 @@ def gallery_name(picture: str) -> str:
     return picture if ROOM.fullmatch(picture) else "/".join(_parts(picture)[-2:])
 
 
+def gallery_names(pictures: Sequence[str], home: Path | None) -> tuple[str, ...]:
+    """The names under which a series keeps its gallery: pictures below ``home`` are told from there, others as given.
+
+    So a series of pictures that everybody has, SimVis's samples, finds them on any machine.
+    """
+    if home is None:
+        return tuple(pictures)
+    whole = home.resolve()
+    paths = [Path(picture) for picture in pictures]
+    return tuple(
+        path.resolve().relative_to(whole).as_posix()
+        if path.is_absolute() and path.resolve().is_relative_to(whole)
+        else picture
+        for picture, path in zip(pictures, paths, strict=True)
+    )
+
+
 def gallery_room(series: Series, picture: str) -> Room | None:
     """The drawn room of that name, as the series' networks saw it, with its masks; None for a picture that is a file.
 

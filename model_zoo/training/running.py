@@ -14,6 +14,7 @@ from torch import Tensor
 from model_zoo.running.devices import on_device
 from model_zoo.training.batches import RunBatches
 from model_zoo.training.data import Examples, numbered_labels, split_by_class
+from model_zoo.training.gallery import gallery_names
 from model_zoo.training.pixels import Pixels, ReadSoFar, forget_pixels, read_pixels
 from model_zoo.training.recipes import TrainingRecipe
 from model_zoo.training.states import base_of, state_of
@@ -58,6 +59,7 @@ class Outcome:
     left_out: Mapping[str, str]
     training: int
     validation: int
+    distractors: int
     stopped_early: bool
 
 
@@ -70,11 +72,13 @@ def train(
     device: str = "auto",
     writers: Sequence[Writer] = (),
     fold: tuple[int, int] | None = None,
+    home: Path | None = None,
 ) -> Generator[TrainingEvent, None, Outcome]:
     """Trains by the recipe and writes a checkpoint series to ``out``; tells every picture read, step and test.
 
     Killed at any moment and called again with ``resumed``, it goes on with the same numbers. ``fold`` (number from 0,
-    of so many) tests on that part of the classes. PyTorch's random numbers are the recipe's from here on.
+    of so many) tests on that part of the classes. The series names pictures below ``home`` from there. PyTorch's
+    random numbers are the recipe's from here on.
 
     Raises SimvisError for a folder that holds another run (or this one, unless it is resumed), for what the recipe asks
     and cannot be, for pictures of which none can be read, for a training that diverges, and for a full disk.
@@ -91,7 +95,7 @@ def train(
     files = out / "training.bytes", out / "validation.bytes"
     seen = yield from read_pixels(examples, split.training.tolist(), larger, base.preprocess, files[0])
     unseen = yield from read_pixels(examples, split.validation.tolist(), side, base.preprocess, files[1])
-    run = _Run(recipe, out, base, seen, unseen, dict(examples.left_out), device, tuple(writers), side, resumed)
+    run = _Run(recipe, out, base, seen, unseen, dict(examples.left_out), device, tuple(writers), side, resumed, home)
     outcome = yield from run.made()
     for file in files:
         forget_pixels(file)
@@ -112,6 +116,7 @@ class _Run:
     writers: tuple[Writer, ...]
     side: int
     resumed: bool
+    home: Path | None
 
     def made(self) -> Generator[TrainingEvent, None, Outcome]:
         """The steps from the beginning, or from where a run stopped, to the outcome."""
@@ -195,7 +200,8 @@ class _Run:
         loss = notes.loss / notes.losses if notes.losses else None
         state = {name: tensor.cpu() for name, tensor in state_of(network).items()}
         base = {name: tensor.cpu() for name, tensor in state_of(self.base).items()}
-        files.add(step, state, base, loss=loss, figures=figures, embeddings=(self.unseen.names, embeddings))
+        names = gallery_names(self.unseen.names, self.home)
+        files.add(step, state, base, loss=loss, figures=figures, embeddings=(names, embeddings))
         self._write(step, {f"validation/{name}": number for name, number in figures.items()})
         return Validated(step, figures, notes.tested(step, figures))
 
@@ -236,7 +242,7 @@ class _Run:
             "loss": self.recipe.loss,
             "framing": "square",
             "data": {
-                name: {"pictures": len(one.names), "classes": len(set(one.labels)), "sha256": one.sha256}
+                name: {"pictures": len(one.names), "classes": len(set(one.labels) - {""}), "sha256": one.sha256}
                 for name, one in both.items()
             },
             "labels": list(self.unseen.labels),
@@ -248,7 +254,8 @@ class _Run:
         series = files.series()
         left_out = self.left_out | self.seen.left_out | self.unseen.left_out
         figures = series.at(notes.best_step).figures
-        counts = len(self.seen.names), len(self.unseen.names)
+        beside = self.unseen.labels.count("")
+        counts = len(self.seen.names), len(self.unseen.names) - beside, beside
         return Outcome(series, notes.best_step, figures, left_out, *counts, notes.stopped)
 
 

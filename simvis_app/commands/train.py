@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from simvis_app.commands.options import positive
+from simvis_app.service import samples
 from simvis_app.service.words import LISTED_SKIPPED
 from simvis_core.errors import SimvisError
 
@@ -50,6 +51,7 @@ def add(training: argparse.ArgumentParser) -> None:
     training.add_argument(
         "--validation", metavar="SOURCE", help="pictures to test on, in place of a part of the classes"
     )
+    training.add_argument("--distractors", metavar="SOURCE", help="what else is searched in the test, and asks nothing")
     training.add_argument("--folds", type=positive, metavar="N", help="train N times, each tested on other classes")
     training.add_argument("--identities", type=positive, default=48, metavar="N", help="rooms that are drawn (48)")
     training.add_argument("--views", type=positive, default=8, metavar="N", help="pictures of each room (8)")
@@ -88,12 +90,13 @@ def _once(options: argparse.Namespace, recipe: Any, examples: Any, teller: "_Tel
 
     with ExitStack() as stack:
         writers = [stack.enter_context(closing(writer)) for writer in _writers(options)]
-        steps = train(examples, recipe, options.out, resumed=options.resume, device=options.device, writers=writers)
-        outcome = run_steps(steps, teller.tell)
+        how = {"resumed": options.resume, "device": options.device, "writers": writers, "home": samples.FOLDER}
+        outcome = run_steps(train(examples, recipe, options.out, **how), teller.tell)
     _tell_left_out({name: why for name, why in outcome.left_out.items() if name not in examples.left_out})
     return {
         "training": outcome.training,
         "validation": outcome.validation,
+        "distractors": outcome.distractors,
         "left_out": len(outcome.left_out),
         "steps": [one.step for one in outcome.series.steps],
         "stopped_early": outcome.stopped_early,
@@ -134,9 +137,10 @@ def _examples(options: argparse.Namespace) -> Any:
     from model_zoo.training.data import folder_examples, room_examples
 
     if options.source != DRAWN_SOURCE:
-        return folder_examples(options.source, options.validation)
-    if options.validation is not None:
-        raise SimvisError("--validation with drawn rooms", "a folder or a CSV to learn from", "leave --validation out")
+        return folder_examples(options.source, options.validation, options.distractors)
+    for name in ("validation", "distractors"):
+        if getattr(options, name) is not None:
+            raise SimvisError(f"--{name} with drawn rooms", "a folder or a CSV to learn from", f"leave --{name} out")
     return room_examples(options.identities, options.views)
 
 

@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -103,7 +104,9 @@ def read_scalars(path: str | Path) -> list[tuple[int, str, float]]:
 
 
 class TensorBoardWriter:
-    """Writes an event file that ``tensorboard --logdir FOLDER`` shows; ``from_step`` hides what a former run wrote on.
+    """Writes an event file that ``tensorboard --logdir FOLDER`` shows.
+
+    What a former run wrote there from the first step on that this one writes, as a resumed training does, is hidden.
 
     Raises SimvisError where the package is not installed.
 
@@ -121,26 +124,33 @@ class TensorBoardWriter:
     ['events.out.tfevents']
     """
 
-    def __init__(self, folder: str | Path, from_step: int | None = None) -> None:
+    def __init__(self, folder: str | Path) -> None:
         try:
             from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415  (optional, and takes a second)
         except ImportError as error:
             raise _missing("tensorboard") from error
-        self._events: Any = SummaryWriter(str(folder), purge_step=from_step)
+        self._made: Any = partial(SummaryWriter, str(folder))
+        self._opened: Any = None
 
     def scalars(self, step: int, numbers: Mapping[str, float]) -> None:
         """A point of a curve for each number."""
         for name, number in numbers.items():
-            self._events.add_scalar(name, number, step)
+            self._events(step).add_scalar(name, number, step)
 
     def images(self, step: int, pictures: Mapping[str, Image.Image]) -> None:
         """A picture for each name, which TensorBoard shows with a slider over the steps."""
         for name, picture in pictures.items():
-            self._events.add_image(name, np.asarray(picture.convert("RGB")), step, dataformats="HWC")
+            self._events(step).add_image(name, np.asarray(picture.convert("RGB")), step, dataformats="HWC")
 
     def close(self) -> None:
         """Writes what is buffered, and ends the file."""
-        self._events.close()
+        if self._opened is not None:
+            self._opened.close()
+
+    def _events(self, step: int) -> Any:
+        if self._opened is None:
+            self._opened = self._made(purge_step=step)
+        return self._opened
 
 
 class WandbWriter:

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -62,6 +63,31 @@ def test_a_split_can_be_given(birds, tmp_path):
         split_by_class(found, 0.25, fold=(0, 2))
     with pytest.raises(SimvisError, match=r"'1.png' to learn from and in '.*'; wanted pictures on one side"):
         folder_examples(tmp_path / "train.csv", birds)
+
+
+def test_distractors_stand_among_what_is_searched_and_ask_for_nothing(birds, tmp_path):
+    (tmp_path / "train.csv").write_text("file,label\nbirds/owl/1.png,owl\nbirds/owl/2.png,owl\n")
+    (tmp_path / "test.csv").write_text("file,label\nbirds/jay/1.png,jay\nbirds/jay/2.png,jay\n")
+    found = folder_examples(tmp_path / "train.csv", tmp_path / "test.csv", birds)
+    split = split_by_class(found, 0.25)
+    assert [named(found)[at] for at in split.training] == ["owl/1.png", "owl/2.png"]
+    searched = [(named(found)[at], found.labels[at]) for at in split.validation]
+    beside = ["owl/1.png", "owl/2.png", "owl/3.png", "stray.png", "wren/1.png"]  # learned from or not
+    assert searched[:2] == [("jay/1.png", "jay"), ("jay/2.png", "jay")]
+    assert sorted(searched[2:]) == [(name, "") for name in beside]
+    assert numbered_labels([label for _, label in searched]).tolist() == [0, 0, 3, 4, 5, 6, 7]
+    assert found.left_out[str(birds / "jay/3.png")] == "a distractor of 'jay', which may be tested"
+
+
+def test_no_class_that_may_be_tested_is_a_distractor(birds, tmp_path):
+    found = folder_examples(birds, None, birds)  # any class may be tested
+    assert [named(found)[at] for at in found.distractors] == ["stray.png", "wren/1.png"]
+    split = split_by_class(replace(found, labels=(*"aabbcd", "", "")), 0.5)
+    assert {*found.distractors} < {*split.validation}
+    (birds / "stray.png").unlink()
+    (birds / "wren/1.png").unlink()
+    with pytest.raises(SimvisError, match="each of whose 6 pictures is of a class that may be tested"):
+        folder_examples(birds, None, birds)
 
 
 def unread(labels):

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from model_zoo.training.data import room_examples
-from model_zoo.training.gallery import gallery_file, gallery_labels, gallery_name, gallery_room, shared_objects
+from model_zoo.training.gallery import (
+    gallery_file,
+    gallery_labels,
+    gallery_name,
+    gallery_names,
+    gallery_room,
+    shared_objects,
+)
 from simvis_core import SimvisError
 from simvis_core.progress.series import Series
 
@@ -29,6 +36,16 @@ def test_a_name_does_not_tell_where_the_file_lay():
         "1.jpg",
         "room 204, view 1",
     ]
+
+
+def test_pictures_that_everybody_has_are_told_from_their_folder(tmp_path):
+    home = tmp_path / "samples"
+    pictures = (str(home / "pictures/owl/1.jpg"), str(tmp_path / "mine/1.jpg"), "room 204, view 1", "1.jpg")
+    assert gallery_names(pictures, home) == ("pictures/owl/1.jpg", *pictures[1:])
+    assert gallery_names(pictures, None) == pictures
+    (home / "pictures/owl").mkdir(parents=True)
+    (home / "pictures/owl/1.jpg").touch()
+    assert gallery_file(SERIES, "pictures/owl/1.jpg", [home / "pictures"]) == home / "pictures/owl/1.jpg"
 
 
 def test_a_file_is_where_the_training_read_it_or_in_the_series_or_among_the_given_folders(tmp_path):

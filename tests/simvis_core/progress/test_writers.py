@@ -79,6 +79,19 @@ def test_tensorboards_reader_finds_what_was_written(tmp_path):
     assert (image.step, image.width, image.height) == (20, 5, 4)
 
 
+def test_tensorboards_reader_does_not_see_what_a_resumed_run_writes_again(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    for steps in ((1, 2, 3), (2, 3, 4)):
+        writer = TensorBoardWriter(tmp_path)
+        for step in steps:
+            writer.scalars(step, {"loss": step + steps[0] / 10})
+        writer.close()
+    TensorBoardWriter(tmp_path).close()  # one that writes nothing hides nothing
+    events = EventAccumulator(str(tmp_path)).Reload().Scalars("loss")
+    assert [(event.step, round(event.value, 1)) for event in events] == [(1, 1.1), (2, 2.2), (3, 3.2), (4, 4.2)]
+
+
 @pytest.mark.slow  # its package takes seconds to start
 def test_wandbs_reader_finds_what_was_written(tmp_path, monkeypatch):
     """Read from the file that ``wandb sync`` uploads."""
