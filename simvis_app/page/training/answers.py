@@ -19,7 +19,10 @@ from simvis_core.progress.queries.hits import RightQueries, Study
 
 @dataclass(frozen=True)
 class Choices:
-    """Which series can be chosen and which are; what the first is; thumbnails of its gallery (None: as they are)."""
+    """Which series can be chosen and which are; what the first is; thumbnails of its gallery (None: as they are).
+
+    A picture is ``searched`` for unless all of them are watches, which follow pairs of their own.
+    """
 
     names: tuple[str, ...] = ()
     series: str | None = None
@@ -27,6 +30,7 @@ class Choices:
     about: str = training_words.EMPTY
     samples: Sequence[Thumb] | None = ()
     offered: Offered = Offered()  # noqa: RUF009 - it never changes
+    searched: bool = True
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,7 @@ def _lists(found: Choices, widgets: Widgets) -> Updates:
         widgets.series: gr.update(choices=list(found.names), value=found.series, visible=bool(found.names)),
         widgets.beside: gr.update(choices=others, value=found.beside, visible=len(found.names) > 1),
         widgets.about: found.about,
+        widgets.query: gr.update(visible=found.searched),
         widgets.offered: found.offered,
     }
     if found.samples is not None:

@@ -81,7 +81,8 @@ class Asking:
         choices = Choices(names, series, beside, "", None, inputs.offered)
         try:
             both = (series, beside) if beside else (series,)
-            choices = self._choices(inputs, choices, series)
+            searched = not all(self.studies.watched(name) for name in both)
+            choices = self._choices(inputs, replace(choices, searched=searched), series)
             file = self._query(asked.query, both, choices)
         except SimvisError as error:
             return TrainingRefused(str(error), choices, said)

@@ -43,7 +43,7 @@ class Widgets:
     @property
     def lists(self) -> list[Any]:
         """What can be chosen from."""
-        return [self.series, self.beside, self.about, self.samples, self.offered]
+        return [self.series, self.beside, self.about, self.query, self.samples, self.offered]
 
     @property
     def results(self) -> list[Any]:

@@ -135,7 +135,7 @@ def test_a_picture_that_cannot_be_read_is_said_and_the_choices_stay(tab, tmp_pat
     assert "not a picture" in held["notice"]
     assert held["viewer"] is None
     assert held["series"]["value"] == "second"
-    assert "query" not in held
+    assert "value" not in held["query"]
 
 
 def test_a_second_series_that_is_damaged_leaves_the_first(driven, folder, tmp_path):
@@ -251,7 +251,7 @@ def test_a_watch_shows_its_pairs_without_a_query_and_beside_a_series(driven, fol
     tab = driven.training(Studies(Session(), SeriesFolders((tmp_path / "runs",), bundled=tmp_path)))
     held = last(tab.look(series="watched"))
     assert "what a Watcher saw" in held["about"]
-    assert held["samples"]["visible"] is False
+    assert (held["samples"]["visible"], held["query"]["visible"]) == (False, False)
     data = StepViewer().postprocess(held["viewer"])
     with open(data.numbers.path) as file:
         numbers = json.load(file)
@@ -261,6 +261,7 @@ def test_a_watch_shows_its_pairs_without_a_query_and_beside_a_series(driven, fol
     both = last(tab.look(series="watched", beside="first"))
     assert [study.watch for study in both["viewer"].studies] == [True, False]
     assert both["viewer"].studies[1].own is not None
+    assert both["query"]["visible"] is True
     assert "to see which queries" in both["compared"]
     sharing = TrainingSharing(tab.handlers.studies, LinkedPictures(tmp_path / "links"), tab.handlers.widgets)
     address, _ = read_address(sharing.link(tab.values(series="watched")))
