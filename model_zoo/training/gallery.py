@@ -29,7 +29,7 @@ def gallery_name(picture: str) -> str:
     return picture if ROOM.fullmatch(picture) else "/".join(_parts(picture)[-2:])
 
 
-def gallery_names(pictures: Sequence[str], home: Path | None) -> tuple[str, ...]:
+def portable_names(pictures: Sequence[str], home: Path | None) -> tuple[str, ...]:
     """The names under which a series keeps its gallery: pictures below ``home`` are told from there, others as given.
 
     So a series of pictures that everybody has, SimVis's samples, finds them on any machine.

@@ -14,7 +14,7 @@ from torch import Tensor
 from model_zoo.running.devices import on_device
 from model_zoo.training.batches import RunBatches
 from model_zoo.training.data import Examples, numbered_labels, split_by_class
-from model_zoo.training.gallery import gallery_names
+from model_zoo.training.gallery import portable_names
 from model_zoo.training.pixels import Pixels, ReadSoFar, forget_pixels, read_pixels
 from model_zoo.training.recipes import TrainingRecipe
 from model_zoo.training.states import base_of, state_of
@@ -200,7 +200,7 @@ class _Run:
         loss = notes.loss / notes.losses if notes.losses else None
         state = {name: tensor.cpu() for name, tensor in state_of(network).items()}
         base = {name: tensor.cpu() for name, tensor in state_of(self.base).items()}
-        names = gallery_names(self.unseen.names, self.home)
+        names = portable_names(self.unseen.names, self.home)
         files.add(step, state, base, loss=loss, figures=figures, embeddings=(names, embeddings))
         self._write(step, {f"validation/{name}": number for name, number in figures.items()})
         return Validated(step, figures, notes.tested(step, figures))

@@ -139,17 +139,11 @@ BAD = {
 }
 
 
-@pytest.fixture(scope="module")
-def before(_desk):
-    """What the staying visitor has on screen: score, and both pictures' addresses."""
-    return _desk.text("#score .big"), [_desk.at(f"#image_{side} img").get_attribute("src") for side in "ab"]
-
-
 @pytest.mark.parametrize("kind", BAD)
-def test_a_file_that_cannot_be_read_is_a_sentence_and_spoils_nothing(desk, before, photograph, kind, tmp_path, capsys):
+def test_a_file_that_cannot_be_read_is_a_sentence_and_spoils_nothing(desk, photograph, kind, tmp_path, capsys):
     """The same sentence as on the command line, under the limits for strangers' pictures."""
     make, reason = BAD[kind]
-    score, kept = before
+    score, kept = desk.text("#score .big"), [desk.at(f"#image_{side} img").get_attribute("src") for side in "ab"]
     content = make(photograph)
     (tmp_path / "picture.jpg").write_bytes(content)
     good = str(PICTURES / samples.pairs()[0]["b"])

@@ -11,8 +11,8 @@ from model_zoo.training.gallery import (
     gallery_file,
     gallery_labels,
     gallery_name,
-    gallery_names,
     gallery_room,
+    portable_names,
     shared_objects,
 )
 from simvis_core import SimvisError
@@ -41,8 +41,8 @@ def test_a_name_does_not_tell_where_the_file_lay():
 def test_pictures_that_everybody_has_are_told_from_their_folder(tmp_path):
     home = tmp_path / "samples"
     pictures = (str(home / "pictures/owl/1.jpg"), str(tmp_path / "mine/1.jpg"), "room 204, view 1", "1.jpg")
-    assert gallery_names(pictures, home) == ("pictures/owl/1.jpg", *pictures[1:])
-    assert gallery_names(pictures, None) == pictures
+    assert portable_names(pictures, home) == ("pictures/owl/1.jpg", *pictures[1:])
+    assert portable_names(pictures, None) == pictures
     (home / "pictures/owl").mkdir(parents=True)
     (home / "pictures/owl/1.jpg").touch()
     assert gallery_file(SERIES, "pictures/owl/1.jpg", [home / "pictures"]) == home / "pictures/owl/1.jpg"
