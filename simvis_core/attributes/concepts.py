@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from simvis_core.attributes.dictionary import Dictionary
+from simvis_core.attributes.dictionaries.dictionary import Dictionary
 from simvis_core.decomposition import Decomposition
 from simvis_core.pairs.sides import OTHER, Side
 
@@ -52,7 +52,7 @@ def split_query(query: Float[Tensor, " D"], dictionary: Dictionary) -> SplitQuer
 
     >>> import torch
     >>> from simvis_core.attributes.concepts import split_query
-    >>> from simvis_core.attributes.dictionary import dictionary_of
+    >>> from simvis_core.attributes.dictionaries.dictionary import dictionary_of
     >>> parts = split_query(torch.tensor([0.6, 0.0, 0.8]), dictionary_of(torch.tensor([[1.0, 0.0, 0.0]])))
     >>> parts.concepts.tolist(), parts.residual.tolist()[:2]
     ([[0.6000000238418579, 0.0, 0.0]], [0.0, 0.0])
@@ -74,12 +74,14 @@ class ConceptPair:
     >>> import torch
     >>> from simvis_core import Decomposition
     >>> from simvis_core.attributes.concepts import ConceptPair
-    >>> from simvis_core.attributes.dictionary import dictionary_of
+    >>> from simvis_core.attributes.dictionaries.dictionary import dictionary_of
     >>> a = Decomposition(torch.tensor([[[0.0, 0.0], [0.0, 0.75]]]), torch.tensor([0.0, 0.25]))
     >>> b = Decomposition(torch.tensor([[[0.0, 1.0]]]), torch.zeros(2))
     >>> pair = ConceptPair(a, b, dictionary_of(torch.eye(2), names=("red", "blue")))
     >>> pair.totals("a").concepts, pair.totals("b").score
     (tensor([0., 1.], dtype=torch.float64), 1.0)
+    >>> pair.split_a.codes, pair.split_b.residual.abs().sum().item()
+    (tensor([0., 1.], dtype=torch.float64), 0.0)
     >>> pair.mean_totals.concepts, pair.strongest(1)
     (tensor([0., 1.], dtype=torch.float64), tensor([1]))
     >>> pair.concept_map("a", 1), pair.bias_part("a", 1)  # 0.75 in its cell, 0.25 in its bias

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 SWEEPS = 500  # over all codes, at most; what is left then lies in the residual
-SETTLED = 1e-11  # of the longest vector: codes that move less have settled
+SETTLED = 1e-9  # of the longest vector: codes that move less have settled
 
 Coding = Callable[[Tensor, Tensor], Tensor]
 
@@ -18,7 +18,7 @@ def least_squares_codes(vectors: Float[Tensor, "N D"], directions: Float[Tensor,
     Computed in float64 on the processor. Where directions are orthonormal, they are plain dot products.
 
     >>> import torch
-    >>> from simvis_core.attributes.coding import least_squares_codes
+    >>> from simvis_core.attributes.dictionaries.coding import least_squares_codes
     >>> directions = torch.tensor([[1.0, 0.0, 0.0], [1.0, 1.0, 0.0]])
     >>> codes = least_squares_codes(torch.tensor([[3.0, -2.0, 7.0]]), directions)
     >>> [round(code, 6) for code in codes[0].tolist()]
@@ -32,10 +32,10 @@ def nonnegative_codes(vectors: Float[Tensor, "N D"], directions: Float[Tensor, "
     """The codes z >= 0 with the least |vector - z directions|, each vector for itself.
 
     Computed in float64 on the processor, by coordinate descent: each code in turn takes its best value, 0 or more,
-    until none moves by more than 1e-11 of the longest vector, or 500 rounds are done. Directions must not be zero.
+    until none moves by more than 1e-9 of the longest vector, or 500 rounds are done. Directions must not be zero.
 
     >>> import torch
-    >>> from simvis_core.attributes.coding import nonnegative_codes
+    >>> from simvis_core.attributes.dictionaries.coding import nonnegative_codes
     >>> directions = torch.tensor([[1.0, 0.0, 0.0], [1.0, 1.0, 0.0]])
     >>> codes = nonnegative_codes(torch.tensor([[3.0, -2.0, 7.0]]), directions)
     >>> [round(code, 6) for code in codes[0].tolist()]
@@ -51,7 +51,7 @@ def descended(
     """Codes nearer to the best that are 0 or more, after at most so many sweeps of coordinate descent from ``codes``.
 
     >>> import torch
-    >>> from simvis_core.attributes.coding import descended
+    >>> from simvis_core.attributes.dictionaries.coding import descended
     >>> descended(torch.tensor([[3.0, -2.0]]), torch.eye(2), torch.ones(1, 2), sweeps=1)
     tensor([[3., 0.]])
     """

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from simvis_core.attributes.coding import CODINGS
+from simvis_core.attributes.dictionaries.coding import CODINGS
 from simvis_core.errors import SimvisError
 from simvis_core.networks.network import EmbeddingNetwork
 
@@ -18,7 +18,7 @@ UNNAMED = "unnamed"
 class LearntFrom:
     """What a dictionary was learnt on: the kind, the network, how it saw the pictures, how many, and the seed.
 
-    >>> from simvis_core.attributes.dictionary import LearntFrom
+    >>> from simvis_core.attributes.dictionaries.dictionary import LearntFrom
     >>> LearntFrom("pca", "efficientnet_lite0", "0f" * 32, "avg", 224, "whole", pictures=257).kind
     'pca'
     """
@@ -38,7 +38,7 @@ class LearntFrom:
 
         >>> from torch import nn
         >>> from simvis_core import EmbeddingNetwork
-        >>> from simvis_core.attributes.dictionary import LearntFrom
+        >>> from simvis_core.attributes.dictionaries.dictionary import LearntFrom
         >>> net = EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8), name="tiny")
         >>> LearntFrom("pca", "tiny", net.fingerprint, "max", 224, "whole").check(net)
         Traceback (most recent call last):
@@ -71,7 +71,7 @@ class Dictionary:
     from any matrix.
 
     >>> import torch
-    >>> from simvis_core.attributes.dictionary import dictionary_of
+    >>> from simvis_core.attributes.dictionaries.dictionary import dictionary_of
     >>> made = dictionary_of(torch.tensor([[0.0, 2.0, 0.0], [1.0, 0.0, 0.0]]), names=("blue", ""))
     >>> made.size, made.width, made.name(0), made.name(1)
     (2, 3, 'blue', 'unnamed')
@@ -107,7 +107,7 @@ class Dictionary:
         """Raises SimvisError for embeddings of another width.
 
         >>> import torch
-        >>> from simvis_core.attributes.dictionary import dictionary_of
+        >>> from simvis_core.attributes.dictionaries.dictionary import dictionary_of
         >>> dictionary_of(torch.eye(3)).check_width(3)
         """
         if width != self.width:
@@ -148,7 +148,7 @@ def dictionary_of(
     not, and another number of names than rows.
 
     >>> import torch
-    >>> from simvis_core.attributes.dictionary import dictionary_of
+    >>> from simvis_core.attributes.dictionaries.dictionary import dictionary_of
     >>> dictionary_of(torch.tensor([[3.0, 4.0]])).directions
     tensor([[0.6000, 0.8000]], dtype=torch.float64)
     """
