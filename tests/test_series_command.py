@@ -16,6 +16,7 @@ from simvis_core.progress.series_files import SeriesFiles
 from simvis_core.progress.watcher import Watcher
 from simvis_core.progress.watching import WatchedPair
 from simvis_core.progress.worst import LabelledPicture
+from tests.small_trainings import draw_pictures
 
 TINY = "timm/test_resnet"
 
@@ -120,6 +121,24 @@ def test_rooms_are_followed_with_intervals(capsys, home, tmp_path):
     assert not list(tmp_path.glob("*.png"))
 
 
+def test_pairs_of_ones_own_pictures_are_followed_with_intervals(capsys, home, tmp_path):
+    draw_pictures(tmp_path / "own")
+    asked = (home / "one", "--pictures", tmp_path / "own", "--pairs", "4", "--step", "0", "--step", "20")
+    code, out, err = told(capsys, *asked, "--against", home / "two", "--out", tmp_path / "out")
+    assert code == 0
+    assert "one step 20: 4 of 4 pairs\n" in err
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "out" / "pairs.csv").read_text())))
+    names = {row["pair"] for row in rows}
+    assert len(names) == 4
+    for name in names:
+        first, second = name.split(" | ")
+        assert (first.split("/")[0], first != second) == (second.split("/")[0], True)
+    assert "share of the map on the shared objects" not in out  # it is not known
+    assert "half of the score" in out
+    alone = told(capsys, *asked)[1].splitlines()
+    assert alone[-1] in out.splitlines()  # the same pairs are drawn again
+
+
 def test_a_plain_folder_is_followed_with_its_architecture(capsys, home):
     code, out, err = told(capsys, home / "plain", home / "a.png", home / "b.png", "--architecture", TINY)
     assert code == 0
@@ -146,6 +165,8 @@ def test_a_watch_is_printed_too(capsys, tmp_path, two_pictures):
     [
         (("one", "a.png"), "one picture; wanted two, or none"),
         (("one", "a.png", "b.png", "--rooms", "2"), "two pictures and --rooms; wanted one of them"),
+        (("one", "--pictures", ".", "--rooms", "2"), "--rooms and --pictures; wanted one of them"),
+        (("one", "--pictures", "."), "without two pictures of one class"),
         (("one", "a.png", "b.png", "--step", "15"), "step 15 of 'one'; wanted one of 0, 10, 20"),
         (("one", "a.png", "b.png", "--framing", "round"), "framing 'round'; wanted one of whole, square, crop"),
         (("one", "a.png", "b.png", "--view-size", "50"), "a short side of 50 pixels"),

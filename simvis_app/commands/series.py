@@ -33,7 +33,9 @@ def add(series: argparse.ArgumentParser) -> None:
     series.add_argument(
         "--kind", choices=("planted", "same"), default="planted", help="rooms that share one object, or all four"
     )
-    series.add_argument("--seed", type=int, default=0, help="of the rooms, and of the pairs of --curves")
+    series.add_argument("--pictures", metavar="SOURCE", help="follow pairs of one class of class folders, or of a CSV")
+    series.add_argument("--pairs", type=positive, default=20, metavar="N", help="how many of them (20)")
+    series.add_argument("--seed", type=int, default=0, help="of the rooms, and of the pairs that are drawn")
     series.add_argument(
         "--curves",
         type=positive,
@@ -71,15 +73,17 @@ def run(options: argparse.Namespace) -> None:
 def _check(options: argparse.Namespace) -> None:
     if (options.a is None) != (options.b is None):
         raise SimvisError("one picture", "two, or none", "name both pictures of the pair")
-    if options.a is not None and options.rooms is not None:
-        raise SimvisError("two pictures and --rooms", "one of them", "leave one out")
+    asked = {"two pictures": options.a, "--rooms": options.rooms, "--pictures": options.pictures}
+    given = [name for name, value in asked.items() if value is not None]
+    if len(given) > 1:
+        raise SimvisError(" and ".join(given), "one of them", "leave the others out")
 
 
 def _watched(options: argparse.Namespace) -> dict[str, bytes]:
     """The steps of a watcher's folder."""
     from simvis_core.progress.watches import open_watch
 
-    if options.a is not None or options.rooms is not None or options.against is not None:
+    if _pairs_asked(options) or options.against is not None:
         raise SimvisError(
             f"'{options.folder}', a watch, which holds maps and no weights", "a series", "leave the pair out"
         )
@@ -100,7 +104,12 @@ def _series(options: argparse.Namespace) -> dict[str, bytes]:
     files |= _curves(options, opened) if options.curves is not None else {}
     if len(opened) == 2:
         _tell_queries(opened[0].series, opened[1].series)
-    return files | (_pair(options, opened) if options.a is not None or options.rooms is not None else {})
+    return files | (_pair(options, opened) if _pairs_asked(options) else {})
+
+
+def _pairs_asked(options: argparse.Namespace) -> bool:
+    """Whether pairs are to be followed."""
+    return any(one is not None for one in (options.a, options.rooms, options.pictures))
 
 
 def _opened(folder: str, architecture: str | None, options: argparse.Namespace) -> "OpenedSeries":
@@ -215,12 +224,17 @@ def _pair(options: argparse.Namespace, opened: Sequence["OpenedSeries"]) -> dict
 
 
 def _pairs(options: argparse.Namespace) -> "Iterator[WatchedPair]":
+    from simvis_core.evaluation.cases import folder_cases
     from simvis_core.pictures.opening import open_picture
     from simvis_core.progress.studies import room_pairs
     from simvis_core.progress.watching import WatchedPair
 
     if options.rooms is not None:
         yield from room_pairs(options.rooms, options.kind, options.seed)
+    elif options.pictures is not None:
+        for case in folder_cases(options.pictures, options.pairs, options.seed):
+            if case.same:
+                yield WatchedPair(case.name, case.picture(), case.others[0]())
     else:
         name = f"{Path(options.a).name} | {Path(options.b).name}"
         yield WatchedPair(name, open_picture(options.a), open_picture(options.b))
