@@ -35,6 +35,7 @@ def _taken(environment: dict[str, str]) -> None:
             _desktop(browser)
             _galleries(browser)
             _trust(browser)
+            _training(browser)
             _phone(browser)
     finally:
         app.terminate()
@@ -106,6 +107,14 @@ def _trust(browser: Browser) -> None:
     page.mouse.move(5, 5)
     page.wait_for_timeout(2500)
     page.screenshot(path=HERE / "trust.jpg", type="jpeg", quality=88)
+
+
+def _training(browser: Browser) -> None:
+    page = browser.new_context(viewport={"width": 1360, "height": 1250}).new_page()
+    page.goto(f"{ADDRESS}/?tab=Training&series=rooms_avg&other=rooms_max")
+    page.wait_for_selector('#step_viewer [data-ready="1"]', timeout=300_000)
+    page.wait_for_timeout(3000)
+    page.screenshot(path=HERE / "training.jpg", type="jpeg", quality=88)
 
 
 def _phone(browser: Browser) -> None:
