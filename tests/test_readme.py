@@ -65,9 +65,10 @@ def test_other_commands_name_what_exists(command):
 def test_flags_in_the_text_exist(capsys):
     with pytest.raises(SystemExit):
         app.main(["--help"])
-    for command in ("explain", "index", "search", "classes", "curves", "store-check", "series", "train"):
+    actions = "concepts learn", "concepts explain"
+    for command in ("explain", "index", "search", "classes", "curves", "store-check", "series", "train", *actions):
         with pytest.raises(SystemExit):
-            app.main([command, "--help"])
+            app.main([*command.split(), "--help"])
     known = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
     text = re.sub(r"^```.*?^```", "", README, flags=re.M | re.S).split("\n---\n", 1)[1]
     for flag in re.findall(r"`(--[a-z-]+)", text):

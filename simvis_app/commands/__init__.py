@@ -83,5 +83,6 @@ COMMANDS: dict[str, Command] = {
     ),
     "series": Command(f"{_HERE}.series", "a training's checkpoints by step: figures, a pair's maps, two side by side"),
     "train": Command(f"{_HERE}.train", "let a network learn from pictures, and keep its steps as a series"),
+    "concepts": Command(f"{_HERE}.concepts.command", "a score as concepts that add up: learn, name, explain"),
     "models": Command(f"{_HERE}.models", "list the networks; timm/NAME and torchvision/NAME work too"),
 }

@@ -10,6 +10,7 @@ from torch import Tensor
 from simvis_core.attributes.dictionaries.coding import CODINGS
 from simvis_core.errors import SimvisError
 from simvis_core.networks.network import EmbeddingNetwork
+from simvis_core.pictures.views import Framing
 
 UNNAMED = "unnamed"
 
@@ -28,7 +29,7 @@ class LearntFrom:
     fingerprint: str
     pooling: str
     short_side: int
-    framing: str
+    framing: Framing
     pictures: int = 0
     places: int = 0
     seed: int = 0
@@ -55,10 +56,11 @@ class LearntFrom:
 
 @dataclass(frozen=True)
 class Firing:
-    """A place of a picture, its cell as (row, column), and the code of a concept there."""
+    """A place of a picture, its cell as (row, column) of the grid (rows, columns), and the code of a concept there."""
 
     picture: str
     cell: tuple[int, int]
+    grid: tuple[int, int]
     value: float
 
 

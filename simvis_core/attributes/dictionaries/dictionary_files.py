@@ -113,5 +113,5 @@ def _read(file: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
 
 
 def _firing(told: Mapping[str, Any]) -> Firing:
-    row, column = told["cell"]
-    return Firing(str(told["picture"]), (int(row), int(column)), float(told["value"]))
+    (row, column), (rows, columns) = told["cell"], told["grid"]
+    return Firing(str(told["picture"]), (int(row), int(column)), (int(rows), int(columns)), float(told["value"]))

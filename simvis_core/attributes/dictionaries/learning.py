@@ -11,7 +11,7 @@ from simvis_core.attributes.dictionaries.coding import descended
 from simvis_core.attributes.dictionaries.dictionary import Dictionary, LearntFrom, dictionary_of
 from simvis_core.errors import SimvisError
 
-CONCEPTS = 64
+CONCEPTS, KIND = 64, "pca"  # what is learnt where nothing else is asked for
 ROUNDS, SWEEPS_A_ROUND = 30, 3  # of semi-NMF
 ITERATIONS, TOLERANCE = 200, 1e-3  # of NMF: its codes are found anew, so that no sum waits for its last digits
 SPREAD_OUT = 0.2  # what every cluster has of every place as semi-NMF begins (Ding 2010, section 3.2)

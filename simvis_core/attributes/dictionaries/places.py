@@ -174,7 +174,8 @@ def _fire(
         values, cells = of_cells.max(0)
         for concept, (value, cell) in enumerate(zip(values.tolist(), cells.tolist(), strict=True)):
             if value > 0:
-                best[concept].append(Firing(file, (cell // picture.grid[1], cell % picture.grid[1]), value))
+                row, column = divmod(cell, picture.grid[1])
+                best[concept].append(Firing(file, (row, column), picture.grid, value))
     for places_of_one in best:
         places_of_one.sort(key=lambda place: -place.value)
         del places_of_one[most:]

@@ -162,6 +162,7 @@ def test_the_strongest_place_of_each_picture_is_found(folder):
             wanted.append((file, (row, column), float(codes.max())))
         wanted = sorted((one for one in wanted if one[2] > 0), key=lambda one: -one[2])[:2]
         assert [(one.picture, one.cell) for one in found[concept]] == [one[:2] for one in wanted]
+        assert {one.grid for one in found[concept]} <= {picture.grid for picture in seen}
         assert [one.value for one in found[concept]] == pytest.approx([one[2] for one in wanted])
 
 
@@ -239,7 +240,7 @@ def test_unlabelled_pictures_are_no_class_and_small_scores_have_no_shares():
 def example():
     source = LearntFrom("pca", "tiny", "0f", "gem:4", 224, "whole", 9, 63, 2)
     made = dictionary_of(torch.rand(2, 3), torch.rand(3), "non-negative", ("dome", ""), source)
-    return replace(made, firings=((Firing("a.jpg", (1, 2), 0.5),), ()))
+    return replace(made, firings=((Firing("a.jpg", (1, 2), (3, 4), 0.5),), ()))
 
 
 def test_a_dictionary_is_read_as_it_was_written(tmp_path):

@@ -1,0 +1,1 @@
+"""`concepts`: dictionaries of concepts and pairs explained by them."""

@@ -1,0 +1,90 @@
+"""`concepts`: a score as concepts that add up: learn a dictionary of them, name them, explain a pair by them."""
+
+import argparse
+
+from simvis_app.commands.options import gallery_options, network_options, positive
+from simvis_app.service import defaults
+from simvis_core.errors import SimvisError
+
+SIZE_LEARNT, SHOWN = 64, 5
+KINDS_LEARNT = ("pca", "nmf", "semi-nmf", "random")  # both as the core has them, as a test holds
+
+
+def add(concepts: argparse.ArgumentParser) -> None:
+    """Adds the command's actions and their flags."""
+    actions = concepts.add_subparsers(dest="action", required=True, title="actions")
+    _add_learn(actions.add_parser("learn", help="make a dictionary of concepts from pictures"))
+    _add_name(actions.add_parser("name", help="say what concepts are to be called"))
+    _add_explain(actions.add_parser("explain", help="split a pair's score over a dictionary's concepts"))
+
+
+def _add_learn(learn: argparse.ArgumentParser) -> None:
+    learn.add_argument("source", nargs="?", metavar="FOLDER", help="class folders of pictures, or a CSV: file,label")
+    learn.add_argument("--gallery", metavar="NAME", help="a gallery's pictures instead")
+    _add_dictionary(learn, "where to write it, ending in .safetensors")
+    learn.add_argument(
+        "--kind", choices=KINDS_LEARNT, help="pca (default), nmf, semi-nmf, or random directions to compare with"
+    )
+    learn.add_argument("--matrix", metavar="FILE", help="your own directions instead, a row each, in a .npy file")
+    learn.add_argument("--size", type=positive, help=f"how many concepts (default: {SIZE_LEARNT})")
+    learn.add_argument(
+        "--held-out",
+        choices=("pictures", "classes"),
+        default="pictures",
+        help="what is measured on: half of each class of 3 pictures and more, or a quarter of the classes, whole",
+    )
+    learn.add_argument("--seed", type=int, default=0, help="of what is held out, of the places drawn, and of the kind")
+    learn.add_argument("--backbone", help=f"the network (default: {defaults.BACKBONE})")
+    learn.add_argument("--pooling", help=f"{defaults.POOLINGS_SAID} (default: the network's own)")
+    learn.add_argument(
+        "--view-size", type=positive, help=f"short side of the views in pixels (default: about {defaults.SHORT_SIDE})"
+    )
+    learn.add_argument("--framing", default=defaults.FRAMING, help=defaults.FRAMINGS_SAID)
+    network_options(learn)
+    gallery_options(learn)
+
+
+def _add_name(name: argparse.ArgumentParser) -> None:
+    name.add_argument("words", nargs="+", metavar="N=WORDS", help='such as 12="arched openings"; 12= takes it away')
+    _add_dictionary(name, "the file that `learn` wrote")
+
+
+def _add_explain(explain: argparse.ArgumentParser) -> None:
+    explain.add_argument("a", metavar="A", help="a picture file")
+    explain.add_argument("b", metavar="B", help="a picture file")
+    _add_dictionary(explain, "the file that `learn` wrote")
+    explain.add_argument("--top", type=positive, default=SHOWN, help=f"how many concepts (default: {SHOWN})")
+    explain.add_argument("--backbone", help="the network (default: the one that the dictionary was learnt on)")
+    explain.add_argument("--out", metavar="DIR", help="write their maps, all totals, and the places that fire each")
+    network_options(explain)
+
+
+def _add_dictionary(action: argparse.ArgumentParser, help: str) -> None:
+    action.add_argument("--dictionary", required=True, metavar="FILE", help=help)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Learns a dictionary, names some of its concepts, or explains a pair by them."""
+    if options.action == "name":
+        _name(options)
+    elif options.action == "learn":
+        from simvis_app.commands.concepts.learning import learn
+
+        learn(options)
+    else:
+        from simvis_app.commands.concepts.explaining import explain
+
+        explain(options)
+
+
+def _name(options: argparse.Namespace) -> None:
+    from simvis_core.attributes.dictionaries.dictionary_files import open_dictionary, save_dictionary
+
+    words = {}
+    for said in options.words:
+        concept, equals, name = said.partition("=")
+        if not (equals and concept.isdecimal()):
+            raise SimvisError(f"'{said}'", "N=WORDS, such as 12=dome", "give the concept's number and its name")
+        words[int(concept)] = name
+    made = open_dictionary(options.dictionary).named(words)
+    print(save_dictionary(options.dictionary, made))
