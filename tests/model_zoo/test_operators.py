@@ -26,6 +26,7 @@ def test_where_the_extension_loads_nothing_is_declared(monkeypatch):
     assert declare_missing_operators() is None
 
 
+@pytest.mark.slow
 def test_torchvision_and_timm_can_be_imported_after_the_zoo():
     """In a Python of its own, where nothing else has imported them; the zoo itself imports neither."""
     program = (

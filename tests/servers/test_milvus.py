@@ -212,6 +212,7 @@ def test_every_row_is_read_and_counted_above_the_limit_of_one_answer(index, spac
     assert index.count(space) == number - 10000
 
 
+@pytest.mark.slow
 def test_ids_that_begin_alike_are_all_read(index, space, contract, monkeypatch):
     wait(contract.values())  # the checks run beside the tests, and must not meet this limit
     monkeypatch.setattr("simvis_core.stores.milvus.MOST_IN_ANSWER", 16)  # every id begins with 24 zeros

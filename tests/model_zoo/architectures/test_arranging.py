@@ -52,7 +52,14 @@ EXPECTED = {
 BY_CONVENTION = ("timm/vgg11_bn", "torchvision/alexnet", "torchvision/squeezenet1_1")
 
 
-@pytest.fixture(scope="module", params=EXPECTED)
+# The largest are left to the slow run: each has a relative of its kind and library above.
+LARGE = ("timm/densenet121", "timm/cait_xxs24_224", "timm/inception_v3", "torchvision/convnext_tiny")
+LARGE += ("torchvision/swin_t", "torchvision/vit_b_32", "torchvision/maxvit_t")
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=[pytest.mark.slow] * (name in LARGE)) for name in EXPECTED]
+)
 def made(request):
     """Name, the library's network, and ours, with weights that are random in every norm too."""
     torch.manual_seed(11)

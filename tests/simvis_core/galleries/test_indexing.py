@@ -582,6 +582,7 @@ for progress in room.index_pictures(gallery, listed(root), [network(), network("
 """
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_moment_loses_nothing_that_was_told(tmp_path, root):
     class_folders(root, SIZES[:1], cat=110, dog=90)  # of one shape: batches go in the listing's order
     wanted, home = list(listed(root).pictures), tmp_path / "home"
