@@ -27,13 +27,19 @@ def embeddings_of(network, files):
     return network.embed(torch.stack(views)).cpu()
 
 
-def small_series(folder, photos, *, seed=0, steps=(0, 10, 20), pooling="avg", gallery=True, **figures):
-    """Writes a series of that folder's name; gives the folder. ``figures`` are each step's own, by name."""
+def small_series(folder, photos, *, seed=0, steps=(0, 10, 20), pooling="avg", gallery=True, asking=(), **figures):
+    """Writes a series of that folder's name; gives the folder. ``figures`` are each step's own, by name.
+
+    With ``asking``, classes by name, the pictures of all others are distractors.
+    """
     base = drawn(TINY, 3, pooling)
     about = {"framing": "square", "loss": "triplet", "seed": seed}
     identity = base_of(TINY, base, 3)
+    found = listed(photos).pictures
+    pictures = sorted(found)
+    if asking:
+        about["labels"] = [found[name] if found[name] in asking else "" for name in pictures]
     files = SeriesFiles(folder, folder.name, TINY, pooling, base=identity, short_side=SIDE, about=about)
-    pictures = sorted(listed(photos).pictures)
     for at, step in enumerate(steps):
         network = base if step == 0 else changed(base, seed + at)
         rows = (pictures, embeddings_of(network, pictures)) if gallery else None

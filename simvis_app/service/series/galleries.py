@@ -15,11 +15,15 @@ from simvis_core.files.writing import png
 
 @dataclass(frozen=True)
 class SeriesGallery:
-    """A series' gallery: names of pictures, the class of each ("" for none), and whether the series carries it."""
+    """A series' gallery: names of pictures, the class of each ("" for none), and whether the series carries it.
+
+    Where the training told the classes (``sure``), a picture without one is of none of them: a distractor.
+    """
 
     pictures: tuple[str, ...]
     labels: tuple[str, ...]
     carried: bool
+    sure: bool = False
 
     @cached_property
     def label(self) -> dict[str, str]:
@@ -35,7 +39,7 @@ def gallery_of(whole: WholeSeries) -> SeriesGallery:
         except SimvisError:
             continue  # said where that step is shown
         if found is not None:
-            return SeriesGallery(found[0], gallery_labels(whole.series, found[0]), True)
+            return SeriesGallery(found[0], gallery_labels(whole.series, found[0]), True, "labels" in whole.series.about)
     pictures = tuple(str(samples.PICTURES / entry["file"]) for entry in samples.credits_list())
     return SeriesGallery(pictures, tuple(Path(picture).parent.name for picture in pictures), False)
 

@@ -125,7 +125,7 @@ class StudyUnderWay:
 
     def _hit(self, network: EmbeddingNetwork, query: Pictured, picture: str, told: float) -> StepHit:
         label = self.gallery.label[picture]
-        right = label == self.label if label and self.label else None
+        right = label == self.label if self.label and (label or self.gallery.sure) else None
         try:
             hit = self._seen(network, self._path(picture))
         except SimvisError as error:

@@ -41,6 +41,19 @@ def query(studies):
     return studies.gallery("first").pictures[4]
 
 
+def test_a_distractor_is_of_another_class_and_asks_for_nothing(tmp_path, photos, query):
+    kind = Path(query).parent.name
+    small_series(tmp_path / "series" / "among", photos, steps=(0,), asking=(kind,))
+    studies = Studies(Session(), SeriesFolders((tmp_path / "series",), bundled=tmp_path))
+    hits = run(studies.studying("among", query)).steps[0].hits
+    assert [hit.right for hit in hits] == [Path(hit.picture).parent.name == kind for hit in hits]
+    assert {hit.label for hit in hits} <= {kind, ""}
+    gallery = studies.gallery("among")
+    other = next(name for name, label in gallery.label.items() if not label)
+    found = run(studies.studying("among", other)).steps[0].hits
+    assert {hit.right for hit in found} == {None}  # its own class is not told
+
+
 def test_each_step_has_its_own_hits_with_the_maps_of_an_explanation(studies, folder, query):
     study, told = None, []
     study = run(studies.studying("first", query), told.append)
