@@ -17,6 +17,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from benchmarks import (
+    concepts,
     crowd,
     decoding,
     drag,
@@ -93,6 +94,7 @@ QUESTIONS: dict[str, Callable[[bool], list[Table]]] = {
     "page": page.tables,
     "waiting": waiting.tables,
     "training": training.tables,
+    "concepts": concepts.tables,
 }
 UNTIMED: dict[str, Callable[[list[str]], int]] = {
     "fuzz": fuzz.main,

@@ -75,7 +75,8 @@ def test_principal_components_leave_what_svd_leaves_and_lean_to_their_strong_sid
     rest = places - places.mean(0)
     left = rest - made.codes(places) @ made.directions
     assert float(left.square().sum()) == pytest.approx(float(torch.linalg.svdvals(rest)[2:].square().sum()))
-    assert (made.codes(places).pow(3).sum(0) > 0).all()
+    for seen in (places, -places):
+        assert (learn_dictionary(seen, "pca", 3).codes(seen).pow(3).sum(0) > 0).all()
 
 
 def test_chance_directions_are_orthonormal_and_differ_by_seed():
@@ -152,9 +153,10 @@ def test_the_strongest_place_of_each_picture_is_found(folder):
     net = network()
     first, second, third, _ = folder
     seen = [net.decompose(net.view(Image.open(file), 16).pixels) for file in (first, second, third)]
-    made = dictionary_of(torch.randn(2, 5, generator=torch.Generator().manual_seed(2), dtype=torch.float64))
+    made = dictionary_of(torch.randn(8, 5, generator=torch.Generator().manual_seed(2), dtype=torch.float64))
     found = run(firing(made, net, [*folder], short_side=16, most=2)).firings
-    for concept in range(2):
+    assert any(one.cell > (0, 1) for places in found for one in places)
+    for concept in range(8):
         wanted = []
         for file, picture in zip((first, second, third), seen, strict=True):
             codes = made.codes(picture_places(picture))[:, concept].reshape(picture.grid)
@@ -229,7 +231,7 @@ def test_shares_are_those_of_the_pairs_averaged_by_class():
 
 def test_unlabelled_pictures_are_no_class_and_small_scores_have_no_shares():
     with refused("no pair of one class with a score to share"):
-        shares_of_score(dictionary_of(torch.eye(2)), torch.eye(2), ["", ""])
+        shares_of_score(dictionary_of(torch.eye(2)), torch.tensor([[0.6, 0.8], [0.8, 0.6]]), ["", ""])
     with refused("no pair of one class with a score to share"):
         shares_of_score(dictionary_of(torch.eye(2)), torch.eye(2), ["a", "a"])
 
