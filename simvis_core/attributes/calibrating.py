@@ -22,6 +22,10 @@ class Prior(NamedTuple):
 
     ``p`` is corrected for the number of attributes. ``used`` is the share where it is significant and one half, which
     speaks neither for nor against, where it is not.
+
+    >>> from simvis_core.attributes.calibrating import Prior
+    >>> Prior(share=0.9, p=0.01).used, Prior(share=0.6, p=0.4).used
+    (0.9, 0.5)
     """
 
     share: float

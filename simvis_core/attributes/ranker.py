@@ -1,7 +1,7 @@
 """Which attributes best explain a match: three terms of each, weighed and ranked (Plummer 2020)."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from simvis_core.attributes.overlaps import check_preset, overlap
+from simvis_core.attributes.overlaps import overlaps
 from simvis_core.decomposition import Verdict
 from simvis_core.errors import SimvisError
 from simvis_core.networks.backbone import Activations
@@ -77,7 +77,7 @@ class AttributeTerms(NamedTuple):
     """One attribute of a match: its explanation score, the three terms in 0..1, and as they were before that.
 
     ``raw_confidence`` is in the units of the attribute model (of class groups: log-odds above an average picture),
-    ``raw_overlap`` as `overlap` says, ``raw_prior`` the share of validation pairs.
+    ``raw_overlap`` as `overlaps` says, ``raw_prior`` the share of validation pairs.
     """
 
     name: str
@@ -130,53 +130,61 @@ class AttributeRanking:
         return names.index(name) + 1
 
 
-def match_terms(
-    model: AttributeModel,
-    pictures: Sequence[Activations],
-    saliencies: Sequence[Float[Tensor, "_ _"]],
-    priors: Mapping[str, float],
-    preset: str,
-) -> Float[Tensor, "K 3"]:
-    """The three terms of each attribute, in the order of TERMS and as they are: the mean over the pictures given.
+class ShownAttributes(NamedTuple):
+    """What an attribute model says of one picture: how sure of each attribute, and where each is."""
 
-    One picture (the query, whose saliency map the reference made) is the paper's way; with both pictures of a pair,
-    each with its own map, an attribute must be in both. float64. Raises SimvisError for a preset that there is not, and
-    for an attribute without a prior.
+    confidences: Float[Tensor, " K"]
+    maps: Float[Tensor, "K H W"]
+
+
+def shown_attributes(model: AttributeModel, picture: Activations) -> ShownAttributes:
+    """What the model says of a picture, which serves every match the picture is in.
 
     >>> import torch
     >>> from simvis_core import Activations
-    >>> from simvis_core.attributes.ranker import match_terms
-    >>> class Sides:
-    ...     names, verdict = ("left", "right"), "exact"
+    >>> from simvis_core.attributes.ranker import shown_attributes
+    >>> class Bright:
+    ...     names, verdict = ("bright",), "exact"
     ...
     ...     def confidences(self, picture):
-    ...         return torch.tensor([2.0, -1.0])
+    ...         return picture.features.mean((1, 2))
     ...
     ...     def directions(self, picture):
-    ...         return torch.eye(2)
+    ...         return torch.ones(1, 1)
     ...
     ...     def activation_maps(self, picture):
-    ...         return torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]])
+    ...         return picture.features
     ...
-    >>> pictures, saliencies = [Activations(torch.zeros(1, 1, 2))], [torch.tensor([[1.0, 0.0]])]
-    >>> match_terms(Sides(), pictures, saliencies, {"left": 0.5, "right": 0.5}, "sane").tolist()
+    >>> shown_attributes(Bright(), Activations(torch.tensor([[[1.0, 3.0]]])))
+    ShownAttributes(confidences=tensor([2.]), maps=tensor([[[1., 3.]]]))
+    """
+    return ShownAttributes(model.confidences(picture), model.activation_maps(picture))
+
+
+def match_terms(
+    shown: Sequence[ShownAttributes],
+    saliencies: Sequence[Float[Tensor, "_ _"]],
+    priors: Sequence[float],
+    preset: str,
+) -> Float[Tensor, "K 3"]:
+    """The three terms of each attribute, in the order of TERMS and as they are: the lower of those of the pictures.
+
+    One picture (the query, whose saliency map the reference made) is the paper's way; with both pictures of a pair,
+    each with its own map, an attribute must be in both: of either term the lower one counts. ``priors`` are the
+    attributes', in their order. float64. Raises SimvisError for a preset that there is not.
+
+    >>> import torch
+    >>> from simvis_core.attributes.ranker import ShownAttributes, match_terms
+    >>> picture = ShownAttributes(torch.tensor([2.0, -1.0]), torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]]))
+    >>> match_terms([picture], [torch.tensor([[1.0, 0.0]])], [0.5, 0.5], "sane").tolist()
     [[2.0, 1.0, 0.5], [-1.0, 0.0, 0.5]]
     """
-    check_preset(preset)
-    missing = [name for name in model.names if name not in priors]
-    if missing:
-        raise SimvisError(f"the attribute '{missing[0]}' without a prior", "one for each", "fit the attributes again")
     sides = [
-        torch.stack([model.confidences(picture).double().cpu(), _overlaps(model, picture, saliency, preset)], dim=1)
-        for picture, saliency in zip(pictures, saliencies, strict=True)
+        torch.stack([one.confidences.double().cpu(), overlaps(saliency.cpu(), one.maps.cpu(), preset)], dim=1)
+        for one, saliency in zip(shown, saliencies, strict=True)
     ]
-    held = torch.tensor([[priors[name]] for name in model.names], dtype=torch.float64)
-    return torch.cat([torch.stack(sides).mean(0), held], dim=1)
-
-
-def _overlaps(model: AttributeModel, picture: Activations, saliency: Tensor, preset: str) -> Tensor:
-    fits = [overlap(saliency.cpu(), map, preset) for map in model.activation_maps(picture).cpu()]
-    return torch.tensor(fits, dtype=torch.float64)
+    held = torch.tensor([[prior] for prior in priors], dtype=torch.float64)
+    return torch.cat([torch.stack(sides).amin(0), held], dim=1)
 
 
 def explanation_scores(

@@ -1,6 +1,7 @@
 """The ranker: law 17, its terms against slow loops, and what it says in words."""
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -9,14 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simvis_core import Activations, SimvisError
-from simvis_core.attributes.overlaps import PRESETS, overlap
+from simvis_core.attributes.overlaps import PRESETS, overlaps
 from simvis_core.attributes.ranker import (
+    AttributeModel,
     Bound,
     Calibration,
     Phi,
+    ShownAttributes,
     explanation_scores,
     match_terms,
     rank,
+    shown_attributes,
 )
 from tests import references
 
@@ -26,26 +30,16 @@ KNOWN = Calibration("sane", BOUNDS, Phi(0.2, 0.5, 0.3), threshold=0.5)
 seeds = st.integers(0, 10_000)
 
 
-class Drawn:
-    """Attributes whose confidences and signed maps are given, one set a picture."""
+class Drawn(NamedTuple):
+    """Attributes of some pictures, their priors, and the pictures' saliency maps."""
 
-    verdict = "exact"
+    names: list
+    shown: list
+    priors: list
+    saliencies: list
 
-    def __init__(self, names, maps, confidences):
-        self.names, self.maps, self.sure = tuple(names), maps, confidences
-
-    def confidences(self, picture):
-        return self.sure[int(picture.features[0, 0, 0])]
-
-    def directions(self, picture):
-        raise AssertionError("the ranker asks for maps only")
-
-    def activation_maps(self, picture):
-        return self.maps[int(picture.features[0, 0, 0])]
-
-
-def picture(number=0):
-    return Activations(torch.full((1, 3, 4), float(number)))
+    def terms(self, preset="sane"):
+        return match_terms(self.shown, self.saliencies, self.priors, preset)
 
 
 def drawn(seed, attributes=5, pictures=1):
@@ -53,9 +47,13 @@ def drawn(seed, attributes=5, pictures=1):
     maps = torch.randn(pictures, attributes, 3, 4, generator=chance, dtype=torch.float64)
     sure = torch.randn(pictures, attributes, generator=chance, dtype=torch.float64) * 2
     saliencies = list(torch.randn(pictures, 3, 4, generator=chance, dtype=torch.float64))
-    priors = torch.rand(attributes, generator=chance, dtype=torch.float64)
+    priors = torch.rand(attributes, generator=chance, dtype=torch.float64).tolist()
     names = [f"attribute {number}" for number in range(attributes)]
-    return Drawn(names, maps, sure), saliencies, dict(zip(names, priors.tolist(), strict=True))
+    return Drawn(names, [ShownAttributes(*one) for one in zip(sure, maps, strict=True)], priors, saliencies)
+
+
+def fit(saliency, activation, preset):
+    return overlaps(saliency, activation[None], preset).item()
 
 
 # Law 17
@@ -63,34 +61,37 @@ def drawn(seed, attributes=5, pictures=1):
 
 @given(seeds)
 def test_overlap_alone_picks_the_attribute_whose_map_is_the_saliency(seed):
-    model, [saliency], priors = drawn(seed)
-    model.maps[0, 3] = saliency
-    terms = match_terms(model, [picture()], [saliency], priors, "sane")
-    assert rank(model.names, terms, KNOWN, Phi(0, 1, 0)).attributes[0].name == "attribute 3"
+    match = drawn(seed)
+    match.shown[0].maps[3] = match.saliencies[0]
+    terms = match.terms()
+    assert rank(match.names, terms, KNOWN, Phi(0, 1, 0)).attributes[0].name == "attribute 3"
     assert terms[3, 1] == pytest.approx(1, abs=1e-9)
 
 
 @every_preset
 @given(seed=seeds)
 def test_a_zero_map_gives_zero(preset, seed):
-    model, [saliency], _ = drawn(seed)
+    match = drawn(seed)
+    saliency, maps = match.saliencies[0], match.shown[0].maps
     nothing = torch.zeros_like(saliency)
-    assert overlap(nothing, model.maps[0, 0], preset) == 0
-    assert overlap(saliency, nothing, preset) == 0
-    assert overlap(saliency, -model.maps[0, 0].abs(), preset) == 0  # an attribute that is nowhere
+    assert overlaps(nothing, maps, preset).tolist() == [0] * 5
+    assert fit(saliency, nothing, preset) == 0
+    assert fit(saliency, -maps[0].abs(), preset) == 0  # an attribute that is nowhere
 
 
 @every_preset
 @given(seed=seeds)
 def test_order_survives_permuting_attributes(preset, seed):
-    model, saliencies, priors = drawn(seed)
-    order = torch.randperm(5, generator=torch.Generator().manual_seed(seed))
-    moved = Drawn([model.names[number] for number in order], model.maps[:, order], model.sure[:, order])
-    known = replace(KNOWN, preset=preset)
-    one, other = (
-        rank(way.names, match_terms(way, [picture()], saliencies, priors, preset), known) for way in (model, moved)
+    match = drawn(seed)
+    order = torch.randperm(5, generator=torch.Generator().manual_seed(seed)).tolist()
+    moved = Drawn(
+        [match.names[number] for number in order],
+        [ShownAttributes(one.confidences[order], one.maps[order]) for one in match.shown],
+        [match.priors[number] for number in order],
+        match.saliencies,
     )
-    assert one == other
+    known = replace(KNOWN, preset=preset)
+    assert rank(match.names, match.terms(preset), known) == rank(moved.names, moved.terms(preset), known)
 
 
 def test_a_tie_is_broken_by_what_the_attributes_are_not_by_their_order():
@@ -104,11 +105,11 @@ def test_a_tie_is_broken_by_what_the_attributes_are_not_by_their_order():
 
 @given(seeds)
 def test_scores_are_the_papers(seed):
-    model, [saliency], priors = drawn(seed)
-    terms = match_terms(model, [picture()], [saliency], priors, "sane")
-    scores, scaled = explanation_scores(terms, BOUNDS, Phi(0.2, 0.5, 0.3))
+    match = drawn(seed)
+    scores, scaled = explanation_scores(match.terms(), BOUNDS, Phi(0.2, 0.5, 0.3))
+    [shown], [saliency] = match.shown, match.saliencies
     expected = references.sane_scores(
-        model.sure[0].tolist(), saliency.numpy(), model.maps[0].numpy(), priors.values(), (0.2, 0.5, 0.3), BOUNDS
+        shown.confidences.tolist(), saliency.numpy(), shown.maps.numpy(), match.priors, (0.2, 0.5, 0.3), BOUNDS
     )
     assert np.allclose(scores.numpy(), expected, rtol=0, atol=1e-9)
     assert scaled.min() >= 0
@@ -117,39 +118,59 @@ def test_scores_are_the_papers(seed):
 
 @given(seeds)
 def test_our_overlap_is_the_share_under_the_map_less_an_even_maps(seed):
-    model, [saliency], _ = drawn(seed)
-    for map in model.maps[0]:
-        found = overlap(saliency, map, "simvis")
-        assert found == pytest.approx(references.share_over_even(saliency.numpy(), map.numpy()), abs=1e-9)
-        assert -1 <= found <= 1
-        assert overlap(7 * saliency, 0.3 * map, "simvis") == pytest.approx(found, abs=1e-9)
-        assert overlap(-saliency, map, "simvis") == pytest.approx(-found, abs=1e-9)
-    assert overlap(torch.ones(3, 4), model.maps[0, 0], "simvis") == pytest.approx(0, abs=1e-9)
-    assert overlap(saliency, torch.ones(3, 4), "simvis") == pytest.approx(0, abs=1e-9)
+    match = drawn(seed)
+    saliency, maps = match.saliencies[0], match.shown[0].maps
+    found = overlaps(saliency, maps, "simvis")
+    expected = [references.share_over_even(saliency.numpy(), map.numpy()) for map in maps]
+    assert np.allclose(found.numpy(), expected, rtol=0, atol=1e-9)
+    assert found.abs().max() <= 1
+    assert torch.allclose(overlaps(7 * saliency, 0.3 * maps, "simvis"), found, rtol=0, atol=1e-9)
+    assert torch.allclose(overlaps(-saliency, maps, "simvis"), -found, rtol=0, atol=1e-9)
+    assert overlaps(torch.ones(3, 4), maps, "simvis").abs().max() < 1e-9
+    assert fit(saliency, torch.ones(3, 4), "simvis") == pytest.approx(0, abs=1e-9)
 
 
 def test_our_overlap_by_hand():
     saliency, activation = torch.tensor([[0.4, -0.1, 0.2, 0.1]]), torch.tensor([[2.0, 1.0, -5.0, 0.0]])
     # under it 0.4 - 0.05 of a map whose sum is 0.6; an even one has 0.15 + 0.075 there; the map's amount is 0.8
-    assert overlap(saliency, activation, "simvis") == pytest.approx((0.35 - 0.225) / 0.8)
+    assert fit(saliency, activation, "simvis") == pytest.approx((0.35 - 0.225) / 0.8)
 
 
 @every_preset
 def test_cells_moved_in_both_maps_change_nothing_and_a_finer_saliency_is_averaged(preset):
-    model, [saliency], _ = drawn(3)
-    found = overlap(saliency, model.maps[0, 0], preset)
+    match = drawn(3)
+    saliency, map = match.saliencies[0], match.shown[0].maps[0]
+    found = fit(saliency, map, preset)
     order = torch.randperm(12, generator=torch.Generator().manual_seed(1))
-    moved = [map.flatten()[order].reshape(3, 4) for map in (saliency, model.maps[0, 0])]
-    assert overlap(*moved, preset) == pytest.approx(found, abs=1e-9)
+    moved = [one.flatten()[order].reshape(3, 4) for one in (saliency, map)]
+    assert fit(*moved, preset) == pytest.approx(found, abs=1e-9)
     pixels = saliency.repeat_interleave(6, 0).repeat_interleave(5, 1)
-    assert overlap(pixels, model.maps[0, 0], preset) == pytest.approx(found, abs=1e-9)
+    assert fit(pixels, map, preset) == pytest.approx(found, abs=1e-9)
 
 
-def test_both_pictures_of_a_pair_count_alike():
-    model, saliencies, priors = drawn(8, pictures=2)
-    both = match_terms(model, [picture(0), picture(1)], saliencies, priors, "simvis")
-    alone = [match_terms(model, [picture(side)], [saliencies[side]], priors, "simvis") for side in (0, 1)]
-    assert torch.allclose(both, (alone[0] + alone[1]) / 2, rtol=0, atol=1e-12)
+def test_what_is_in_one_picture_only_counts_by_the_other():
+    both = drawn(8, pictures=2)
+    alone = [both._replace(shown=[both.shown[side]], saliencies=[both.saliencies[side]]).terms() for side in (0, 1)]
+    assert torch.equal(both.terms(), torch.minimum(*alone))
+
+
+def test_what_a_model_says_of_a_picture_is_asked_of_its_activations():
+    class Counted:
+        names, verdict = ("bright",), "exact"
+
+        def confidences(self, picture):
+            return picture.features.sum((1, 2))
+
+        def directions(self, picture):
+            raise AssertionError("a match asks for maps only")
+
+        def activation_maps(self, picture):
+            return picture.features
+
+    assert isinstance(Counted(), AttributeModel)
+    shown = shown_attributes(Counted(), Activations(torch.ones(1, 3, 4)))
+    assert shown.confidences.tolist() == [12]
+    assert shown.maps.shape == (1, 3, 4)
 
 
 # What it says
@@ -183,10 +204,6 @@ def test_weights_that_weigh_nothing_are_refused(weights):
         rank(["dome"], torch.ones(1, 3), KNOWN, Phi(*weights))
 
 
-def test_a_preset_or_prior_that_is_missing_is_named():
-    model, saliencies, priors = drawn(1)
+def test_a_preset_that_there_is_not_is_refused():
     with pytest.raises(SimvisError, match="the preset 'lime'; wanted one of sane, simvis"):
-        match_terms(model, [picture()], saliencies, priors, "lime")
-    del priors["attribute 2"]
-    with pytest.raises(SimvisError, match="the attribute 'attribute 2' without a prior"):
-        match_terms(model, [picture()], saliencies, priors, "sane")
+        drawn(1).terms("lime")

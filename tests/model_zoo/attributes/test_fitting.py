@@ -1,0 +1,189 @@
+"""Learning attributes on labelled pictures: which pairs, what comes out, what is refused, and the file there is."""
+
+import json
+
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+import model_zoo
+from model_zoo.attributes import classifiers, fitted
+from model_zoo.attributes.classifiers import classifier_of
+from model_zoo.attributes.fitted import FITTED, READ, attributes_of, fitted_names, made_of
+from model_zoo.attributes.fitting import fit_steps, read_truth
+from model_zoo.attributes.groups import class_groups
+from model_zoo.attributes.matches import Match, drawn_matches, halves
+from simvis_app.service.samples import FOLDER
+from simvis_core import EmbeddingNetwork, Preprocess, SimvisError
+from simvis_core.attributes.overlaps import PRESETS
+from simvis_core.steps import run
+
+LABELS = ["a", "a", "b", "c", "c", "d"]
+TRUTH = {"a": frozenset({"fur"}), "b": frozenset({"wheels"}), "c": frozenset({"fur"}), "d": frozenset({"dome"})}
+
+
+def test_halves_share_no_class():
+    one, other = halves(LABELS)
+    assert ([LABELS[number] for number in one], [LABELS[number] for number in other]) == (
+        ["a", "a", "c", "c"],
+        ["b", "d"],
+    )
+
+
+def test_each_query_has_its_class_its_nearest_of_another_and_a_stranger():
+    embeddings = torch.nn.functional.normalize(torch.tensor([[1.0, 0], [1, 0.1], [0, 1], [1, 0.3], [0.5, 1], [-1, 0]]))
+    found = drawn_matches(range(6), LABELS, embeddings, TRUTH)
+    assert Match(0, 1, "same") in found
+    assert Match(0, 3, "near") in found
+    assert {match.kind for match in found if match.a == 2} == {"near", "stranger"}
+    for match in found:
+        if match.kind == "stranger":
+            assert not TRUTH[LABELS[match.a]] & TRUTH[LABELS[match.b]]
+    assert found == drawn_matches(range(6), LABELS, embeddings, TRUTH)
+    assert found != drawn_matches(range(6), LABELS, embeddings, TRUTH, seed=5)
+
+
+def test_a_large_class_does_not_decide():
+    labels = ["fish"] * 9 + ["bee"]
+    found = drawn_matches(range(10), labels, torch.eye(10), {"fish": frozenset("f"), "bee": frozenset("b")})
+    assert len({match.a for match in found if labels[match.a] == "fish"}) == 4
+
+
+# A network of three colours with a classifier of a thousand classes: it sees red, green and blue
+
+
+class Whole(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.classifier = nn.Linear(3, 1000)
+        nn.init.zeros_(self.classifier.weight)
+        nn.init.zeros_(self.classifier.bias)
+        self.classifier.weight.data[:3] = 30 * torch.eye(3)
+
+    def get_classifier(self):
+        return self.classifier
+
+
+class Colours(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.network = Whole()
+
+    def forward(self, pixels):
+        return nn.functional.avg_pool2d(pixels, 8)
+
+
+def colours(pooling="avg"):
+    return EmbeddingNetwork(
+        Colours(),
+        pooling,
+        preprocess=Preprocess(std=(1.0,) * 3, mean=(0.0,) * 3, short_side=16, stride=8),
+        name="colours",
+    )
+
+
+COLOURED = {"red": (250, 30, 20), "green": (20, 240, 30), "blue": (30, 20, 250)}
+GROUPS = {"red": [0, 10], "green": [1, 11], "blue": [2, 12], "rest": [20, 21]}
+
+
+@pytest.fixture(scope="module")
+def learnt(tmp_path_factory):
+    """Twelve classes of three pictures, each with one coloured corner on grey: four of each colour."""
+    folder, files, truth = tmp_path_factory.mktemp("colours"), {}, {}
+    for number in range(12):
+        name = list(COLOURED)[number // 2 % 3]
+        truth[f"class {number:02}"] = frozenset({name})
+        for place in range(3):
+            picture = Image.new("RGB", (16 + 8 * (number % 2), 16), (90, 90, 90))
+            picture.paste(
+                COLOURED[name], (8 * (place % 2), 8 * (place // 2), 8 * (place % 2) + 8, 8 * (place // 2) + 8)
+            )
+            files[folder / f"{number}_{place}.png"] = f"class {number:02}"
+            picture.save(folder / f"{number}_{place}.png")
+    told = []
+    found = run(fit_steps(colours(), files, truth, GROUPS, short_side=16), told.append)
+    return found, told
+
+
+def test_what_is_planted_is_found_in_classes_nothing_was_learnt_from(learnt):
+    found, told = learnt
+    assert (told[0], told[-1]) == ((1, 36), (36, 36))
+    assert set(found["presets"]) == set(PRESETS) == set(READ)
+    for preset in found["presets"].values():
+        tested = preset["tested"]
+        assert (preset["learnt_on"]["classes"], tested["classes"]) == (6, 6)
+        assert tested["best_is_true"]["mean"] == 1
+        assert tested["best_is_true_at_random"]["mean"] == 0.25
+    both = found["presets"]["simvis"]["tested"]  # only who looks at both pictures sees that the other lacks it
+    assert both["named_of_pairs_that_share"]["mean"] > both["named_of_pairs_that_do_not"]["mean"]
+    json.dumps(found, allow_nan=False)
+
+
+def test_the_reference_is_each_groups_share_of_an_average_class(learnt):
+    found, _ = learnt
+    assert found["reference"]["rest"] < found["reference"]["red"]
+    assert set(found["reference"]) == set(found["priors"]) == set(GROUPS)
+
+
+def test_a_network_without_its_classifier_is_refused():
+    said = "which has no ImageNet classifier on its embedding; wanted a network that kept the classifier it was trained"
+    for network in (
+        EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8)),
+        colours().with_head(nn.Linear(3, 3)),
+        colours().with_pooling("max"),
+    ):
+        with pytest.raises(SimvisError, match=said):
+            classifier_of(network)
+    assert classifier_of(colours()).out_features == 1000
+
+
+# The file that comes with SimVis
+
+
+def test_the_truth_names_attributes_and_classes_that_there_are():
+    truth = read_truth(FOLDER / "class_attributes.csv")
+    assert set(truth) == {path.name for path in (FOLDER / "pictures").iterdir()}
+    assert {name for names in truth.values() for name in names} <= set(class_groups())
+
+
+def test_the_file_was_learnt_with_the_weights_and_tables_that_there_are():
+    known = json.loads(FITTED.read_text())
+    assert tuple(known) == fitted_names() == ("efficientnet_lite0", "efficientnet_lite2")
+    for name, one in known.items():
+        assert one["made_of"] == made_of(name)
+        assert set(one["reference"]) == set(one["priors"]) == set(class_groups())
+        for preset in one["presets"].values():
+            assert sum(preset["weights"]) == pytest.approx(1)
+            assert preset["learnt_on"]["pairs_that_share"] > 50
+            assert preset["tested"]["best_is_true"]["low"] > preset["tested"]["best_is_true_at_random"]["high"]
+
+
+def test_what_was_learnt_with_other_tables_is_refused(monkeypatch):
+    monkeypatch.setattr(fitted, "made_of", lambda name: {"weights": "", "tables": ""})
+    with pytest.raises(
+        SimvisError, match=r"learnt with other weights or tables.*python -m model_zoo.attributes.fitting"
+    ):
+        attributes_of("efficientnet_lite0", colours())
+
+
+def test_a_network_of_which_nothing_was_learnt_is_refused():
+    with pytest.raises(
+        SimvisError, match=r"attributes of mobilenet_v2; wanted .*: choose --backbone efficientnet_lite0 or"
+    ):
+        attributes_of("mobilenet_v2", colours())
+
+
+@pytest.mark.network
+def test_the_bundled_networks_classifier_names_what_is_in_a_picture():
+    """The weights come in order with the classifier: the groups of what is in a picture are the surest."""
+    from simvis_core import open_picture
+
+    net = model_zoo.load("efficientnet_lite0")
+    known = attributes_of("efficientnet_lite0", net)
+    assert classifiers.classifier_of(net) is net.backbone.network.classifier
+    for file, best in {"cat/cat_2": "cat", "taj_mahal/taj_mahal_3": "dome", "fish/fish_18": "fish"}.items():
+        view = net.view(open_picture(FOLDER / "pictures" / f"{file}.jpg"))
+        sure = known.model.confidences(net.activations(view.pixels[None]).one())
+        first = [known.model.names[number] for number in sure.argsort(descending=True)[:3]]
+        assert best in first, (file, first)
