@@ -87,6 +87,8 @@ def test_a_pair_is_told_and_written(told, learnt, photos, tmp_path):
     for line, concept in zip(lines[1:3], (first, second), strict=True):
         name = "arched openings" if concept == 1 else "unnamed"
         assert line.startswith(f"  concept {concept} ({name}) {float(split.mean_totals.concepts[concept]):+.6f}  ")
+        codes = [float(codes[concept]) for codes in (split.split_a.codes, split.split_b.codes)]
+        assert line.endswith(" %  codes {:+.3f} in A, {:+.3f} in B".format(*codes))
     assert lines[3].startswith("  2 other concepts ")
     assert lines[4].startswith(f"  mean {split.mean_totals.mean:+.6f}")
     assert lines[5].startswith(f"  residual {split.mean_totals.residual:+.6f}")

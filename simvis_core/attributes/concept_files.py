@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image, ImageDraw
+from torch import Tensor
 
 from simvis_core.attributes.concepts import ConceptPair
 from simvis_core.attributes.dictionaries.dictionary import Dictionary, Firing
@@ -26,7 +27,8 @@ MARK, THICK = (255, 64, 32), 80  # of the frame around a cell: its colour, and h
 def concept_ledger(split: ConceptPair, count: int) -> dict[str, Any]:
     """What the ``count`` strongest concepts, all others, the mean and the residual carry, as plain JSON; they sum.
 
-    Each concept has its number, name, total, and its totals on each picture's map.
+    Each concept has its number, name, total, its totals on each picture's map, and each picture's code, below zero for
+    a picture that has less of it than the mean: two that both lack something are similar by it, too.
 
     >>> import torch
     >>> from simvis_core import Decomposition
@@ -36,17 +38,19 @@ def concept_ledger(split: ConceptPair, count: int) -> dict[str, Any]:
     >>> one = Decomposition(torch.tensor([[[0.0, 1.0]]]), torch.zeros(2))
     >>> told = concept_ledger(ConceptPair(one, one, dictionary_of(torch.eye(2), names=("red", "blue"))), 1)
     >>> told["concepts"]
-    [{'concept': 1, 'name': 'blue', 'total': 1.0, 'total_a': 1.0, 'total_b': 1.0}]
+    [{'concept': 1, 'name': 'blue', 'total': 1.0, 'total_a': 1.0, 'total_b': 1.0, 'code_a': 1.0, 'code_b': 1.0}]
     >>> told["other_concepts"], told["mean"], told["residual"], told["score"]
     (0.0, 0.0, 0.0, 1.0)
     """
     both, by_side = split.mean_totals, {side: split.totals(side).concepts for side in SIDES}
+    codes: dict[Side, Tensor] = {"a": split.split_a.codes, "b": split.split_b.codes}
     rows = [
         {
             "concept": concept,
             "name": split.dictionary.name(concept),
             "total": float(both.concepts[concept]),
             **{f"total_{side}": float(by_side[side][concept]) for side in SIDES},
+            **{f"code_{side}": float(codes[side][concept]) for side in SIDES},
         }
         for concept in split.strongest(count).tolist()
     ]

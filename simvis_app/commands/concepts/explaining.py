@@ -44,14 +44,17 @@ def _settings(made: Dictionary, session: Session, backbone: str) -> Settings:
 
 def _tell_ledger(options: argparse.Namespace, pair: PairExplanation, split: ConceptPair) -> None:
     told = concept_ledger(split, options.top)
-    rows = [(f"concept {one['concept']} ({one['name']})", one["total"]) for one in told["concepts"]]
-    left = split.dictionary.size - len(rows)
-    rows += [(f"{left} other concepts", told["other_concepts"])] if left else []
-    rows += [("mean", told["mean"]), ("residual", told["residual"])]
+    left = split.dictionary.size - len(told["concepts"])
+    rest = [(f"{left} other concepts", told["other_concepts"])] if left else []
+    rest += [("mean", told["mean"]), ("residual", told["residual"])]
     print(f"score {pair.score:.6f} ({pair.verdict})")
-    for name, part in rows:
+    for one in told["concepts"]:
+        codes = f"codes {one['code_a']:+.3f} in A, {one['code_b']:+.3f} in B"
+        name = f"concept {one['concept']} ({one['name']})"
+        print(f"  {name} {one['total']:+.6f}  {percent(one['total'], pair.score)}  {codes}")
+    for name, part in rest:
         print(f"  {name} {part:+.6f}  {percent(part, pair.score)}")
-    print(f"  sum {sum(part for _, part in rows):+.6f}")
+    print(f"  sum {sum(part for _, part in rest) + sum(one['total'] for one in told['concepts']):+.6f}")
 
 
 def _write(
