@@ -1,6 +1,7 @@
 """Learning attributes on labelled pictures: which pairs, what comes out, what is refused, and the file there is."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from model_zoo.attributes.matches import Match, drawn_matches, halves
 from simvis_app.service.samples import FOLDER
 from simvis_core import EmbeddingNetwork, Preprocess, SimvisError
 from simvis_core.attributes.overlaps import PRESETS
+from simvis_core.pictures.listing import listed
 from simvis_core.steps import run
 
 LABELS = ["a", "a", "b", "c", "c", "d"]
@@ -172,6 +174,23 @@ def test_a_network_of_which_nothing_was_learnt_is_refused():
         SimvisError, match=r"attributes of mobilenet_v2; wanted .*: choose --backbone efficientnet_lite0 or"
     ):
         attributes_of("mobilenet_v2", colours())
+
+
+@pytest.mark.slow  # the forward passes of 257 photographs
+@pytest.mark.network
+def test_the_file_is_what_the_command_makes():
+    truth = read_truth(FOLDER / "class_attributes.csv")
+    files = {Path(file): label for file, label in listed(FOLDER / "pictures").pictures.items()}
+    made = run(fit_steps(model_zoo.load("efficientnet_lite0"), files, truth, class_groups()))
+    known = json.loads(FITTED.read_text())["efficientnet_lite0"]
+    assert made["reference"] == pytest.approx(known["reference"], rel=1e-3)
+    shares = [{name: share for name, (share, _) in one["priors"].items()} for one in (made, known)]
+    assert shares[0] == pytest.approx(shares[1], abs=0.02)
+    for preset, learnt in known["presets"].items():
+        again = made["presets"][preset]
+        assert again["threshold"] == pytest.approx(learnt["threshold"], abs=0.01)
+        for figure, now in again["tested"].items():
+            assert now == pytest.approx(learnt["tested"][figure], abs=0.03), figure
 
 
 @pytest.mark.network
