@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from app import main
 from model_zoo.attributes import fitted
@@ -69,12 +70,16 @@ def test_it_prints_the_sentence_the_terms_and_the_alternatives(tiny, capsys):
         expected = [one[term] for term in ("score", "confidence", "overlap", "prior")]
         assert [float(word) for word in line.split()[2:]] == pytest.approx(expected, abs=0.00501)
     assert lines[5] == "weights: confidence 0.50, overlap 0.30, prior 0.20; an attribute explains from 0.00"
-    assert len(printed(capsys, "--top", 1)[1].splitlines()) == 4
+    assert lines[6] == "maps of attributes: exact at this input"
+    assert len(printed(capsys, "--top", 1)[1].splitlines()) == 5
 
 
 def test_the_numbers_are_the_rankers(tiny, capsys):
     told = asked(capsys, "--preset", "simvis")
     assert {one["name"]: one["raw_prior"] for one in told["attributes"]} == {"dome": 0.9, "arch": 0.6, "fur": 0.5}
+    assert {one["name"]: one["prior_share"] for one in told["attributes"]} == {"dome": 0.9, "arch": 0.6, "fur": 0.8}
+    assert {one["prior_p"] for one in told["attributes"]} == {0.001, 0.9}
+    assert told["maps_of_attributes"] == "exact at this input"
     for one in told["attributes"]:
         assert one["score"] == pytest.approx(0.5 * one["confidence"] + 0.3 * one["overlap"] + 0.2 * one["prior"])
         assert one["prior"] == one["raw_prior"]
@@ -116,6 +121,13 @@ def test_weights_are_the_callers_and_the_threshold_says_that_it_is_not_theirs(ti
     code, _, err = printed(capsys, "--weights", 0, 0, 0)
     assert code == 2
     assert "three numbers of 0 or more, one of them above 0" in err
+
+
+def test_a_picture_that_shows_less_than_it_seems_to_is_spoken_of(tiny, capsys, tmp_path):
+    file = tmp_path / "long.png"
+    Image.new("RGB", (600, 40), "red").save(file)
+    assert main(["attributes", A, str(file)]) == 0
+    assert "simvis: " in capsys.readouterr().err
 
 
 def test_another_explainer_draws_the_maps(tiny, capsys):
@@ -171,6 +183,7 @@ def test_a_network_without_a_classifier_is_refused_with_one_that_works(monkeypat
 @pytest.mark.network
 def test_two_photographs_of_a_mausoleum_have_a_dome(capsys):
     told = asked(capsys, "--why-not", "fur")
+    assert told["sentence"] in (FOLDER.parent / "README.md").read_text(encoding="utf-8")
     places = {one["name"]: place for place, one in enumerate(told["attributes"])}
     assert "dome" in told["chosen"]
     assert places["fur"] > 10

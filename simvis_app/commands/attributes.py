@@ -65,13 +65,16 @@ def run(options: argparse.Namespace) -> None:
     known = attributes_of(backbone, session.network(backbone))
     settings = _pair_settings(options, session, backbone, known.short_side)
     pair = session.explain_fully(options.a, options.b, settings)
+    for warning in pair.warnings:
+        print(f"simvis: {warning}", file=sys.stderr)
     ranking = known.explain(pair, options.preset, _weights(options), _saliencies(options, session, settings))
     places = [ranking.place(name) for name in options.why_not]
-    told = _told(options, pair, ranking)
+    told = _told(options, pair, ranking, known)
     if options.json:
         print(json.dumps(told, indent=2))
     else:
         _print(options, pair, ranking, places)
+        print(f"maps of attributes: {known.model.verdict}")
     if options.out is not None:
         _write(options.out, told, pair, known)
 
@@ -105,8 +108,11 @@ def _saliencies(options: argparse.Namespace, session: "Session", settings: "Sett
     return maps[0], maps[1]
 
 
-def _told(options: argparse.Namespace, pair: "PairExplanation", ranking: "AttributeRanking") -> dict[str, Any]:
-    """The answer as plain JSON."""
+def _told(
+    options: argparse.Namespace, pair: "PairExplanation", ranking: "AttributeRanking", known: "FittedAttributes"
+) -> dict[str, Any]:
+    """The answer as plain JSON; beside each prior the share of pairs it was made of, and its corrected p-value."""
+    priors = {name: {"prior_share": one.share, "prior_p": one.p} for name, one in known.priors.items()}
     return {
         "sentence": ranking.sentence(),
         "chosen": [one.name for one in ranking.chosen()],
@@ -116,7 +122,8 @@ def _told(options: argparse.Namespace, pair: "PairExplanation", ranking: "Attrib
         "weights": _phi(ranking),
         "threshold": ranking.threshold,
         "threshold_is_of_these_weights": ranking.own_weights,
-        "attributes": [one._asdict() for one in ranking.attributes],
+        "maps_of_attributes": known.model.verdict,
+        "attributes": [one._asdict() | priors[one.name] for one in ranking.attributes],
     }
 
 

@@ -176,6 +176,21 @@ def test_a_network_of_which_nothing_was_learnt_is_refused():
         attributes_of("mobilenet_v2", colours())
 
 
+def test_the_readme_has_the_files_figures():
+    readme = (FOLDER.parent / "README.md").read_text(encoding="utf-8")
+    known = [one["presets"][preset] for one in json.loads(FITTED.read_text()).values() for preset in ("simvis", "sane")]
+    row = next(line for line in readme.splitlines() if line.startswith("| the best attribute is true of both pictures"))
+    best = [preset["tested"]["best_is_true"] for preset in known]
+    assert row.split(" | ")[1:] == [
+        *(f"{one['mean']:.2f} ({one['low']:.2f} to {one['high']:.2f})" for one in best[:-1]),
+        f"{best[-1]['mean']:.2f} ({best[-1]['low']:.2f} to {best[-1]['high']:.2f}) |",
+    ]
+    weights = next(line for line in readme.splitlines() if line.startswith("| weights learnt"))
+    assert [cell.strip(" |") for cell in weights.split(" | ")[1:]] == [
+        ", ".join(f"{weight:.2f}" for weight in preset["weights"]) for preset in known
+    ]
+
+
 @pytest.mark.slow  # the forward passes of 257 photographs
 @pytest.mark.network
 def test_the_file_is_what_the_command_makes():
