@@ -52,6 +52,31 @@ def test_commands_of_the_app_parse(command):
         assert options.backbone in model_zoo.names()
 
 
+# What the longest commands are run with besides, so that they end soon: the last of two equal options counts.
+FEW = {
+    "train": "--identities 8 --views 4 --tested 0.25 --classes 2",
+    "series model_zoo/": "--rooms 2 --curves 20",
+    "evaluate rooms --network": "--pairs 1 --steps 3",
+    "evaluate rooms --checkpoint": "--pairs 1 --steps 3",
+}
+LONG = [(command, few) for command in COMMANDS for begun, few in FEW.items() if f"app.py {begun}" in command]
+
+
+@pytest.mark.slow
+@pytest.mark.network
+@pytest.mark.parametrize(("command", "few"), LONG, ids=[command.split("--out")[-1].strip() for command, _ in LONG])
+def test_the_longest_commands_run_with_few_steps(command, few, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    words = shlex.split(command)
+    asked = words[words.index("app.py") + 1 :] + few.split()
+    if asked[0] == "train" and "--steps 0" not in command:
+        asked += ["--steps", "2", "--every", "2", "--warm-up", "1"]
+    out = tmp_path / "out"
+    assert app.main([*asked, "--out", str(out)]) == 0
+    assert list(out.iterdir())
+    assert capsys.readouterr().out
+
+
 @pytest.mark.parametrize("command", [command for command in COMMANDS if "app.py" not in command])
 def test_other_commands_name_what_exists(command):
     words = shlex.split(command)
