@@ -245,6 +245,7 @@ def run(folder, *arguments):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.network
 def test_as_a_user_runs_it_from_another_folder(tmp_path):
     done = run(tmp_path, "explain", A, B, "--view-size", "64")
@@ -264,6 +265,7 @@ def test_a_port_that_is_taken_is_one_line(tmp_path):
     assert line.startswith(f"simvis: Got 127.0.0.1, port {port}, where no page can be served; wanted a free port")
 
 
+@pytest.mark.slow
 @pytest.mark.network
 def test_as_a_user_mistakes_it(tmp_path):
     done = run(tmp_path, "explain", A, B, "--framing", "round")

@@ -67,6 +67,7 @@ def test_rooms_come_out_as_a_table_and_plots(evaluate, tmp_path):
     assert page.count('class="plotly-graph-div"') == 3
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_records_and_another_gives_others(evaluate, tmp_path):
     for out, seed in (("one", "0"), ("two", "0"), ("three", "1")):
         assert evaluate("--explainer", "corr_rise", "--set", "corr_rise.masks=8", "--seed", seed, out=out)[0] == 0
@@ -192,6 +193,7 @@ def test_what_cannot_be_used_is_told_in_a_sentence(evaluate, options, wanted):
     assert "Traceback" not in said.err
 
 
+@pytest.mark.slow
 def test_other_settings_do_not_join_the_same_records(evaluate, tmp_path):
     assert evaluate("--explainer", "decomposition")[0] == 0
     code, said = evaluate("--explainer", "decomposition", "--fill", "grey")

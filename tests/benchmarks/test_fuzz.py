@@ -13,6 +13,7 @@ from simvis_core import SimvisError
 FEW = 60
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "damages"), [("checkpoints", fuzz_checkpoints), ("pictures", fuzz_pictures)])
 def test_a_few_damaged_files_of_every_sort_are_opened_or_refused(kind, damages):
     found = [*fuzz.tried(kind, 0, FEW, seed=0, room=None)]

@@ -132,6 +132,7 @@ def test_a_search_and_a_class_open_for_somebody_else_and_are_saved(visitor, visi
     expect(another.at("#class_status")).to_contain_text("taj_mahal")
 
 
+@pytest.mark.slow
 def test_an_export_holds_pictures_numbers_and_the_pins_map(visitor, own, session):
     for side, file in zip("ab", own, strict=True):
         visitor.changing_the_score(lambda side=side, file=file: visitor.upload(side, file))

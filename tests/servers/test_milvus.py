@@ -32,6 +32,8 @@ from simvis_core.stores.milvus import MOST_IN_ANSWER, MilvusIndex
 from simvis_core.stores.opening import open_index
 from tests.simvis_core.stores.test_contract import SPACE, facts, rows, shares_of_the_cosine
 
+pytestmark = pytest.mark.slow  # it starts a server, and most that it holds is held of every store elsewhere
+
 LOCALHOST = "127.0.0.1"
 PICTURES = Path(__file__).parents[2] / "sample_data" / "pictures"
 KINDS = {"exact": 10**6, "graph": 1000}  # rows from which a graph is built
@@ -170,7 +172,6 @@ def index_type(index, space):
     return index._client.describe_index(space.name, "embedding", timeout=5)["index_type"]
 
 
-@pytest.mark.slow
 def test_a_graph_is_built_once_there_are_enough_rows(server, space):
     index = MilvusIndex(server.url, exact_below=1100)
     index.upsert(space, rows(1050, space))
@@ -191,7 +192,6 @@ def test_a_graph_is_built_once_there_are_enough_rows(server, space):
     index.close()
 
 
-@pytest.mark.slow
 def test_every_row_is_read_and_counted_above_the_limit_of_one_answer(index, space):
     number = MOST_IN_ANSWER + 4000
     sent = [
@@ -212,7 +212,6 @@ def test_every_row_is_read_and_counted_above_the_limit_of_one_answer(index, spac
     assert index.count(space) == number - 10000
 
 
-@pytest.mark.slow
 def test_ids_that_begin_alike_are_all_read(index, space, contract, monkeypatch):
     wait(contract.values())  # the checks run beside the tests, and must not meet this limit
     monkeypatch.setattr("simvis_core.stores.milvus.MOST_IN_ANSWER", 16)  # every id begins with 24 zeros
@@ -376,7 +375,6 @@ def test_a_milvus_server_passes_every_check(kind, name, contract):
     contract[kind, name].result()
 
 
-@pytest.mark.slow
 def test_a_server_that_went_is_told_at_once_and_found_again_when_it_is_back(server, space, contract):
     wait(contract.values())
     index = MilvusIndex(server.url, timeout=3)

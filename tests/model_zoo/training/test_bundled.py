@@ -7,7 +7,7 @@ import torch
 
 import model_zoo
 from model_zoo.training.data import numbered_labels
-from model_zoo.training.gallery import gallery_room
+from model_zoo.training.gallery import ROOM
 from model_zoo.training.states import begun
 from simvis_core.learning.metrics import retrieval_figures
 
@@ -43,7 +43,7 @@ def test_each_step_has_the_figures_of_its_gallery(path):
     for step in series.steps:
         pictures, embeddings = series.embeddings(step.step)
         assert len(pictures) == len(labels)
-        assert all(gallery_room(series, name) or (SAMPLES / name).is_file() for name in pictures)
+        assert all(ROOM.fullmatch(name) or (SAMPLES / name).is_file() for name in pictures)
         assert retrieval_figures(embeddings, numbers).map_at_r == pytest.approx(step.figures["map@r"], abs=0.005)
 
 
