@@ -1,5 +1,6 @@
 """What every test run needs: shapes checked by beartype, one thread, repeatable examples, tiny networks."""
 
+import contextlib
 import os
 import shutil
 import sys
@@ -26,6 +27,12 @@ from simvis_core import EmbeddingNetwork, Preprocess  # noqa: E402
 MEMORY = Path("/dev/shm")
 if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 6 << 30:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+
+# absl (of TensorBoard) keeps the stderr it is imported with, pytest's, and closes it as pymilvus sets up logging.
+with contextlib.suppress(ImportError):
+    from absl import logging as absl_logging
+
+    absl_logging.get_absl_handler().python_handler.stream = sys.__stderr__
 
 settings.register_profile("simvis", deadline=None, derandomize=True, database=None, max_examples=25)
 settings.load_profile("simvis")
