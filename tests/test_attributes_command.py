@@ -2,6 +2,7 @@
 
 import csv
 import json
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -188,3 +189,13 @@ def test_two_photographs_of_a_mausoleum_have_a_dome(capsys):
     assert "dome" in told["chosen"]
     assert places["fur"] > 10
     assert len(places) >= 60
+
+
+def test_two_words_that_are_one_commands_name_are_that_command(monkeypatch):
+    """So the words that may follow `attributes` are rows of the table, and two pictures are none of them."""
+    from simvis_app import commands
+
+    monkeypatch.setitem(commands.COMMANDS, "attributes models", commands.COMMANDS["models"])
+    assert commands.parsed(["attributes", "models"]).run is import_module("simvis_app.commands.models").run
+    pair = commands.parsed(["attributes", "models.jpg", "models"])
+    assert (pair.command, pair.a, pair.b) == ("attributes", "models.jpg", "models")

@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 
@@ -41,7 +41,8 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     """The options, with ``run`` for what they ask for. Raises SystemExit with the usage for what cannot be parsed."""
     parser = argparse.ArgumentParser(prog=COMMAND.removeprefix("python "), description=ABOUT)
     parser.set_defaults(**UNSAID)
-    named = [name for name in arguments if name in COMMANDS]
+    words = list(_commands_joined(arguments))
+    named = [name for name in words if name in COMMANDS]
     if not named:
         _add(parser, SERVE)
     listed = parser.add_subparsers(dest="command", title="commands (without one, the page is served)")
@@ -49,7 +50,17 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
         one = listed.add_parser(name, help=command.about)
         if name in named:  # the others are not imported: networks and galleries take a second or two
             _add(one, command)
-    return parser.parse_args(arguments)
+    return parser.parse_args(words)
+
+
+def _commands_joined(arguments: Sequence[str]) -> Iterator[str]:
+    """The arguments, with two that are one command's name as one: so `attributes A B` and others share a first word."""
+    rest = list(arguments)
+    while rest:
+        two = " ".join(rest[:2])
+        taken = 2 if two in COMMANDS else 1
+        yield two if taken == 2 else rest[0]
+        del rest[:taken]
 
 
 def _add(parser: argparse.ArgumentParser, command: Command) -> None:
@@ -73,7 +84,7 @@ _HERE = "simvis_app.commands"
 SERVE = Command(f"{_HERE}.serve", "serve the page")
 COMMANDS: dict[str, Command] = {
     "explain": Command(f"{_HERE}.explain", "explain two pictures into a folder"),
-    "attributes": Command(f"{_HERE}.attributes", "say in words why two pictures are similar"),
+    "attributes": Command(f"{_HERE}.attributes.pair", "say in words why two pictures are similar"),
     "index": Command(f"{_HERE}.galleries.index", "index a folder of pictures (or a CSV) into a gallery"),
     "search": Command(f"{_HERE}.galleries.search", "search a gallery by a picture, or by a part of it"),
     "classes": Command(f"{_HERE}.galleries.classes", "a gallery's classes, or the members of one"),

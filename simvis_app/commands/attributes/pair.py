@@ -1,4 +1,4 @@
-"""`attributes`: why two pictures are similar, in words, with every term of every attribute in the open."""
+"""`attributes A B`: why two pictures are similar, in words, with every term of every attribute in the open."""
 
 import argparse
 import json
