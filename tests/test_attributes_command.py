@@ -6,33 +6,17 @@ from importlib import import_module
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from app import main
 from model_zoo.attributes import fitted
-from model_zoo.attributes.fitted import FittedAttributes
 from simvis_app.commands import opening
 from simvis_app.service.samples import FOLDER
-from simvis_core.attributes.calibrating import Prior
-from simvis_core.attributes.class_groups import ClassGroups
-from simvis_core.attributes.ranker import Bound, Calibration, Phi
+from tests.simvis_app.attribute_cases import known
 from tests.simvis_app.conftest import TinySession
 
 A, B = (str(FOLDER / "pictures" / "taj_mahal" / f"taj_mahal_{number}.jpg") for number in (1, 3))
 GROUPS = {"dome": [0, 1], "arch": [2, 3], "fur": [4]}
-BOUNDS = (Bound(-4.0, 4.0), Bound(-1.0, 1.0), Bound(0.0, 1.0))
-
-
-def known(threshold):
-    """Three attributes of the tiny network: of its first features, by a classifier that is drawn."""
-    network = TinySession().network("efficientnet_lite0")
-    chance = torch.Generator().manual_seed(2)
-    weight = torch.randn(6, network.width(), generator=chance)
-    model = ClassGroups(network, weight, torch.zeros(6), GROUPS, dict.fromkeys(GROUPS, 0.3))
-    priors = {"dome": Prior(0.9, 0.001), "arch": Prior(0.6, 0.001), "fur": Prior(0.8, 0.9)}
-    learnt = {preset: Calibration(preset, BOUNDS, Phi(0.5, 0.3, 0.2), threshold) for preset in ("sane", "simvis")}
-    return FittedAttributes(model, priors, learnt, 64)
 
 
 @pytest.fixture
@@ -41,7 +25,7 @@ def tiny(monkeypatch):
 
     def opened(threshold=0.0):
         monkeypatch.setattr(opening, "Session", TinySession)
-        monkeypatch.setattr(fitted, "attributes_of", lambda name, network: known(threshold))
+        monkeypatch.setattr(fitted, "attributes_of", lambda name, network: known(threshold, GROUPS))
 
     opened()
     return opened

@@ -13,7 +13,16 @@ from model_zoo.cards.catalog import card
 from simvis_core.attributes.calibrating import Prior
 from simvis_core.attributes.class_groups import ClassGroups
 from simvis_core.attributes.overlaps import check_preset
-from simvis_core.attributes.ranker import AttributeRanking, Bound, Calibration, Phi, match_terms, rank, shown_attributes
+from simvis_core.attributes.ranker import (
+    AttributeRanking,
+    Bound,
+    Calibration,
+    Phi,
+    ShownAttributes,
+    match_terms,
+    rank,
+    shown_attributes,
+)
 from simvis_core.errors import SimvisError
 from simvis_core.files.reading import fields
 from simvis_core.networks.network import EmbeddingNetwork
@@ -37,19 +46,21 @@ class FittedAttributes:
         preset: str,
         weights: Phi | None = None,
         saliencies: tuple[Any, Any] | None = None,
+        shown: tuple[ShownAttributes, ShownAttributes] | None = None,
     ) -> AttributeRanking:
         """Every attribute ranked by how well it explains why the pair is similar.
 
         ``sane`` looks at the first picture, the paper's query; ``simvis`` at both. ``saliencies`` are the two pictures'
-        maps, the pair's own unless others are given. Raises SimvisError for an unknown preset and for weights that
-        weigh nothing.
+        maps, the pair's own unless others are given; ``shown`` is what `shown_attributes` says of the two, where it is
+        known. Raises SimvisError for an unknown preset and for weights that weigh nothing.
         """
         check_preset(preset)
         sides = READ[preset]
         maps = saliencies or (pair.map_a, pair.map_b)
-        shown = [shown_attributes(self.model, one) for one in (pair.activations_a, pair.activations_b)[:sides]]
+        seen = (pair.activations_a, pair.activations_b)[:sides]
+        said = shown[:sides] if shown else [shown_attributes(self.model, one) for one in seen]
         priors = [self.priors[name].used for name in self.model.names]
-        terms = match_terms(shown, maps[:sides], priors, preset)
+        terms = match_terms(said, maps[:sides], priors, preset)
         return rank(self.model.names, terms, self.calibrations[preset], weights)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import gradio as gr
 
+from simvis_app.api.attributes import add_attributes_api
 from simvis_app.api.galleries import add_gallery_api
 from simvis_app.api.pairs import add_api
 from simvis_app.api.training import add_training_api
@@ -25,6 +26,7 @@ from simvis_app.page.search.layout import build as build_search
 from simvis_app.page.training.layout import build as build_training
 from simvis_app.page.trust.events import build as build_trust
 from simvis_app.service import samples
+from simvis_app.service.attributes.asking import AttributeAnswers
 from simvis_app.service.galleries.galleries import SAMPLES, Galleries
 from simvis_app.service.links import LinkedPictures
 from simvis_app.service.references import References
@@ -57,6 +59,7 @@ def build_app(
             PictureDrops(elem_id="drops"),
             References(session),
             studies or Studies(session),
+            AttributeAnswers(session),
         )
         house.drops.limits = session.limits
         gr.HTML(INTRO, elem_id="intro")
@@ -65,6 +68,7 @@ def build_app(
         add_gallery_api(galleries)
         add_trust_api(session, app.lanes, budget)
         add_training_api(house.studies, app.lanes, budget)
+        add_attributes_api(house.attributes)
         hidden = partial(gr.Textbox, visible="hidden")
         house.places = {"tab": hidden(next(iter(TABS))), "gallery": hidden(SAMPLES), "space": hidden("")}
         house.shows = {name: tab.shows for name, tab in TABS.items()}

@@ -5,6 +5,7 @@ from typing import Any
 
 from simvis_app.page.pair.places import PairPlaces
 from simvis_app.page.parts.drops import PictureDrops
+from simvis_app.service.attributes.asking import AttributeAnswers
 from simvis_app.service.galleries.galleries import Galleries
 from simvis_app.service.links import LinkedPictures
 from simvis_app.service.references import References
@@ -30,6 +31,7 @@ class House:
     drops: PictureDrops
     references: References
     studies: Studies
+    attributes: AttributeAnswers
     tabs: Any = None
     compare: PairPlaces | None = None
     places: dict[str, Any] = field(default_factory=dict)

@@ -9,12 +9,14 @@ import pytest
 from gradio.routes import App
 from starlette.testclient import TestClient
 
+from simvis_app.api.attributes import add_attributes_api
 from simvis_app.api.galleries import add_gallery_api
 from simvis_app.api.pairs import add_api
 from simvis_app.api.told import PictureDrop
 from simvis_app.api.training import add_training_api
 from simvis_app.api.trust import add_trust_api
 from simvis_app.page.blocks import Page
+from simvis_app.service.attributes.asking import AttributeAnswers
 from simvis_app.service.series.studies import Studies
 from tests.twins import TWINS
 
@@ -60,6 +62,7 @@ def page(library):
             add_gallery_api(library)
             add_trust_api(library.session)
             add_training_api(Studies(library.session))
+            add_attributes_api(AttributeAnswers(library.session))
             one, number = PictureDrop(label="one"), gr.Number()
             one.upload(lambda *values: None, [one, number], None, api_visibility="private", api_name="own")
         made.queue(api_open=True)

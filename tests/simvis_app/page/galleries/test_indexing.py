@@ -170,7 +170,7 @@ def test_the_panel_shows_folders_only_where_they_are_offered(shelf, library, bui
     def folders(galleries):
         with gr.Blocks(analytics_enabled=False) as app:
             places = {"gallery": gr.Textbox(), "space": gr.Textbox()}
-            house = House(galleries.session, None, galleries, None, None, None, places=places)
+            house = House(galleries.session, None, galleries, None, None, None, None, places=places)
             choice = gallery_choice.build(house, "some")
         [folder] = [block for block in app.blocks.values() if getattr(block, "elem_id", None) == "some_folder"]
         assert callable(choice.indexed)

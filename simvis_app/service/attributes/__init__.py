@@ -1,0 +1,1 @@
+"""Pairs in words: which attributes explain a match, asked and told."""
