@@ -1,7 +1,6 @@
 """Learns the attributes of networks on labelled pictures: run as a module with the folder of the sample data."""
 
 import argparse
-import csv
 import json
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Mapping, Sequence
@@ -20,11 +19,11 @@ from model_zoo.attributes.groups import class_groups
 from model_zoo.attributes.matches import Match, drawn_matches, halves
 from simvis_core.attributes.calibrating import Prior, best_is_true, calibrate, priors_of, score_derivatives
 from simvis_core.attributes.class_groups import ClassGroups, mean_shares
+from simvis_core.attributes.datasets.labels import AttributeLabels, read_labels
 from simvis_core.attributes.ranker import Calibration, Phi, ShownAttributes, match_terms, shown_attributes
 from simvis_core.decomposition import Decomposition
 from simvis_core.networks.backbone import Activations
 from simvis_core.networks.network import EmbeddingNetwork
-from simvis_core.pictures.listing import listed
 from simvis_core.pictures.opening import open_picture
 from simvis_core.steps import run
 from simvis_core.trust.faithfulness import interval
@@ -36,12 +35,16 @@ _ALONE = {"confidence": Phi(1, 0, 0), "overlap": Phi(0, 1, 0), "prior": Phi(0, 0
 
 @dataclass(frozen=True, eq=False)
 class Looked:
-    """The pictures as a network sees them, with the class of each and what is true of each class."""
+    """The pictures as a network sees them, with the class of each and what it shows."""
 
     model: ClassGroups
     pictures: Sequence[Activations]
-    labels: Sequence[str]
-    truth: Mapping[str, frozenset[str]]
+    truth: AttributeLabels
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The class of each picture."""
+        return self.truth.classes
 
     @cached_property
     def splits(self) -> list[Decomposition]:
@@ -61,12 +64,11 @@ class Looked:
 
 def fit_steps(
     network: EmbeddingNetwork,
-    files: Mapping[Path, str],
-    truth: Mapping[str, frozenset[str]],
+    truth: AttributeLabels,
     groups: Mapping[str, Sequence[int]],
     short_side: int = FITTED_SIDE,
 ) -> Generator[tuple[int, int], None, dict[str, Any]]:
-    """What is learnt of the attributes on picture files with their class labels, as plain JSON.
+    """What is learnt of the attributes on picture files, of which is known what they show, as plain JSON.
 
     Everything is learnt on every other class, by name; the figures under "tested" are of the classes between, which
     nothing was learnt from. Yields (done, all) behind each picture. Raises SimvisError for a picture that cannot be
@@ -74,16 +76,16 @@ def fit_steps(
     """
     classifier = classifier_of(network)
     pictures = []
-    for file in files:
+    for file in truth.pictures:
         pictures.append(network.activations(network.view(open_picture(file), short_side).pixels[None]).one().compact())
-        yield len(pictures), len(files)
-    labels = list(files.values())
+        yield len(pictures), len(truth.pictures)
+    labels = truth.classes
     even = dict.fromkeys(groups, 0.5)
     bare = ClassGroups(network, classifier.weight, classifier.bias, groups, even)
     learning, testing = halves(labels)
     reference = _reference(bare, pictures, labels, learning)
     model = ClassGroups(network, classifier.weight, classifier.bias, groups, reference)
-    looked = Looked(model, pictures, labels, truth)
+    looked = Looked(model, pictures, truth.columns(model.names))
     return {"short_side": short_side, "reference": _rounded(reference)} | _learnt(looked, learning, testing)
 
 
@@ -98,11 +100,14 @@ def _reference(
 
 
 def _learnt(looked: Looked, learning: Sequence[int], testing: Sequence[int]) -> dict[str, Any]:
-    known, held_out = (drawn_matches(of, looked.labels, looked.embeddings, looked.truth) for of in (learning, testing))
+    known, held_out = (
+        drawn_matches(of, looked.labels, looked.embeddings, looked.truth.may_share) for of in (learning, testing)
+    )
     priors = _priors(looked, [match for match in known if match.kind != "stranger"])
     presets = {}
     for preset in READ:
-        learnt = calibrate(_terms(looked, known, priors, preset), _truths(looked, known), preset)
+        truth, told = _truths(looked, known)
+        learnt = calibrate(_terms(looked, known, priors, preset), truth, preset, told)
         tested = _tested(looked, held_out, _terms(looked, held_out, priors, preset), learnt)
         presets[preset] = as_json(learnt) | {"learnt_on": _counts(looked, known), "tested": tested}
     named = zip(looked.model.names, priors, strict=True)
@@ -134,14 +139,14 @@ def _saliency(looked: Looked, own: int, other: int) -> Tensor:
     return split.similarity_map(looked.embeddings[other].to(split.cells))
 
 
-def _truths(looked: Looked, matches: Iterable[Match]) -> Tensor:
-    """Which attributes are true of both pictures' classes (P, K)."""
-    both = [looked.truth[looked.labels[one.a]] & looked.truth[looked.labels[one.b]] for one in matches]
-    return torch.tensor([[name in shared for name in looked.model.names] for shared in both])
+def _truths(looked: Looked, matches: Iterable[Match]) -> tuple[Tensor, Tensor]:
+    """Which attributes both pictures show, and of which that can be told (P, K each)."""
+    shared = [looked.truth.shared(one.a, one.b) for one in matches]
+    return torch.stack([one.both for one in shared]), torch.stack([one.known for one in shared])
 
 
 def _counts(looked: Looked, matches: Sequence[Match]) -> dict[str, int]:
-    shared = int(_truths(looked, matches).any(1).sum())
+    shared = int(_truths(looked, matches)[0].any(1).sum())
     return {
         "classes": len({looked.labels[one.a] for one in matches}),
         "pairs_that_share": shared,
@@ -154,15 +159,15 @@ def _tested(looked: Looked, matches: Sequence[Match], terms: Tensor, learnt: Cal
 
     Beside it stand each term alone and chance. Means over classes with 95 % intervals.
     """
-    truth = _truths(looked, matches)
+    truth, told = _truths(looked, matches)
     units = [looked.labels[one.a] for one in matches]
-    shared, (hits, named) = truth.any(1), best_is_true(terms, truth, learnt)
+    shared, (hits, named) = truth.any(1), best_is_true(terms, truth, learnt, known=told)
     figures = {"best_is_true": _by_class(hits, shared, units)}
     for name, weights in _ALONE.items():
         figures[f"best_is_true_by_{name}_alone"] = _by_class(
-            best_is_true(terms, truth, learnt, weights)[0], shared, units
+            best_is_true(terms, truth, learnt, weights, told)[0], shared, units
         )
-    figures["best_is_true_at_random"] = _by_class(truth.double().mean(1), shared, units)
+    figures["best_is_true_at_random"] = _by_class(truth.double().sum(1) / told.sum(1), shared, units)
     figures["named_of_pairs_that_share"] = _by_class(named, shared, units)
     figures["named_is_true"] = _by_class(hits, shared & named, units)
     figures["named_of_pairs_that_do_not"] = _by_class(named, ~shared, units)
@@ -186,25 +191,15 @@ def _rounded(shares: Mapping[str, float]) -> dict[str, float]:
     return {name: float(f"{share:.6g}") for name, share in shares.items()}
 
 
-def read_truth(file: Path) -> dict[str, frozenset[str]]:
-    """What is true of each class of pictures, from a table with the columns label and attribute."""
-    found: dict[str, set[str]] = defaultdict(set)
-    with file.open(encoding="utf-8", newline="") as rows:
-        for row in csv.DictReader(rows):
-            found[row["label"]].add(row["attribute"])
-    return {label: frozenset(names) for label, names in found.items()}
-
-
 def _main() -> None:
     """Learns the attributes of the cards that have a classifier, and writes the file that comes with SimVis."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("samples", type=Path, help="a folder with pictures/CLASS/... and class_attributes.csv")
+    parser.add_argument("samples", type=Path, help="a folder with pictures and picture_attributes.csv")
     samples = parser.parse_args().samples
-    truth = read_truth(samples / "class_attributes.csv")
-    files = {Path(file): label for file, label in listed(samples / "pictures").pictures.items()}
+    truth = read_labels(samples / "picture_attributes.csv")
     found = {}
     for name in CARDS:
-        found[name] = {"made_of": made_of(name)} | run(fit_steps(model_zoo.load(name), files, truth, class_groups()))
+        found[name] = {"made_of": made_of(name)} | run(fit_steps(model_zoo.load(name), truth, class_groups()))
     FITTED.write_text(json.dumps(found, indent=1) + "\n")
 
 

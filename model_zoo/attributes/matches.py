@@ -2,10 +2,10 @@
 
 import random
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 A_CLASS = 4  # queries of a class, so that large classes do not decide
@@ -36,10 +36,13 @@ def drawn_matches(
     of: Sequence[int],
     labels: Sequence[str],
     embeddings: Float[Tensor, "N D"],
-    truth: Mapping[str, frozenset[str]],
+    may_share: Bool[Tensor, "N N"],
     seed: int = 0,
 ) -> list[Match]:
-    """For up to four queries of each class, one pair of each kind that there is, from these pictures alone."""
+    """For up to four queries of each class, one pair of each kind that there is, from these pictures alone.
+
+    ``may_share`` says of every two pictures whether they share an attribute or may, as far as can be told.
+    """
     chance = random.Random(seed)  # noqa: S311  (which pairs are looked at is no secret)
     classes: dict[str, list[int]] = defaultdict(list)
     for number in of:
@@ -48,7 +51,7 @@ def drawn_matches(
     found: list[Match] = []
     for members in classes.values():
         for query in chance.sample(members, min(A_CLASS, len(members))):
-            found += _of_query(query, of, labels, scores[query], truth, chance)
+            found += _of_query(query, of, labels, scores[query], may_share[query], chance)
     return found
 
 
@@ -57,12 +60,12 @@ def _of_query(
     of: Sequence[int],
     labels: Sequence[str],
     scores: Tensor,
-    truth: Mapping[str, frozenset[str]],
+    may_share: Tensor,
     chance: random.Random,
 ) -> Iterator[Match]:
     same = [other for other in of if labels[other] == labels[query] and other != query]
     others = [other for other in of if labels[other] != labels[query]]
-    strangers = [other for other in others if not truth[labels[other]] & truth[labels[query]]]
+    strangers = [other for other in others if not may_share[other]]
     if same:
         yield Match(query, chance.choice(same), "same")
     if others:

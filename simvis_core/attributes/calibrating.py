@@ -94,8 +94,15 @@ def _holm(chances: Sequence[float]) -> list[float]:
     return corrected
 
 
-def calibrate(terms: Float[Tensor, "P K 3"], truth: Bool[Tensor, "P K"], preset: str) -> Calibration:
+def calibrate(
+    terms: Float[Tensor, "P K 3"],
+    truth: Bool[Tensor, "P K"],
+    preset: str,
+    known: Bool[Tensor, "P K"] | None = None,
+) -> Calibration:
     """Bounds, weights and threshold from P validation pairs: their raw terms, and which attributes are true of both.
+
+    Where ``known`` is false nobody can tell whether an attribute is true of both, and it does not stand for choice.
 
     A term's bounds are its least and greatest value. The weights are those of a grid (steps of one twentieth, sum 1)
     under which the best attribute is true most often, of the pairs that share one; of several such, the most even ones.
@@ -124,15 +131,25 @@ def calibrate(terms: Float[Tensor, "P K 3"], truth: Bool[Tensor, "P K"], preset:
     ends = zip(flat.amin(0).tolist(), flat.amax(0).tolist(), strict=True)
     confidence, overlap, prior = (Bound(low, high) for low, high in ends)
     bounds = (confidence, overlap, prior)
-    weights = max(_grid(), key=lambda phi: (_hits(terms, truth, bounds, phi)[shared].double().mean(), _evenness(phi)))
-    best = explanation_scores(terms, bounds, weights)[0].amax(1)
-    return Calibration(preset, bounds, weights, _threshold(best, _hits(terms, truth, bounds, weights), shared))
+
+    def quality(phi: Phi) -> tuple[Tensor, float]:
+        return _best(terms, truth, bounds, phi, known)[0][shared].double().mean(), _evenness(phi)
+
+    weights = max(_grid(), key=quality)
+    hits, best = _best(terms, truth, bounds, weights, known)
+    return Calibration(preset, bounds, weights, _threshold(best, hits, shared))
 
 
 def best_is_true(
-    terms: Float[Tensor, "P K 3"], truth: Bool[Tensor, "P K"], calibration: Calibration, weights: Phi | None = None
+    terms: Float[Tensor, "P K 3"],
+    truth: Bool[Tensor, "P K"],
+    calibration: Calibration,
+    weights: Phi | None = None,
+    known: Bool[Tensor, "P K"] | None = None,
 ) -> tuple[Bool[Tensor, " P"], Bool[Tensor, " P"]]:
     """Of P pairs: whether the best attribute is true of both pictures, and whether it reaches the threshold.
+
+    Where ``known`` is false nobody can tell, and the attribute does not stand for choice.
 
     >>> import torch
     >>> from simvis_core.attributes.calibrating import best_is_true
@@ -142,14 +159,18 @@ def best_is_true(
     >>> best_is_true(terms, torch.tensor([[True, False], [True, False]]), known)
     (tensor([ True, False]), tensor([ True, False]))
     """
-    phi = weights or calibration.weights
-    best = explanation_scores(terms, calibration.bounds, phi)[0].amax(1)
-    return _hits(terms, truth, calibration.bounds, phi), best >= calibration.threshold
+    hits, best = _best(terms, truth, calibration.bounds, weights or calibration.weights, known)
+    return hits, best >= calibration.threshold
 
 
-def _hits(terms: Tensor, truth: Tensor, bounds: Sequence[Bound], weights: Phi) -> Tensor:
-    best = explanation_scores(terms, bounds, weights)[0].argmax(1)
-    return truth.gather(1, best[:, None])[:, 0]
+def _best(
+    terms: Tensor, truth: Tensor, bounds: Sequence[Bound], weights: Phi, known: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Of each pair whether its best attribute is true of both, and the best's score."""
+    scores = explanation_scores(terms, bounds, weights)[0]
+    asked = scores if known is None else scores.masked_fill(~known, -torch.inf)
+    best, place = asked.max(1)
+    return truth.gather(1, place[:, None])[:, 0], best
 
 
 def _grid() -> Iterator[Phi]:

@@ -110,6 +110,22 @@ def test_other_weights_are_measured_with_the_bounds_that_were_learnt():
     assert hits[:50].double().mean() < 0.5
 
 
+def test_what_nobody_can_tell_does_not_stand_for_choice():
+    """As if the attribute were not there: the rest of the pair gives its weights, its hits and its best score."""
+    terms, truth = planted(3, 1)
+    known = torch.ones_like(truth)
+    best = terms[..., 1].argmax(1)
+    rows = torch.arange(0, 100, 3)
+    known[rows, best[rows]] = False
+    told = truth & known
+    learnt = calibrate(terms, told, "sane", known)
+    assert (learnt.weights, learnt.threshold) != (calibrate(terms, told, "sane").weights, 0)
+    hits, named = best_is_true(terms, told, learnt, known=known)
+    for row in range(100):
+        one, other = best_is_true(terms[row : row + 1, known[row]], told[row : row + 1, known[row]], learnt)
+        assert (bool(hits[row]), bool(named[row])) == (bool(one), bool(other))
+
+
 @pytest.mark.parametrize("share", [True, False])
 def test_pairs_of_one_kind_teach_no_threshold(share):
     truth = torch.full((3, 2), share)
