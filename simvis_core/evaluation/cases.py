@@ -2,12 +2,9 @@
 
 import os
 import random
-from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from itertools import accumulate
-from math import comb, isqrt
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +19,7 @@ from simvis_core.hotel_rooms.rooms import OBJECTS, PlantedPair, different_pair, 
 from simvis_core.networks.network import EmbeddingNetwork
 from simvis_core.pictures.listing import listed
 from simvis_core.pictures.opening import OWNERS, Limits, open_picture
+from simvis_core.pictures.pairing import drawn_pairs
 from simvis_core.pictures.views import Framing
 
 ROOMS = "rooms"
@@ -99,7 +97,7 @@ def folder_cases(source: str | Path, count: int, seed: int = 0, limits: Limits =
     ['same', 'different']
     """
     pictures = {file: label for file, label in listed(source).pictures.items() if label}
-    same, different = _pairs(pictures, count, random.Random(seed))  # noqa: S311  (a draw of pairs keeps no secret)
+    same, different = drawn_pairs(pictures, count, random.Random(seed))  # noqa: S311  (a draw of pairs keeps no secret)
     if not same:
         raise SimvisError(
             f"'{source}' without two pictures of one class", "class folders or a CSV with labels", "label some pictures"
@@ -116,37 +114,6 @@ def folder_cases(source: str | Path, count: int, seed: int = 0, limits: Limits =
         for kind, pairs in (("same", same), ("different", different))
         for a, b in pairs
     ]
-
-
-def _pairs(
-    pictures: Mapping[str, str], count: int, generator: random.Random
-) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-    """Pairs of one class and of two: each pair there is has the same chance, and comes once at most."""
-    files = list(pictures)
-    generator.shuffle(files)
-    classes: dict[str, list[str]] = {}
-    for file in files:
-        classes.setdefault(pictures[file], []).append(file)
-    groups = list(classes.values())
-    in_order = [file for group in groups for file in group]
-    later = [len(files) - end for end in accumulate(map(len, groups))]
-    same, different = [], []
-    for at, place in _drawn([comb(len(group), 2) for group in groups], count, generator):
-        second = (1 + isqrt(1 + 8 * place)) // 2  # pairs below it come first: 0, 1, 3, 6, ...
-        same.append((groups[at][place - comb(second, 2)], groups[at][second]))
-    for at, place in _drawn([len(group) * rest for group, rest in zip(groups, later, strict=True)], count, generator):
-        first, second = divmod(place, later[at])
-        different.append((groups[at][first], in_order[len(files) - later[at] + second]))
-    return same, different
-
-
-def _drawn(sizes: Sequence[int], count: int, generator: random.Random) -> Iterator[tuple[int, int]]:
-    """Draws without repetition from groups of so many: which group, and which of its members."""
-    ends = list(accumulate(sizes))
-    total = ends[-1] if ends else 0
-    for drawn in generator.sample(range(total), min(count, total)):
-        group = bisect_right(ends, drawn)
-        yield group, drawn - (ends[group] - sizes[group])
 
 
 def retrieval_cases(

@@ -16,12 +16,13 @@ from PIL import Image
 from torch import nn
 
 from simvis_core import EmbeddingNetwork, SimvisError
-from simvis_core.evaluation.cases import Case, ViewAsked, _pairs, folder_cases, retrieval_cases, room_cases
+from simvis_core.evaluation.cases import Case, ViewAsked, folder_cases, retrieval_cases, room_cases
 from simvis_core.evaluation.measuring import question_for, records
 from simvis_core.evaluation.records import Records
 from simvis_core.evaluation.table import as_csv, as_markdown, mean_curves, removal_of, rows, verification
 from simvis_core.explainers.table import EXPLAINERS
 from simvis_core.hotel_rooms.rooms import OBJECTS, different_pair, planted_pair, same_pair
+from simvis_core.pictures.pairing import drawn_pairs
 from simvis_core.trust.faithfulness import interval, removal_curve
 from simvis_core.trust.localisation import localisation
 from simvis_core.trust.measuring import Asked
@@ -160,7 +161,7 @@ def test_every_pair_has_the_same_chance():
     pictures = {f"{label}{number}": label for label, count in (("a", 4), ("b", 2), ("c", 3)) for number in range(count)}
     counted = Counter()
     for seed in range(3000):
-        same, different = _pairs(pictures, 1, random.Random(seed))
+        same, different = drawn_pairs(pictures, 1, random.Random(seed))
         counted.update(frozenset(pair) for pair in (*same, *different))
     same = [pair for pair in map(frozenset, combinations(pictures, 2)) if len({pictures[one] for one in pair}) == 1]
     different = [pair for pair in map(frozenset, combinations(pictures, 2)) if pair not in same]
@@ -173,11 +174,11 @@ def test_every_pair_has_the_same_chance():
 def test_a_large_folders_pairs_come_once_and_a_rare_class_is_found():
     """1500 pictures, more than a million pairs; among 3000 others one class of two."""
     pictures = {str(number): str(number % 7) for number in range(1500)}
-    for pairs, alike in zip(_pairs(pictures, 4000, random.Random(0)), (True, False), strict=True):
+    for pairs, alike in zip(drawn_pairs(pictures, 4000, random.Random(0)), (True, False), strict=True):
         assert len({frozenset(pair) for pair in pairs}) == 4000
         assert all((pictures[a] == pictures[b]) == alike and a != b for a, b in pairs)
     singles = {str(number): str(number) for number in range(3000)} | {"x": "twice", "y": "twice"}
-    same, different = _pairs(singles, 5, random.Random(0))
+    same, different = drawn_pairs(singles, 5, random.Random(0))
     assert list(map(set, same)) == [{"x", "y"}]
     assert len(different) == 5
 
