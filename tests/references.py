@@ -462,3 +462,25 @@ def sane_scores(confidences, saliency, activations, priors, phi, bounds):
             total += weight * min(max((term - low) / (high - low), 0.0), 1.0)
         found.append(total)
     return found
+
+
+# Plummer 2020, section 3.2, the attribute loss; and the average precision of a ranking
+
+
+def attribute_loss(maps, true, targets, weight):
+    """Huber on the softmax of the maps' means against labels divided by their count, and the map term, loop by loop."""
+    huber = []
+    for picture, row in zip(maps, true, strict=True):
+        shares = softmax([np.mean(one) for one in picture])
+        gaps = [abs(share - (1 / sum(row) if yes else 0.0)) for share, yes in zip(shares, row, strict=True)]
+        huber += [gap**2 / 2 if gap < 1 else gap - 0.5 for gap in gaps]
+    nearest = []
+    for picture, row, saliencies in zip(maps, true, targets, strict=True):
+        shown = [softmax(np.ravel(one)) for one, yes in zip(picture, row, strict=True) if yes]
+        nearest += [min(length(one - saliency) for one in shown) for saliency in saliencies if shown]
+    return math.fsum(huber) / len(huber) + weight * (math.fsum(nearest) / len(nearest) if nearest else 0.0)
+
+
+def softmax(values):
+    raised = [math.exp(value) for value in values]
+    return np.array([value / math.fsum(raised) for value in raised])

@@ -14,6 +14,7 @@ from simvis_core.attributes.calibrating import Prior
 from simvis_core.attributes.class_groups import ClassGroups
 from simvis_core.attributes.overlaps import check_preset
 from simvis_core.attributes.ranker import (
+    AttributeModel,
     AttributeRanking,
     Bound,
     Calibration,
@@ -35,7 +36,7 @@ FITTED = Path(__file__).parent / "fitted.json"
 class FittedAttributes:
     """A network's attributes, their priors, what each preset learnt, and the view it was learnt at."""
 
-    model: ClassGroups
+    model: AttributeModel
     priors: Mapping[str, Prior]
     calibrations: Mapping[str, Calibration]
     short_side: int
@@ -84,9 +85,14 @@ def attributes_of(name: str, network: EmbeddingNetwork) -> FittedAttributes:
         )
     classifier = classifier_of(network)
     model = ClassGroups(network, classifier.weight, classifier.bias, class_groups(), known["reference"])
+    return fitted_from(model, known)
+
+
+def fitted_from(model: AttributeModel, known: Mapping[str, Any]) -> FittedAttributes:
+    """An attribute model with what was learnt of it, as plain JSON holds that: priors, presets, and the short side."""
     priors = {attribute: Prior(*two) for attribute, two in known["priors"].items()}
     presets = {preset: _calibration(preset, learnt) for preset, learnt in known["presets"].items()}
-    return FittedAttributes(model, priors, presets, known["short_side"])
+    return FittedAttributes(model, priors, presets, int(known["short_side"]))
 
 
 def fitted_names() -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -20,7 +20,14 @@ from model_zoo.attributes.matches import Match, drawn_matches, halves
 from simvis_core.attributes.calibrating import Prior, best_is_true, calibrate, priors_of, score_derivatives
 from simvis_core.attributes.class_groups import ClassGroups, mean_shares
 from simvis_core.attributes.datasets.labels import AttributeLabels, read_labels
-from simvis_core.attributes.ranker import Calibration, Phi, ShownAttributes, match_terms, shown_attributes
+from simvis_core.attributes.ranker import (
+    AttributeModel,
+    Calibration,
+    Phi,
+    ShownAttributes,
+    match_terms,
+    shown_attributes,
+)
 from simvis_core.decomposition import Decomposition
 from simvis_core.networks.backbone import Activations
 from simvis_core.networks.network import EmbeddingNetwork
@@ -33,11 +40,22 @@ CARDS = ("efficientnet_lite0", "efficientnet_lite2")
 _ALONE = {"confidence": Phi(1, 0, 0), "overlap": Phi(0, 1, 0), "prior": Phi(0, 0, 1)}
 
 
+class NetworksAttributes(AttributeModel, Protocol):
+    """An attribute model that tells which network's features it is asked with."""
+
+    @property
+    def network(self) -> EmbeddingNetwork:
+        """That network."""
+
+
 @dataclass(frozen=True, eq=False)
 class Looked:
-    """The pictures as a network sees them, with the class of each and what it shows."""
+    """The pictures as a network sees them, with the class of each and what it shows.
 
-    model: ClassGroups
+    Where every picture is labelled by itself, it is a class of its own.
+    """
+
+    model: NetworksAttributes
     pictures: Sequence[Activations]
     truth: AttributeLabels
 
@@ -86,7 +104,10 @@ def fit_steps(
     reference = _reference(bare, pictures, labels, learning)
     model = ClassGroups(network, classifier.weight, classifier.bias, groups, reference)
     looked = Looked(model, pictures, truth.columns(model.names))
-    return {"short_side": short_side, "reference": _rounded(reference)} | _learnt(looked, learning, testing)
+    known, held_out = (
+        drawn_matches(of, looked.labels, looked.embeddings, looked.truth.may_share) for of in (learning, testing)
+    )
+    return {"short_side": short_side, "reference": _rounded(reference)} | learnt_of(looked, known, held_out)
 
 
 def _reference(
@@ -99,10 +120,12 @@ def _reference(
     return mean_shares(torch.stack([torch.stack(one).mean(0) for one in shares.values()]), model.names)
 
 
-def _learnt(looked: Looked, learning: Sequence[int], testing: Sequence[int]) -> dict[str, Any]:
-    known, held_out = (
-        drawn_matches(of, looked.labels, looked.embeddings, looked.truth.may_share) for of in (learning, testing)
-    )
+def learnt_of(looked: Looked, known: Sequence[Match], held_out: Sequence[Match]) -> dict[str, Any]:
+    """What the ranker needs, learnt on the known pairs and tested on those held out, as plain JSON.
+
+    That is each attribute's prior, and for each preset bounds, weights and threshold. Raises SimvisError where the
+    known pairs all share an attribute, or none does.
+    """
     priors = _priors(looked, [match for match in known if match.kind != "stranger"])
     presets = {}
     for preset in READ:

@@ -55,6 +55,32 @@ def drawn_matches(
     return found
 
 
+def labelled_matches(
+    of: Sequence[int],
+    embeddings: Float[Tensor, "N D"],
+    truth: Bool[Tensor, "N K"],
+    seed: int = 0,
+) -> list[Match]:
+    """For each of these pictures, each labelled by itself, one pair of each kind that there is, from them alone.
+
+    ``same`` is here a picture that shares an attribute, ``near`` the one whose embedding is nearest.
+    """
+    chance = random.Random(seed)  # noqa: S311  (which pairs are looked at is no secret)
+    scores, shared = embeddings @ embeddings.T, truth.float() @ truth.float().T > 0
+    found: list[Match] = []
+    for query in of:
+        others = [other for other in of if other != query]
+        alike = [other for other in others if bool(shared[query, other])]
+        strangers = [other for other in others if not bool(shared[query, other])]
+        if alike:
+            found.append(Match(query, chance.choice(alike), "same"))
+        if others:
+            found.append(Match(query, max(others, key=lambda other: float(scores[query, other])), "near"))
+        if strangers:
+            found.append(Match(query, chance.choice(strangers), "stranger"))
+    return found
+
+
 def _of_query(
     query: int,
     of: Sequence[int],

@@ -285,6 +285,18 @@ def _standing_out(ground: Colour) -> list[Colour]:
     return [one for one in turned if np.linalg.norm(np.subtract(one, ground)) > 120]
 
 
+def second_paint(style: int) -> str:
+    """The name in `PAINTS` of the colour that a bedspread's pattern has on its ground.
+
+    >>> from simvis_core.hotel_rooms.objects import choice, second_paint
+    >>> choice("bedspread", 3).picks[1], second_paint(3)
+    ('teal', 'rose')
+    """
+    _, ground, rank, _ = choice("bedspread", style).picks
+    second = _standing_out(PAINTS[ground])[int(rank)]
+    return next(name for name, colour in PAINTS.items() if colour == second)
+
+
 @lru_cache(512)
 def bedspread(style: int) -> Cloth:
     """One cloth over three edges: the pattern runs on across them.

@@ -1,0 +1,1 @@
+"""Attributes that a small layer on a network's features learns from labelled pictures."""
