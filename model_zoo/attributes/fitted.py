@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -34,12 +34,16 @@ FITTED = Path(__file__).parent / "fitted.json"
 
 @dataclass(frozen=True)
 class FittedAttributes:
-    """A network's attributes, their priors, what each preset learnt, and the view it was learnt at."""
+    """A network's attributes, their priors, what each preset learnt, and the view it was learnt at.
+
+    ``tested`` has each preset's figures on classes that nothing was learnt on: shares with their mean and interval.
+    """
 
     model: AttributeModel
     priors: Mapping[str, Prior]
     calibrations: Mapping[str, Calibration]
     short_side: int
+    tested: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def explain(
         self,
@@ -92,7 +96,8 @@ def fitted_from(model: AttributeModel, known: Mapping[str, Any]) -> FittedAttrib
     """An attribute model with what was learnt of it, as plain JSON holds that: priors, presets, and the short side."""
     priors = {attribute: Prior(*two) for attribute, two in known["priors"].items()}
     presets = {preset: _calibration(preset, learnt) for preset, learnt in known["presets"].items()}
-    return FittedAttributes(model, priors, presets, int(known["short_side"]))
+    tested = {preset: learnt.get("tested", {}) for preset, learnt in known["presets"].items()}
+    return FittedAttributes(model, priors, presets, int(known["short_side"]), tested)
 
 
 def fitted_names() -> tuple[str, ...]:

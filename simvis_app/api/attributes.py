@@ -6,7 +6,7 @@ import gradio as gr
 
 from simvis_app.api.told import PictureDrop, told
 from simvis_app.service import defaults
-from simvis_app.service.attributes.asking import AttributeAnswers, AttributesAsked, PairInWords
+from simvis_app.service.attributes.asking import AttributeAnswers, AttributesAsked, PairInWords, weights_of
 from simvis_app.service.attributes.telling import attribute_json, in_words_json
 from simvis_core import SimvisError
 from simvis_core.pictures.views import Framing
@@ -53,19 +53,6 @@ def add_attributes_api(answers: AttributeAnswers) -> None:
         concurrency_limit=1,
         concurrency_id="attributes api",
     )
-
-
-def weights_of(text: str | None) -> tuple[float, float, float] | None:
-    """Three numbers that commas part; None for an empty text. Raises SimvisError for any other."""
-    if not text or not text.strip():
-        return None
-    try:
-        confidence, overlap, prior = map(float, text.split(","))
-    except ValueError:
-        raise SimvisError(
-            f"weights '{text}'", "three numbers with commas", "send those of confidence, overlap and prior, as 1,1,0"
-        ) from None
-    return confidence, overlap, prior
 
 
 def attributes_json(found: PairInWords, names: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from simvis_app.api.trust import add_trust_api
 from simvis_app.page import choices
 from simvis_app.page.address import bar
 from simvis_app.page.address.handlers import COMPARED, PAIR
+from simvis_app.page.attributes.events import build as build_attributes
 from simvis_app.page.blocks import Page
 from simvis_app.page.classes.layout import build as build_classes
 from simvis_app.page.compare.events import build as build_compare
@@ -113,5 +114,6 @@ TABS: dict[str, PageTab] = {
     "Search": PageTab(build_search, ("q", "gallery", "space", "labels", "marks", "exact")),
     "Classes": PageTab(build_classes, ("gallery", "space", "label", "order")),
     "Trust": PageTab(build_trust, (*PAIR, *choices.CHOICES, *choices.TRUST)),
+    "Attributes": PageTab(build_attributes, (*PAIR, *choices.CHOICES, "preset", "attribute", "weights")),
     "Training": PageTab(build_training, ("series", "other", "subject", "step")),
 }

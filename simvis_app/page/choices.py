@@ -5,6 +5,7 @@ from typing import Any
 
 import model_zoo
 from simvis_core import POOLINGS
+from simvis_core.attributes.overlaps import PRESETS
 from simvis_core.decomposition import Method
 from simvis_core.explainers.masks import MASKED
 from simvis_core.explainers.table import EXPLAINERS
@@ -126,6 +127,8 @@ DRAWN_BY = Several(
 FILL = OneOf(tuple(FILLS))
 HIDDEN_IN = OneOf(SETTINGS)
 SEED = Whole(0, MOST_SEED)
+PRESET = OneOf(tuple(sorted(PRESETS, reverse=True)))
+ATTRIBUTES: dict[str, Choice] = {"preset": PRESET}
 TRUST: dict[str, Choice] = {
     "side": SIDE,
     "explainers": DRAWN_BY,

@@ -3,6 +3,10 @@
 import html
 
 GLOSSARY = {
+    "activation map": "Where an attribute is: each cell's share of the embedding's product with the attribute's "
+    "direction, which is made at this picture. With the bias's part the cells add up to it.",
+    "attribute": "Something that can be said of a picture in a word, such as dome or fur. Here it is a set of ImageNet "
+    "classes, and its direction the mean of their classifier's weights at this picture.",
     "backbone": "The network up to its last feature maps, which say what it sees at each place of a picture.",
     "bias": "The part of the score that belongs to no place: what the network adds to every picture. With a "
     "large bias the map explains only a part of the score.",
@@ -11,6 +15,7 @@ GLOSSARY = {
     "chance": "Random maps, measured in the same way. A map that does no better says nothing.",
     "class similarity": "Where a picture looks like the other members of its class: a map of its mean score with them.",
     "concentration": "How few places carry half of the score: the smaller the share, the narrower the look.",
+    "confidence": "How sure the network is of the attribute, beside how sure it is on the reference pictures.",
     "contribution": "How much one feature of the embedding adds to the score; the contributions of all add up to it.",
     "cosine of the patches": "How alike two places look to the network, -1 to 1, be they part of the score or not.",
     "deletion": "The map's strongest pixels are taken away first. The faster the score falls, the better the map.",
@@ -25,8 +30,10 @@ GLOSSARY = {
     "MAP@R": "How well a network finds whole classes, 0 to 1: of the R others of a picture's class, how many stand "
     "among its first R hits, and how far in front.",
     "mean score": "The average of a picture's scores with several others.",
+    "overlap": "How far the similarity map lies where the attribute is, beyond what an even map would.",
     "pin": "A place that is held while you look: click or tap it, or press Enter; Escape lets it go.",
     "pooling": "How the cells become one embedding: avg takes their mean, max the strongest of each feature.",
+    "prior": "How often more of the attribute raises the score, over many labelled pairs.",
     "region": "A part of a picture that you mark; the search then ranks by what that part carries of the score.",
     "reference pictures": "The sample photographs of this page, in classes; every one is compared with every other.",
     "score": "The cosine of the two embeddings, -1 to 1. What counts as high differs from network to network.",

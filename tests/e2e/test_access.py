@@ -58,6 +58,7 @@ def shown(visitor, tab):
     """A tab with something on it."""
     visitor.page.get_by_role("tab", name=tab).click()
     ready = {"Compare": '#pair_viewer [data-ready="1"]', "Search": "#hits .hit", "Classes": "#members .hit"}
+    ready["Attributes"] = '#attribute_table [data-ready="1"]'
     ready["Training"] = '#step_viewer [data-ready="1"]'
     expect(visitor.at(ready.get(tab, "#map_cards [data-drawn='1']")).first).to_be_visible(timeout=120_000)
     settle(visitor)
@@ -67,7 +68,7 @@ def shown(visitor, tab):
 @pytest.mark.slow
 def test_axe_finds_nothing_on_any_tab_loaded_and_with_everything_unfolded(visit, theme):
     visitor, found, small = visit(f"?__theme={theme}"), {}, {}
-    for tab in ("Compare", "Search", "Classes", "Trust", "Training"):
+    for tab in ("Compare", "Search", "Classes", "Trust", "Attributes", "Training"):
         shown(visitor, tab)
         found[tab] = complaints(visitor) if theme == "light" else []
         unfolded(visitor)
@@ -132,7 +133,7 @@ def test_the_keyboard_skips_to_the_content_moves_between_tabs_and_reads_a_word(v
 def test_a_finger_finds_every_target_and_a_tap_explains_a_word(visit):
     visitor = visit(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
     small = {}
-    for tab in ("Compare", "Search", "Classes", "Trust", "Training"):
+    for tab in ("Compare", "Search", "Classes", "Trust", "Attributes", "Training"):
         shown(visitor, tab)
         unfolded(visitor)
         small[tab] = visitor.page.evaluate(SMALL, 44)

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlencode
 
 from simvis_app.page import choices
+from simvis_app.service.attributes.asking import weights_of
 from simvis_app.service.marks import Marked, checked_regions
 from simvis_core import SimvisError
 
@@ -19,7 +20,7 @@ FINE = 10_000  # steps of a mark's place over the picture's side
 QUIET = frozenset(
     (
         *("pin", "mode", "marks", "exponent", "colours", "opacity", "method", "labels", "exact", "explainers"),
-        *("seed", "step"),
+        *("seed", "step", "attribute", "weights"),
     )
 )
 _PIN = re.compile(r"([ab])\.(\d{1,4})\.(\d{1,4})", re.ASCII)
@@ -65,6 +66,9 @@ class Address:
     other: str | None = None
     subject: str | None = None
     step: int | None = None
+    preset: str | None = None
+    attribute: str | None = None
+    weights: str | None = None
 
     def over(self, opening: "Address") -> "Address":
         """The address, with what it leaves open taken from another."""
@@ -217,6 +221,17 @@ def _offered(choice: choices.Choice) -> Part:
     return Part(choice.read)
 
 
+def _weighed(text: str) -> str:
+    """Weights of attributes' terms, as sliders of 0..1 hold them."""
+    try:
+        weights = weights_of(text)
+    except SimvisError as error:
+        raise ValueError(text) from error
+    if weights is None or not all(0 <= weight <= 1 for weight in weights):
+        raise ValueError(text)
+    return ",".join(f"{weight:g}" for weight in weights)
+
+
 def _exact(text: str) -> bool:
     return bool(choices.OneOf((0, 1)).read(text))
 
@@ -242,5 +257,8 @@ FIELDS: dict[str, Part] = {
     "other": Part(_held),
     "subject": Part(_held),
     "step": _offered(choices.Whole(0, 10**9)),
+    **{name: _offered(choice) for name, choice in choices.ATTRIBUTES.items()},
+    "attribute": Part(_held),
+    "weights": Part(_weighed),
 }
 assert list(FIELDS) == [one.name for one in fields(Address)]

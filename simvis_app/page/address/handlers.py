@@ -19,6 +19,8 @@ PAIR = ("a", "b")
 QUERIES = ("q", "subject")  # pictures that stand alone: of a search, of a training
 NETWORK = ("backbone", "pooling")
 COMPARED = (*PAIR, *choices.CHOICES, "pin")  # what a comparison depends on
+OPENING = choices.CHOICES | choices.TRUST | choices.ATTRIBUTES  # what the page opens with
+OPTIONAL = ("gallery", "space", "label", "series", "attribute", "weights")  # empty where nothing is chosen
 PLACED = ("q", "gallery", "space")  # what marks lie on
 Network = NetworkChosen | NetworkRefused | None  # None where it stays as it is
 
@@ -64,7 +66,7 @@ class Restored:
 def opening(session: Session, tab: str, series: str | None = None) -> Address:
     """What the page shows when it is opened without an address, the given tab in front, and of trainings ``series``."""
     pair, backbone = samples.pairs()[0], first(session)
-    defaults: dict[str, Any] = {name: choice.default for name, choice in (choices.CHOICES | choices.TRUST).items()}
+    defaults: dict[str, Any] = {name: choice.default for name, choice in OPENING.items()}
     return Address(
         **defaults
         | {"tab": tab, "a": f"sample/{pair['a']}", "b": f"sample/{pair['b']}", "backbone": backbone}
@@ -92,7 +94,7 @@ class AddressHandlers:
     def follow(self, bar: BarTold, screen: OnScreen) -> str:
         """The query of the address of what is on screen."""
         shown = dict(screen.fields)
-        shown |= {name: shown[name] or None for name in ("gallery", "space", "label", "series")}
+        shown |= {name: shown[name] or None for name in OPTIONAL}
         files = {name: shown[name] for name in (*PAIR, *QUERIES)}
         hashes = {name: hash_of(file) for name, file in files.items() if file and _there(file)}
         viewer, picker = screen.viewer, screen.picker

@@ -101,5 +101,6 @@ SHOWN: dict[str, Callable[[Any], object]] = {
     "labels": lambda value: gr.update(choices=list(value), value=list(value)),
     "explainers": list,
     "series": _among,
+    "attribute": lambda value: value or "",
     "other": _among,
 }

@@ -5,6 +5,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from simvis_app.page.parts.map_rows import map_row
 from simvis_app.service import words
 from simvis_core import PairExplanation, top_features
 from simvis_core.networks.poolings import INNER, Pooling
@@ -58,7 +59,7 @@ def topk_rows(pair: PairExplanation, k: int) -> Rows | None:
         return None
     kept = float(pair.ranked_contributions()[:k].sum())
     maps = {side: pair.top_map(side, k) for side in SIDES}
-    row = _row(f"Only the top {k} features", f"They carry {words.of_score(kept, pair.score)}.", maps)
+    row = map_row(f"Only the top {k} features", f"They carry {words.of_score(kept, pair.score)}.", maps)
     return pair, [row], common_scale(pair.map_a, pair.map_b)
 
 
@@ -74,7 +75,7 @@ def feature_rows(pair: PairExplanation, feature: int) -> Rows | None:
         return None
     maps = {side: pair.feature_map(side, int(feature)) for side in SIDES}
     note = f"It contributes {words.of_score(float(pair.contributions[int(feature)]), pair.score)}."
-    return pair, [_row(f"Where feature {int(feature)} fires", note, maps)], common_scale(*maps.values())
+    return pair, [map_row(f"Where feature {int(feature)} fires", note, maps)], common_scale(*maps.values())
 
 
 def pooling_pairs(pair: PairExplanation, exponent: float) -> list[PairExplanation]:
@@ -89,7 +90,9 @@ def pooling_rows(pairs: list[PairExplanation]) -> Rows | None:
     if not pairs:
         return None
     maps = [{side: pair.side(side)[2] for side in SIDES} for pair in pairs]
-    rows = [_row(_pooling_title(pair), words.concentration(pair), both) for pair, both in zip(pairs, maps, strict=True)]
+    rows = [
+        map_row(_pooling_title(pair), words.concentration(pair), both) for pair, both in zip(pairs, maps, strict=True)
+    ]
     return pairs[0], rows, common_scale(*(map for both in maps for map in both.values()))
 
 
@@ -107,9 +110,3 @@ def _pooling_title(pair: PairExplanation) -> str:
 def _feature_label(pair: PairExplanation, feature: int) -> str:
     contribution = float(pair.contributions[feature])
     return f"feature {feature}: {words.number(contribution)} ({words.percent(contribution, pair.score)})"
-
-
-def _row(title: str, note: str, maps: dict[Any, Any]) -> dict[str, Any]:
-    """A map's cells row by row, to five digits: what a screen can show."""
-    cells = {side: [float(f"{value:.5g}") for value in map.flatten().tolist()] for side, map in maps.items()}
-    return {"title": title, "note": note, **cells}

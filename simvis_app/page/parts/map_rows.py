@@ -27,12 +27,17 @@ class MapRowsData(GradioModel):  # type: ignore[misc]
 class MapRows(PagePart):
     """The pair's pictures under several maps. Takes ``(explanation, rows, scale)`` or None.
 
-    A row is ``{"title", "note", "a": [...], "b": [...]}`` with each map's cells row by row.
+    A row is ``{"title", "note", "a": [...], "b": [...]}`` with each map's cells row by row, as `map_row` makes it. The
+    maps are told in the method's unit, or in ``unit``.
     """
 
     data_model = MapRowsData
     files = HERE / "map_rows"
     behind = MAPS
+
+    def __init__(self, value: object = None, unit: str = "", **options: object) -> None:
+        self.unit = unit
+        super().__init__(value=value, **options)
 
     def preprocess(self, payload: object) -> None:
         """Nothing: the rows are for looking at."""
@@ -50,6 +55,12 @@ class MapRows(PagePart):
             aspect_a=pair.view_a.aspect,
             aspect_b=pair.view_b.aspect,
             scale=scale,
-            unit=UNITS[pair.method],
+            unit=self.unit or UNITS[pair.method],
             rows=rows,
         )
+
+
+def map_row(title: str, note: str, maps: dict[Any, Any]) -> dict[str, Any]:
+    """A row of both pictures' maps: cells row by row, to five digits, which is what a screen can show."""
+    cells = {side: [float(f"{value:.5g}") for value in map.flatten().tolist()] for side, map in maps.items()}
+    return {"title": title, "note": note, **cells}

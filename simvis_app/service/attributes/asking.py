@@ -9,7 +9,7 @@ from model_zoo.attributes import fitted
 from model_zoo.attributes.fitted import FittedAttributes
 from simvis_app.service.sessions.cache import BoundedCache
 from simvis_app.service.sessions.session import MEBIBYTE, Session, Settings, content_hash
-from simvis_core import EmbeddingNetwork, PairExplanation
+from simvis_core import EmbeddingNetwork, PairExplanation, SimvisError
 from simvis_core.attributes.ranker import AttributeRanking, Phi, ShownAttributes, shown_attributes
 from simvis_core.networks.backbone import Activations
 from simvis_core.pictures.views import Framing
@@ -110,6 +110,19 @@ class DrawnMaps:
     explainer: str
     a: Any
     b: Any
+
+
+def weights_of(text: str | None) -> tuple[float, float, float] | None:
+    """Three numbers that commas part; None for an empty text. Raises SimvisError for any other."""
+    if not text or not text.strip():
+        return None
+    try:
+        confidence, overlap, prior = map(float, text.split(","))
+    except ValueError:
+        raise SimvisError(
+            f"weights '{text}'", "three numbers with commas", "send those of confidence, overlap and prior, as 1,1,0"
+        ) from None
+    return confidence, overlap, prior
 
 
 def has_attributes(backbone: str) -> bool:

@@ -36,12 +36,25 @@ def why_not(ranking: AttributeRanking, name: str) -> str:
         return f"{name}: it is named"
     if one.score >= ranking.threshold:
         return f"{name}: it explains too, but others do better; {best.name} by {best.score - one.score:.2f}"
-    short = f"{name}: not named, {one.score:.2f} lies below {ranking.threshold:.2f}"
+    score, needed = apart(one.score, ranking.threshold)
+    short = f"{name}: not named, {score} lies below {needed}"
     missing = {term: weight * (getattr(best, term) - getattr(one, term)) for term, weight in phi(ranking).items()}
     worst = max(missing, key=lambda term: missing[term])
     if missing[worst] <= 0:
         return f"{short}, as the best does"
     return f"{short}; its {worst} is {getattr(one, worst):.2f}, that of {best.name} {getattr(best, worst):.2f}"
+
+
+def apart(lower: float, higher: float) -> tuple[str, str]:
+    """Two numbers with two decimals, or with as many more as it takes to tell them apart."""
+    return next(
+        ((f"{lower:.{digits}f}", f"{higher:.{digits}f}") for digits in range(2, 7) if _differ(lower, higher, digits)),
+        (repr(lower), repr(higher)),
+    )
+
+
+def _differ(lower: float, higher: float, digits: int) -> bool:
+    return f"{lower:.{digits}f}" != f"{higher:.{digits}f}"
 
 
 def terms_in_units(found: PairInWords, one: AttributeTerms) -> dict[str, str]:
@@ -52,8 +65,8 @@ def terms_in_units(found: PairInWords, one: AttributeTerms) -> dict[str, str]:
         "sane": f"cosine {one.raw_overlap:.2f} of both maps' positive parts",
         "simvis": f"{100 * one.raw_overlap:+.1f} % of the similarity map, beyond what an even map has there",
     }[found.preset]
-    told = f"more of it raises the score of {100 * prior.share:.0f} % of validation pairs (p {prior.p:.2g})"
-    half = "" if prior.used == prior.share else "; not clearly more than half, so it counts as one half"
+    told = f"more of it raises the score of {100 * prior.share:.0f} % of validation pairs (p = {prior.p:.2g})"
+    half = "" if prior.used == prior.share else "; that is too unsure, so it counts as one half"
     return {
         "confidence": f"{one.raw_confidence:+.2f} log-odds above the reference pictures'{lower}",
         "overlap": f"{overlap}{lower}",

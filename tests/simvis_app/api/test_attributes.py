@@ -6,8 +6,8 @@ import gradio as gr
 import pytest
 
 from model_zoo.attributes import fitted
-from simvis_app.api.attributes import add_attributes_api, weights_of
-from simvis_app.service.attributes.asking import AttributeAnswers, AttributesAsked
+from simvis_app.api.attributes import add_attributes_api
+from simvis_app.service.attributes.asking import AttributeAnswers, AttributesAsked, weights_of
 from simvis_app.service.attributes.telling import attribute_json, in_words_json
 from tests.simvis_app.attribute_cases import GROUPS, NETWORK, known
 from tests.simvis_app.conftest import TinySession

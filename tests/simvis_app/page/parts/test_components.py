@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from simvis_app.api.told import PictureDrop
+from simvis_app.page.attributes.attribute_table import AttributeTable
 from simvis_app.page.parts.drawing import MAPS, PagePart, filled
 from simvis_app.page.parts.fields import ChangingChoice, HeldSlider, PoolingChoice
 from simvis_app.page.parts.hit_grid import HitGrid
@@ -221,9 +222,11 @@ def test_rows_of_maps_carry_their_cells(pair):
     assert (data.rows, data.scale, data.grid_a) == (rows, 0.5, pair.a.grid)
     assert MapRows().postprocess(None) is None
     assert MapRows().preprocess(data) is None
+    assert data.unit == "share of the score, per cell"
+    assert MapRows(unit="metres").postprocess((pair, rows, 0.5)).unit == "metres"
 
 
-PARTS = [HitGrid, MapCards, MapRows, PairViewer, RegionPicker, ShareTold, StepViewer]
+PARTS = [AttributeTable, HitGrid, MapCards, MapRows, PairViewer, RegionPicker, ShareTold, StepViewer]
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -245,7 +248,7 @@ def test_every_part_is_tried():
     assert set(PagePart.__subclasses__()) == set(PARTS)
 
 
-@pytest.mark.parametrize("part", [part for part in PARTS if part is not ShareTold])
+@pytest.mark.parametrize("part", [part for part in PARTS if part not in (AttributeTable, ShareTold)])
 def test_scripts_that_draw_know_the_colours(part):
     script = part().js_on_load
     assert script.startswith(MAPS)

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -127,7 +128,7 @@ def test_every_term_is_told_in_its_unit(answers, pair_files):
     assert told["confidence"].startswith(f"{one.raw_confidence:+.2f} log-odds")
     assert told["overlap"].startswith(f"{100 * one.raw_overlap:+.1f} % of the similarity map")
     assert all("the lower of both pictures" in told[term] for term in ("confidence", "overlap"))
-    assert told["prior"] == "more of it raises the score of 90 % of validation pairs (p 0.001)"
+    assert told["prior"] == "more of it raises the score of 90 % of validation pairs (p = 0.001)"
     fur = next(one for one in sane.ranking.attributes if one.name == "old fur")
     told = terms_in_units(sane, fur)
     assert told["overlap"] == f"cosine {fur.raw_overlap:.2f} of both maps' positive parts"
@@ -158,5 +159,6 @@ def test_why_not_says_it_is_named_of_the_named_and_of_no_other(rows, threshold, 
         said = why_not(ranking, one.name)
         assert said.startswith(f"{one.name}: ")
         assert (said == f"{one.name}: it is named") == (one.name in named)
+        assert not re.search(r", (\S+) lies below \1\b(?!\.)", said)
         assert ("lies below" in said) == (one.score < threshold)
     assert weights_line(ranking).endswith("(learnt for other weights)")
