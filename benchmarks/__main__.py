@@ -26,6 +26,7 @@ from benchmarks import (
     fuzz,
     gallery,
     interact,
+    learnt_attributes,
     machine,
     masks,
     memory,
@@ -95,6 +96,7 @@ QUESTIONS: dict[str, Callable[[bool], list[Table]]] = {
     "waiting": waiting.tables,
     "training": training.tables,
     "concepts": concepts.tables,
+    "learnt_attributes": learnt_attributes.tables,
 }
 UNTIMED: dict[str, Callable[[list[str]], int]] = {
     "fuzz": fuzz.main,

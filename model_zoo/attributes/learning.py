@@ -47,6 +47,7 @@ class LearntOutcome:
     precision: Interval
     chance: float
     learnt: int
+    held_out: int
     left_out: Mapping[str, str]
     presets: Mapping[str, Any]
 
@@ -110,7 +111,8 @@ def _from_seen(
     }
     file = save_layer(out / LAYER_FILE, layer, said | fitted)
     left_out = seen.labelled.left_out
-    return LearntOutcome(file, layer, precision, chance, len(parts.learnt), left_out, fitted["presets"])
+    counts = len(parts.learnt), len(parts.held_out)
+    return LearntOutcome(file, layer, precision, chance, *counts, left_out, fitted["presets"])
 
 
 def _looked(model: LearntAttributes, seen: SeenPictures) -> Looked:

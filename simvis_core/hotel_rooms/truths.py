@@ -19,7 +19,7 @@ def room_attributes(styles: Mapping[str, int]) -> dict[str, str]:
     return {
         words.format(pick): name
         for name in OBJECTS
-        for words, pick in zip(_WORDS[name], _seen(name, styles[name]), strict=True)
+        for (_, words), pick in zip(_WORDS[name], _seen(name, styles[name]), strict=True)
         if pick
     }
 
@@ -29,22 +29,44 @@ def _seen(name: str, style: int) -> list[str]:
     picks = list(choice(name, style).picks)
     if name == "bedspread":
         picks[2] = second_paint(style)
-    return ["" if (name, at, pick) in _UNSEEN else pick for at, pick in enumerate(picks)]
+    told = [told for told, _ in _WORDS[name]]
+    return ["" if (name, *one) in _UNSEEN else one[1] for one in zip(told, picks, strict=True)]
 
 
-# For each object a phrase for each list of `LOOKS`, in its order.
-_WORDS: Mapping[str, tuple[str, ...]] = {
-    "headboard": ("{} headboard", "headboard with {}", "{} headboard", "{} headboard edge"),
-    "lamp": ("{} lamp", "{} lampshade", "{} lamp foot", "{} lampshade", "{} lampshade"),
-    "painting": ("{} painting", "{} frame", "painting of {}", "painting in {} colours"),
-    "bedspread": ("bedspread with {}", "{} bedspread", "{} on the bedspread", "{} bedspread"),
+# For each object what each list of `LOOKS` is about, in its order, and a phrase for its entries.
+_WORDS: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "headboard": (
+        ("shape", "{} headboard"),
+        ("filling", "headboard with {}"),
+        ("colour", "{} headboard"),
+        ("edge", "{} headboard edge"),
+    ),
+    "lamp": (
+        ("shape", "{} lamp"),
+        ("shade", "{} lampshade"),
+        ("foot's colour", "{} lamp foot"),
+        ("shade's colour", "{} lampshade"),
+        ("bands", "{} lampshade"),
+    ),
+    "painting": (
+        ("format", "{} painting"),
+        ("frame", "{} frame"),
+        ("motif", "painting of {}"),
+        ("colours", "painting in {} colours"),
+    ),
+    "bedspread": (
+        ("pattern", "bedspread with {}"),
+        ("colour", "{} bedspread"),
+        ("second colour", "{} on the bedspread"),
+        ("scale", "{} bedspread"),
+    ),
 }
-_UNSEEN = {("headboard", 1, "plain"), ("headboard", 3, "own"), ("lamp", 4, "plain")}
-# Every attribute that a room may have, and its object, in the order of the objects and their lists.
-ROOM_ATTRIBUTES: Mapping[str, str] = {
-    words.format(pick): name
+_UNSEEN = {("headboard", "filling", "plain"), ("headboard", "edge", "own"), ("lamp", "bands", "plain")}
+# Every attribute that a room may have, by its object and what of it is told, in the order of the objects and lists.
+ROOM_ATTRIBUTES: Mapping[str, tuple[str, str]] = {
+    words.format(pick): (name, told)
     for name in OBJECTS
-    for at, words in enumerate(_WORDS[name])
-    for pick in (PAINTS if (name, at) == ("bedspread", 2) else LOOKS[name][at])
-    if (name, at, pick) not in _UNSEEN
+    for (told, words), options in zip(_WORDS[name], LOOKS[name], strict=True)
+    for pick in (PAINTS if told == "second colour" else options)
+    if (name, told, pick) not in _UNSEEN
 }

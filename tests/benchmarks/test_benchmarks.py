@@ -14,7 +14,10 @@ from benchmarks.timing import Budget, Race, race
 
 ROOT = Path(__file__).parents[2]
 # Memory and waiting start a dozen processes more.
-QUESTIONS = ("embed", "explain", "interact", "naive", "page", "gallery", "recall", "masks", "training", "concepts")
+QUESTIONS = (
+    *("embed", "explain", "interact", "naive", "page", "gallery", "recall", "masks", "training", "concepts"),
+    "learnt_attributes",
+)
 
 
 @pytest.mark.network

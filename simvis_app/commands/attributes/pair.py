@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from simvis_app.commands.options import network_options, positive
@@ -25,6 +26,9 @@ def add(pair: argparse.ArgumentParser) -> None:
     pair.add_argument(
         "--backbone",
         help=f"efficientnet_lite0 or efficientnet_lite2, which have a classifier (default: {defaults.BACKBONE})",
+    )
+    pair.add_argument(
+        "--attributes", type=Path, metavar="DIR", help="your own attributes instead, as `attributes learn` wrote them"
     )
     pair.add_argument("--framing", default=defaults.FRAMING, help=defaults.FRAMINGS_SAID)
     pair.add_argument(
@@ -60,8 +64,9 @@ def run(options: argparse.Namespace) -> None:
     from simvis_app.service.attributes.asking import AttributeAnswers, AttributesAsked
     from simvis_app.service.attributes.telling import in_words_files, in_words_json
 
+    _name_network(options)
     session, backbone = session_of(options)
-    answers = AttributeAnswers(session)
+    answers = AttributeAnswers(session, options.attributes)
     settings = answers.settings(backbone, options.framing)
     for warning in session.explain_fully(options.a, options.b, settings).warnings:
         print(f"simvis: {warning}", file=sys.stderr)
@@ -75,6 +80,14 @@ def run(options: argparse.Namespace) -> None:
         _print(options, found, places)
     if options.out is not None:
         _write(options.out, in_words_files(found))
+
+
+def _name_network(options: argparse.Namespace) -> None:
+    """Who names no network means the one that learnt the attributes."""
+    from model_zoo.attributes.learning import network_of_attributes
+
+    if options.attributes is not None and options.backbone is None and options.checkpoint is None:
+        options.backbone = network_of_attributes(options.attributes)
 
 
 def _drawn(options: argparse.Namespace, session: "Session", settings: "Settings") -> "DrawnMaps":

@@ -7,6 +7,7 @@ from typing import Any
 
 from model_zoo.attributes import fitted
 from model_zoo.attributes.fitted import FittedAttributes
+from model_zoo.attributes.learning import learnt_attributes
 from simvis_app.service.sessions.cache import BoundedCache
 from simvis_app.service.sessions.session import MEBIBYTE, Session, Settings, content_hash
 from simvis_core import EmbeddingNetwork, PairExplanation, SimvisError
@@ -48,15 +49,21 @@ class PairInWords:
 
 
 class AttributeAnswers:
-    """Asks a session's networks for the attributes of pairs, each picture once."""
+    """Asks a session's networks for the attributes of pairs, each picture once.
 
-    def __init__(self, session: Session) -> None:
-        self.session = session
+    With a folder of `model_zoo.attributes.learning` they are those that it holds, for the network that learnt them.
+    """
+
+    def __init__(self, session: Session, learnt: Path | None = None) -> None:
+        self.session, self.learnt = session, learnt
         self._shown: BoundedCache[ShownAttributes] = BoundedCache(SHOWN_LIMIT, _bytes)
 
     def known(self, backbone: str) -> FittedAttributes:
-        """A network's attributes. Raises SimvisError as `Session.network` and `attributes_of` do."""
-        return fitted.attributes_of(backbone, self.session.network(backbone))
+        """A network's attributes. Raises SimvisError as `Session.network` does, and where nothing is known of it."""
+        network = self.session.network(backbone)
+        if self.learnt is not None:
+            return learnt_attributes(self.learnt, network)
+        return fitted.attributes_of(backbone, network)
 
     def settings(self, backbone: str, framing: Framing) -> Settings:
         """How a pair is explained that is told in words: under the pooling, at the size of view, of what was learnt.

@@ -40,7 +40,7 @@ def test_the_mean_leaves_out_what_is_true_of_none():
     scores, truth = torch.eye(4)[:, :2], torch.eye(4)[:, :2].bool()
     truth[:, 1] = False
     found = mean_precision(scores, truth)
-    assert (found.mean, found.low, found.high, found.pairs) == (1.0, 1.0, 1.0, 4)
+    assert (found.mean, found.low, found.high, found.pairs) == (1.0, None, None, 1)
     with pytest.raises(SimvisError, match="pictures of which no attribute is true"):
         mean_precision(scores, torch.zeros(4, 2, dtype=torch.bool))
 
