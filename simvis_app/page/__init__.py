@@ -92,6 +92,7 @@ def warm_up(session: Session, backbone: str) -> None:
     first = samples.pairs()[0]
     settings = first_settings(session, backbone)
     session.explain(samples.PICTURES / first["a"], samples.PICTURES / first["b"], settings)
+    AttributeAnswers(session).fits(settings)  # reads what is known of attributes
 
 
 def first_settings(session: Session, backbone: str) -> Settings:

@@ -42,6 +42,7 @@ LEVELS = (
 TELLS_APART = 0.7  # of a network's separation: .5 is a coin's
 YOURS = "Your picture"
 MEASURING = "How high this is for this network is being measured on the reference pictures."
+TO_BE_SAID = '<p class="said-in-words">&nbsp;</p>'  # holds the place of a line
 LISTED_SKIPPED = 20  # files that indexing left out
 
 
@@ -80,6 +81,12 @@ def whole_percent(share: float) -> str:
     if 0 < percent < 1 or 99 < percent < 100:
         return "under 1 %" if percent < 1 else "over 99 %"
     return f"{percent:.0f} %" if percent < 100 else "all"
+
+
+def in_words(sentence: str) -> str:
+    """A pair's attributes in a line, and where more is told of them."""
+    said = html.escape(sentence[0].upper() + sentence[1:])
+    return f'<p class="said-in-words"><b>{said}</b> <span>(see Attributes)</span></p>'
 
 
 def ledger_line(pair: PairExplanation) -> str:

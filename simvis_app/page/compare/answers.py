@@ -46,6 +46,11 @@ class Answers:
         if line is not None:
             yield {self.widgets.score: line}
 
+    def say(self, request: gr.Request | None = None) -> Updates:
+        """The pair in words."""
+        told = self.handlers.say(visitor_of(request))
+        return unchanged() if told is None else {self.widgets.in_words: told}
+
     def stop(self, values: Values, request: gr.Request | None = None) -> Updates:
         """Ends the visitor's drawing."""
         return shown.stopped(self.handlers.stop(self._read(values), visitor_of(request)), self.widgets)

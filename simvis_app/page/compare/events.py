@@ -21,7 +21,7 @@ MODE_JS = """(mode) => { document.dispatchEvent(new CustomEvent("simvis-mode", {
 def build(house: House, _: gr.Tab) -> None:
     """Lays the tab out, wires it up inside the app that is being built, and says where its pair stands."""
     widgets = layout(house.session)
-    ask = wire(widgets, Handlers(house.session, house.pictures, house.references))
+    ask = wire(widgets, Handlers(house.session, house.pictures, house.references, house.attributes))
     pictures = [widgets.pair.image_a, widgets.pair.image_b]
     wire_drops(house.drops.pair, house.drops, pictures, ("A", "B"), widgets.refusals, ask)
     house.again[COMPARE].change(**ask)
@@ -37,6 +37,7 @@ def wire(widgets: Widgets, handlers: Handlers) -> Listener:
     answers = Answers(widgets, handlers)
     ask = _comparison(widgets, answers)
     _wire_what_follows(widgets, answers)
+    _wire_words(widgets, answers)
     _wire_changes(widgets, answers, ask)
     if widgets.own is not None:
         _wire_own(widgets, widgets.own, handlers, ask)
@@ -58,7 +59,8 @@ def _comparison(widgets: Widgets, answers: Answers) -> Listener:
         "inputs": {*components(widgets.pair)} | shown | widgets.refusals.asked,
         "outputs": [
             *(*widgets.panels, widgets.link_pin, widgets.progress, widgets.stop),
-            *(widgets.share.told, widgets.to_stand, widgets.to_draw, widgets.refusals.seen),
+            *(widgets.share.told, widgets.to_stand, widgets.to_draw, widgets.to_say, widgets.in_words),
+            widgets.refusals.seen,
         ],
         "show_progress": "minimal",
         "show_progress_on": widgets.score,
@@ -90,6 +92,19 @@ def _wire_what_follows(widgets: Widgets, answers: Answers) -> None:
         trigger_mode="multiple",  # the older one ends by itself
         concurrency_limit=16,
         concurrency_id="stand",
+        api_visibility="private",
+    )
+
+
+def _wire_words(widgets: Widgets, answers: Answers) -> None:
+    widgets.to_say.change(
+        answers.say,
+        None,
+        widgets.in_words,
+        show_progress="hidden",
+        trigger_mode="multiple",  # the older one changes nothing
+        concurrency_limit=4,
+        concurrency_id="say",
         api_visibility="private",
     )
 

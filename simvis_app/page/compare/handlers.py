@@ -5,11 +5,14 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+import gradio as gr
+
 from simvis_app.page.compare import panels
 from simvis_app.page.compare.inputs import CompareAsked
 from simvis_app.page.compare.panels import Panels
 from simvis_app.page.pair.asked import PairAsked, pair_of
 from simvis_app.service import samples, words
+from simvis_app.service.attributes.asking import AttributeAnswers
 from simvis_app.service.links import LinkedPictures
 from simvis_app.service.references import References
 from simvis_app.service.sessions.session import Session, content_hash
@@ -21,14 +24,15 @@ WAIT = 0.5  # seconds between two looks whether a reference is measured
 
 @dataclass(frozen=True)
 class Compared:
-    """What is shown of a pair; ``to_stand`` and ``to_draw`` start what is still to come, where they are not empty.
+    """What is shown of a pair; what starts what is still to come is another text each time, or empty.
 
-    The one is how high the score is for its network, the other a black box's map. Both are another text each time.
+    ``to_stand``: how high the score is for its network; ``to_draw``: a black box's map; ``to_say``: the pair in words.
     """
 
     panels: Panels
     to_stand: str
     to_draw: str
+    to_say: str
 
 
 @dataclass(frozen=True)
@@ -50,11 +54,18 @@ class MasksRun:
 class Handlers:
     """What the tab's events compute. ``visitor`` is whose page it is; ``pictures`` keeps those of links.
 
-    Without ``references`` nothing is said of how high a score is for its network.
+    Without ``references`` nothing is said of how high a score is for its network, without ``attributes`` nothing in
+    words.
     """
 
-    def __init__(self, session: Session, pictures: LinkedPictures, references: References | None = None) -> None:
-        self.session, self.pictures, self.references = session, pictures, references
+    def __init__(
+        self,
+        session: Session,
+        pictures: LinkedPictures,
+        references: References | None = None,
+        attributes: AttributeAnswers | None = None,
+    ) -> None:
+        self.session, self.pictures, self.references, self.attributes = session, pictures, references, attributes
 
     def compare(self, asked: CompareAsked, visitor: str = "") -> Compared | NotCompared:
         """Everything that the tab shows of the pair, or why there is nothing.
@@ -71,7 +82,8 @@ class Handlers:
         except SimvisError as error:
             return NotCompared(words.notice(str(error)))
         to_draw = self.session.needs_masks(pair, settings)
-        return Compared(shown, _another(self._measuring(asked.pair)), _another(to_draw))
+        to_say = self.attributes is not None and self.attributes.fits(settings)
+        return Compared(shown, _another(self._measuring(asked.pair)), _another(to_draw), _another(to_say))
 
     def draw(self, asked: CompareAsked, visitor: str = "") -> Iterator[MasksRun | Panels]:
         """A black box's maps by masks: how far they are, step by step, then what `compare` shows, with them.
@@ -103,6 +115,20 @@ class Handlers:
                 return None
         pair = pair_of(self.session, asked)
         return words.score_line(pair, self._stands(pair, asked))
+
+    def say(self, visitor: str = "") -> str | None:
+        """The pair in words, whose attributes take some hundredths of a second that the map need not wait for.
+
+        None where the visitor asks for something else by then, or leaves.
+        """
+        asked = self.session.asked(visitor)
+        if not isinstance(asked, PairAsked) or asked.files is None or self.attributes is None:
+            return None
+        try:
+            found = self.attributes.explained(asked.files, asked.backbone, asked.framing)
+        except SimvisError as error:
+            raise gr.Error(words.toast(error), print_exception=False) from error
+        return words.in_words(found.ranking.sentence()) if self.session.asked(visitor) == asked else None
 
     def stop(self, asked: CompareAsked, visitor: str = "") -> str:
         """Ends the visitor's drawing; gives the method whose map is shown. Raises gr.Error as `pair_of` does."""

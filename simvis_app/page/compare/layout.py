@@ -41,8 +41,9 @@ class Widgets:
     """The tab's components.
 
     ``mode`` is what a point shows: the viewer follows it, and it the viewer. ``to_draw`` changes when a black box's map
-    is to be drawn, ``to_stand`` when it is being measured how high the score is for its network. ``own`` is None where
-    the owner offers no models of one's own. ``refusals`` are about dropped files that were not taken.
+    is to be drawn, ``to_stand`` when it is being measured how high the score is for its network, ``to_say`` when the
+    pair is to be told ``in_words``. ``own`` is None where the owner offers no models of one's own. ``refusals`` are
+    about dropped files that were not taken.
     """
 
     pair: PairFields
@@ -53,6 +54,7 @@ class Widgets:
     notice: gr.HTML
     score: gr.HTML
     ledger: gr.HTML
+    in_words: gr.HTML
     progress: gr.HTML
     stop: gr.Button
     credits: gr.HTML
@@ -68,6 +70,7 @@ class Widgets:
     mode: gr.Textbox
     to_draw: gr.Textbox
     to_stand: gr.Textbox
+    to_say: gr.Textbox
     refusals: Refusals
 
     @property
@@ -115,6 +118,7 @@ def layout(session: Session) -> Widgets:
         mode=gr.Textbox(choices.MODE.default, visible="hidden", elem_id="mode"),
         to_draw=gr.Textbox(visible="hidden", elem_id="to_draw"),
         to_stand=gr.Textbox(visible="hidden", elem_id="to_stand"),
+        to_say=gr.Textbox(visible="hidden", elem_id="to_say"),
         refusals=Refusals.laid(),
     )
 
@@ -194,9 +198,9 @@ def _examples() -> gr.Gallery:
 
 
 def _answer() -> dict[str, Any]:
-    """Notice, score, ledger, method, progress, the viewer, credits, and the row that shares."""
+    """Notice, score, ledger, the pair in words, method, progress, the viewer, credits, and the row that shares."""
     with gr.Column(elem_classes="tight"):
-        lines = {name: gr.HTML(elem_id=name) for name in ("notice", "score", "ledger")}
+        lines = {name: gr.HTML(elem_id=name) for name in ("notice", "score", "ledger", "in_words")}
         method = MethodChoice([], label="Draw the map by", elem_id="method", visible=False)
         with gr.Row(elem_id="drawing"):
             progress = gr.HTML(elem_id="progress", min_width=200)

@@ -24,14 +24,14 @@ def compared(found: Compared | NotCompared, said: str, widgets: Widgets) -> Upda
             widgets.notice: said + found.notice,
             **_nothing(widgets),
             **_begun(widgets),
-            **_follows("", "", widgets),
+            **_follows("", "", "", widgets),
         }
     return {
         widgets.notice: said + words.warning(*found.panels.pair.warnings),
         **panels_shown(found.panels, widgets),
         widgets.link_pin: None,
         **_begun(widgets),
-        **_follows(found.to_stand, found.to_draw, widgets),
+        **_follows(found.to_stand, found.to_draw, found.to_say, widgets),
     }
 
 
@@ -91,8 +91,10 @@ def _begun(widgets: Widgets) -> Updates:
     return {**_idle(widgets), widgets.share.told: None}
 
 
-def _follows(to_stand: str, to_draw: str, widgets: Widgets) -> Updates:
-    return {widgets.to_stand: to_stand, widgets.to_draw: to_draw}
+def _follows(to_stand: str, to_draw: str, to_say: str, widgets: Widgets) -> Updates:
+    """What is still to come; the place of words is held, so that nothing moves as they come."""
+    held = words.TO_BE_SAID if to_say else ""
+    return {widgets.to_stand: to_stand, widgets.to_draw: to_draw, widgets.to_say: to_say, widgets.in_words: held}
 
 
 def _methods(pair: PairExplanation, asked: str | None) -> Updates:

@@ -74,10 +74,16 @@ class AttributeAnswers:
         return Settings(backbone, str(self.session.network(backbone).trained_pooling), short_side, framing)
 
     def fits(self, settings: Settings) -> bool:
-        """Whether a pair under these settings can be told in words as it is: network, pooling, view and method."""
+        """Whether a pair under these settings can be told in words as it is: network, pooling, view and method.
+
+        No where attributes cannot be had, for which `known` has the reason.
+        """
         if settings.backbone not in fitted.fitted_names() or settings.insist:
             return False
-        own = self.settings(settings.backbone, settings.framing)
+        try:
+            own = self.settings(settings.backbone, settings.framing)
+        except SimvisError:
+            return False
         return (settings.pooling, settings.short_side) == (own.pooling, own.short_side)
 
     def explained(
