@@ -1,5 +1,6 @@
 """The central object: a unit embedding kept as a sum over grid cells plus a bias."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -12,6 +13,9 @@ Verdict = Literal["exact", "exact at this input", "black box"]
 VERDICTS: tuple[Verdict, ...] = ("exact", "exact at this input", "black box")  # from best to worst
 Method = Literal["decomposition", "last-block values", "sliding window", "RISE", "none"]
 ADDITIVE: tuple[Method, ...] = ("decomposition", "last-block values", "none")  # whose cells are shares of the score
+# What a bias comes from: offsets of the layers, a path's reference, tokens that have no place in the picture (class
+# and register tokens), and what an integral or an estimate leaves over.
+BIAS_PARTS = ("offsets", "reference", "tokens", "remainder")
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +39,10 @@ class Decomposition:
     tensor([[0.1000, 0.5000]])
     >>> picture.region_query(torch.tensor([[1.0, 0.0]]))
     tensor([0.6000, 0.1000])
+    >>> picture.similarity_maps(torch.eye(2)).shape, picture.cells_sum, picture.built
+    (torch.Size([2, 1, 2]), tensor([0.6000, 0.6000]), True)
+    >>> picture.bias_parts["offsets"], picture.notes(torch.ones(2)), picture.refined(torch.ones(2)) is picture
+    (tensor([0.0000, 0.2000]), [], True)
     """
 
     cells: Float[Tensor, "H W D"]
@@ -52,6 +60,35 @@ class Decomposition:
         """Number of cell rows and columns, (H, W)."""
         return self.cells.shape[0], self.cells.shape[1]
 
+    @property
+    def built(self) -> bool:
+        """Whether the cells are there; some decompositions build them only where they are asked for."""
+        return True
+
+    @property
+    def cells_sum(self) -> Float[Tensor, " D"]:
+        """What all cells together bring in."""
+        return self.cells.sum((0, 1))
+
+    @property
+    def bias_parts(self) -> Mapping[str, Float[Tensor, " D"]]:
+        """The bias by what it comes from, a vector for each name of `BIAS_PARTS`; they sum to the bias.
+
+        An estimate's bias is what the cells leave over, so a remainder.
+        """
+        own = "offsets" if self.method in ADDITIVE else "remainder"
+        return {name: self.bias if name == own else torch.zeros_like(self.bias) for name in BIAS_PARTS}
+
+    def refined(self, query: Float[Tensor, " D"]) -> "Decomposition":
+        """The decomposition with a remainder that is small for a query; itself where there is none to make smaller."""
+        del query
+        return self
+
+    def notes(self, query: Float[Tensor, " D"]) -> list[str]:
+        """Sentences that a reader of the map for a query has to know, as of a remainder that did not shrink."""
+        del query
+        return []
+
     def similarity_map(self, query: Float[Tensor, " D"]) -> Float[Tensor, "H W"]:
         """Each cell's signed share of ``<embedding, query>``.
 
@@ -60,6 +97,10 @@ class Decomposition:
         Stylianou 2019 (eq. 3 and 6), in units of the score.
         """
         return self.cells @ query
+
+    def similarity_maps(self, queries: Float[Tensor, "N D"]) -> Float[Tensor, "N H W"]:
+        """A `similarity_map` for each of several queries."""
+        return (self.cells @ queries.T).permute(2, 0, 1)
 
     def region_query(self, weights: Float[Tensor, "H W"]) -> Float[Tensor, " D"]:
         """A question made from a piece of the picture: the weighted sum of its cells (bias left out).

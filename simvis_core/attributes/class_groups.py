@@ -87,7 +87,7 @@ class ClassGroups:
         Raises SimvisError for a network whose embedding is no sum over cells.
         """
         split = self.network.decompose_features(picture)
-        return (split.cells @ self.directions(picture).to(split.cells).T).permute(2, 0, 1)
+        return split.similarity_maps(self.directions(picture).to(split.embedding))
 
     @torch.inference_mode()
     def _scores(self, picture: Activations) -> Tensor:

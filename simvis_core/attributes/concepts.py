@@ -151,7 +151,7 @@ class ConceptPair:
 
     def _map(self, side: Side, query: Tensor) -> Tensor:
         own = self._own(side)
-        return own.similarity_map(query.to(own.cells))
+        return own.similarity_map(query.to(own.embedding))
 
     def _own(self, side: Side) -> Decomposition:
         return {"a": self.a, "b": self.b}[side]

@@ -195,7 +195,7 @@ def _decomposition(question: Question, *, seed: int = 0, with_bias: bool = True)
     query = question.query
     if not with_bias and question.query_bias is not None:
         query = query - question.query_bias
-    return split.similarity_map(query.to(split.cells))
+    return split.refined(query).similarity_map(query.to(split.embedding))
 
 
 def _split(question: Question) -> Decomposition:

@@ -175,7 +175,7 @@ def class_map(picture: Decomposition, others: Float[Tensor, " D"]) -> Float[Tens
     >>> class_map(picture, others=torch.tensor([2.0, 0.0]))
     tensor([[1.2000, 0.0000]])
     """
-    return picture.similarity_map(others.to(picture.cells))
+    return picture.similarity_map(others.to(picture.embedding))
 
 
 @dataclass(frozen=True)

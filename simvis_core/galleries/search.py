@@ -206,9 +206,9 @@ def query_maps(
             [[0.0000, 0.7000]]])
     """
     if not found:
-        return picture.cells.new_zeros(0, *picture.grid)
-    embeddings = torch.stack([embedding_of(one.row) for one in found]).to(picture.cells)
-    return _weighed((picture.cells @ embeddings.T).permute(2, 0, 1), weights)
+        return picture.embedding.new_zeros(0, *picture.grid)
+    embeddings = torch.stack([embedding_of(one.row) for one in found]).to(picture.embedding)
+    return _weighed(picture.similarity_maps(embeddings), weights)
 
 
 def difference_map(
@@ -229,7 +229,7 @@ def difference_map(
     >>> difference_map(picture, owl, jay)
     tensor([[ 0.5000, -0.7000]])
     """
-    map = picture.similarity_map((embedding_of(first) - embedding_of(second)).to(picture.cells))
+    map = picture.similarity_map((embedding_of(first) - embedding_of(second)).to(picture.embedding))
     return _weighed(map, weights)
 
 
@@ -253,7 +253,7 @@ def lead_map(
     if not others:
         raise SimvisError("no other hit", "one or more to compare with", "search a larger gallery")
     mean = torch.stack([embedding_of(row) for row in others]).mean(0)
-    return _weighed(picture.similarity_map((embedding_of(first) - mean).to(picture.cells)), weights)
+    return _weighed(picture.similarity_map((embedding_of(first) - mean).to(picture.embedding)), weights)
 
 
 def embedding_of(row: Row) -> Float[Tensor, " D"]:

@@ -9,7 +9,8 @@ class Activations(NamedTuple):
     """What a forward pass leaves for every pooling, point and query that is asked later.
 
     ``features`` (B, C, H, W) are the last feature maps. A backbone that pools by itself adds ``pooled`` (B, F), and
-    in ``carried`` what its own ``inner_parts`` needs to say which cell brought in what.
+    in ``carried`` what its own ``inner_parts`` needs to say which cell brought in what. A network whose maps are drawn
+    at another layer (`EmbeddingNetwork.at`) adds that layer's output and the pixels.
 
     >>> import torch
     >>> from simvis_core import Activations
@@ -21,6 +22,8 @@ class Activations(NamedTuple):
     features: Tensor
     pooled: Tensor | None = None
     carried: Tensor | None = None
+    layer: Tensor | None = None
+    pixels: Tensor | None = None
 
     def one(self, index: int = 0) -> "Activations":
         """What picture ``index`` of the batch left, without the batch axis: features (C, H, W), perhaps pooled (F,)."""

@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 
@@ -13,6 +14,10 @@ from torch import Tensor, nn
 from simvis_core.decomposition import Decomposition, Verdict
 from simvis_core.errors import SimvisError
 from simvis_core.networks.backbone import Activations, inner_parts, inner_pooling
+from simvis_core.networks.depth.behind import FEATURES, Behind
+from simvis_core.networks.depth.cuts import Cut, check_cut, cuts, layer_named, no_cut
+from simvis_core.networks.depth.depth import Depth, checked_rule
+from simvis_core.networks.depth.references import ReferencePictures
 from simvis_core.networks.heads import split_head
 from simvis_core.networks.poolings import INNER, POOLINGS, Pooling
 from simvis_core.networks.states import numbers, pieces
@@ -70,6 +75,7 @@ class EmbeddingNetwork:
         self.origin = ""  # architecture and file it came from, for a manifest
         self.engine = "eager"  # what runs the backbone; `model_zoo.running.engines` has others
         self.trained_pooling = Pooling.parse(trained_pooling or pooling)
+        self.depth: Depth | None = None  # the layer that maps are drawn at, where it is not the last features
         self._single_heads: dict[nn.Module, nn.Module] = {}
         self._probes: dict[tuple[int, int], Activations] = {}  # of noise, by size; shared with every other pooling
         self._widths: dict[tuple[str, int], int] = {}  # by pooling and short side; shared likewise
@@ -124,6 +130,8 @@ class EmbeddingNetwork:
         other = self._without_memory()
         other.backbone = backbone.eval()
         other.__dict__.update(kept)
+        if self.depth is not None:
+            other.depth = replace(self.depth, behind=Behind(other.backbone, self.depth.layer))
         return other
 
     def with_head(self, head: nn.Module | None) -> "EmbeddingNetwork":
@@ -138,6 +146,59 @@ class EmbeddingNetwork:
         other.head = head if head is None else head.eval()
         other._probes = self._probes  # of the backbone, which stays
         return other
+
+    def at(self, layer: str, rule: str = "frozen", reference: ReferencePictures = "blur") -> "EmbeddingNetwork":
+        """The network with its maps drawn at another layer: finer ones further in front, and a class token's too.
+
+        Everything else stays: embeddings, scores, queries. ``layer`` is a cut (`cuts`): ``pixels``, ``features``, or a
+        module's path, of which the end is enough where only one module has it. ``rule`` says what a cell's part is:
+
+        - ``frozen``: the network behind the layer made affine at this picture by holding its gates: activations keep
+          their secant slopes, norms their statistics, attention its weights. Needs no reference; offsets are the bias.
+        - ``path``: gradients along the straight line between the layer's outputs for a ``reference`` and the picture.
+          The bias is the reference's embedding and a remainder. A reference is ``blur``, ``mean`` or ``grey``, a
+          picture, or several of these, whose maps are averaged.
+
+        Raises SimvisError for a layer that the network does not have, with the nearest names; for one that is no cut
+        or has no grid; and for an unknown rule. What only a picture shows (an operator that cannot be frozen, a
+        reference that is the picture) is raised as it is explained.
+
+        >>> import torch
+        >>> from torch import nn
+        >>> from simvis_core import EmbeddingNetwork, Preprocess
+        >>> backbone = nn.Sequential(nn.Conv2d(3, 4, 4, 4), nn.ReLU(), nn.Conv2d(4, 5, 2, 2))
+        >>> net = EmbeddingNetwork(backbone, preprocess=Preprocess(short_side=16, stride=8))
+        >>> net.cuts
+        [Cut(layer='pixels', grid=(16, 16)), Cut(layer='0', grid=(4, 4)), Cut(layer='1', grid=(4, 4)), ...]
+        >>> picture, pixels = net.at("1"), torch.rand(3, 16, 24)
+        >>> fine, query = picture.decompose(pixels), net.embed(pixels[None])[0]
+        >>> fine.grid, torch.allclose(fine.embedding, query)
+        ((4, 6), True)
+        >>> abs(float(fine.similarity_map(query).sum() + fine.bias @ query) - 1) < 1e-5
+        True
+        """
+        name = layer_named(self.backbone, layer)
+        if name == FEATURES and self.pooling.inner:
+            raise no_cut(name, self.name)
+        behind = Behind(self.backbone, name)
+        check_cut(behind, self._noise(), self.name)
+        other = copy.copy(self)
+        other.depth = Depth(behind, checked_rule(rule), reference, self.preprocess)
+        other._probes = {}
+        return other
+
+    @property
+    def cuts(self) -> list[Cut]:
+        """The layers that `at` takes, from the pixels on, each with its grid for a square view.
+
+        Found among the blocks and proved by replacing their output: some passes of the network.
+        """
+        return cuts(self.backbone, self._noise(), self.pooling.inner)
+
+    def _noise(self) -> Float[Tensor, "2 3 h w"]:
+        """Two different pictures of the network's own size."""
+        h, w = self.preprocess.fixed_size or (self.preprocess.short_side,) * 2
+        return torch.randn(2, 3, h, w, generator=torch.Generator().manual_seed(0))
 
     def _without_memory(self) -> "EmbeddingNetwork":
         """A copy that remembers nothing of weights or features."""
@@ -176,7 +237,7 @@ class EmbeddingNetwork:
         >>> EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8)).activations(torch.rand(1, 3, 16, 24)).features.shape
         torch.Size([1, 4, 2, 3])
         """
-        activations = self._run(pixels)
+        activations = self._run(pixels, None if self.depth is None else self.depth.seen)
         if not bool(torch.isfinite(torch.stack(activations.features.aminmax())).all()):  # NaN shows in an extreme
             raise SimvisError(
                 f"features with NaN or infinity from {self.name}", "finite numbers", "check the weights and the picture"
@@ -204,12 +265,34 @@ class EmbeddingNetwork:
         >>> net.raw_from(Activations(torch.tensor([[[[1.0, 3.0]], [[0.0, 4.0]]]])))
         tensor([[2., 2.]])
         """
-        return self._project(self._pooled(activations))
+        return self.raw_of(self._pooled(activations))
 
-    def _run(self, pixels: Tensor) -> Activations:
+    def raw_of(self, pooled: Float[Tensor, "B F"]) -> Float[Tensor, "B D"]:
+        """The embeddings before the unit norm, from pooled vectors: the head only, with gradients.
+
+        >>> import torch
+        >>> from torch import nn
+        >>> from simvis_core import EmbeddingNetwork
+        >>> EmbeddingNetwork(nn.Conv2d(3, 2, 8, 8)).raw_of(torch.tensor([[2.0, 1.0]]))
+        tensor([[2., 1.]])
+        """
+        return self._project(pooled)
+
+    def lengths(self, raw: Float[Tensor, "B D"]) -> Float[Tensor, "B 1"]:
+        """The lengths of embeddings before the unit norm; raises SimvisError for one of zero or infinite length.
+
+        >>> import torch
+        >>> from torch import nn
+        >>> from simvis_core import EmbeddingNetwork
+        >>> EmbeddingNetwork(nn.Conv2d(3, 2, 8, 8)).lengths(torch.tensor([[3.0, 4.0]]))
+        tensor([[5.]])
+        """
+        return self._norm(raw)
+
+    def _run(self, pixels: Tensor, seen: Callable[[Tensor], Activations] | None = None) -> Activations:
         weight = next(self.backbone.parameters(), pixels)
         try:
-            output = self.backbone(pixels.to(weight))
+            output = (seen or self.backbone)(pixels.to(weight))
         except (RuntimeError, AssertionError, ValueError, IndexError) as error:  # as libraries refuse a shape
             if isinstance(error, SimvisError) or _out_of_memory(error):
                 raise
@@ -316,6 +399,8 @@ class EmbeddingNetwork:
         (True, 'black box')
         """
         activations = features if isinstance(features, Activations) else Activations(features)
+        if self.depth is not None:
+            return self.depth.split(self, activations)
         pooled, direct, norm = self._embedded(activations)
         split = split_head(self._head_in(pooled), pooled)
         found = None if split.verdict == "black box" else self._parts(activations)

@@ -50,6 +50,8 @@ class PairExplanation:
     (True, True)
     >>> abs(pair.score - float(pair.map_b.sum()) - pair.bias_part("b")) < 1e-5, pair.additive
     (True, True)
+    >>> abs(sum(pair.bias_parts["b"].values()) - pair.bias_part("b")) < 1e-6, list(pair.bias_parts["b"])
+    (True, ['offsets', 'reference', 'tokens', 'remainder'])
     >>> torch.allclose(pair.top_map("a", 4), pair.map_a, atol=1e-5), pair.feature_map("a", 2).shape
     (True, torch.Size([4, 6]))
     >>> pair.point_map("a", x=20, y=10).shape, abs(pair.point_share("a", 20, 10)) <= 1
@@ -105,7 +107,11 @@ class PairExplanation:
 
     @cached_property
     def joint_map(self) -> Float[Tensor, "H W H2 W2"]:
-        """Each pair of cells' signed share, ``a.cells[p] @ b.cells[q]`` (Zhu 2021); sums to the ledger's first."""
+        """Each pair of cells' signed share, ``a.cells[p] @ b.cells[q]`` (Zhu 2021); sums to the ledger's first.
+
+        At a layer (`EmbeddingNetwork.at`) all cells are built for it, one pass for each; by a path that is refused
+        with SimvisError above 14 x 14 cells.
+        """
         return torch.tensordot(self.a.cells, self.b.cells, dims=([2], [2]))
 
     @cached_property
@@ -123,12 +129,26 @@ class PairExplanation:
     @cached_property
     def ledger(self) -> dict[str, float]:
         """The score as four parts that sum to it; "cells_bias" is a's cells with b's bias (Zhu 2021)."""
-        a, b = self.a.cells.sum((0, 1)), self.b.cells.sum((0, 1))
+        a, b = self.a.cells_sum, self.b.cells_sum
         return {
             "cells_cells": _dot(a, b),
             "cells_bias": _dot(a, self.b.bias),
             "bias_cells": _dot(self.a.bias, b),
             "bias_bias": _dot(self.a.bias, self.b.bias),
+        }
+
+    @cached_property
+    def bias_parts(self) -> dict[Side, dict[str, float]]:
+        """For each side, what its `bias_part` comes from, by the names of `BIAS_PARTS`; each side's sum to it.
+
+        Offsets of the network's layers, a path's reference, tokens that have no place in the picture (class and
+        register tokens), and the remainder that an integral or an estimate leaves over.
+        """
+        return {
+            side: {
+                name: _dot(part, self._other(side)[1].embedding) for name, part in self.side(side)[1].bias_parts.items()
+            }
+            for side in SIDES
         }
 
     @cached_property
@@ -153,8 +173,14 @@ class PairExplanation:
 
     @property
     def warnings(self) -> list[str]:
-        """A sentence for each picture that was squeezed or is tiny, see `view_warning`; none for most."""
-        return [said for side in SIDES if (said := view_warning(self.side(side)[0], side.upper()))]
+        """Sentences on pictures that were squeezed or are tiny (`view_warning`), and on what a path left over."""
+        views = [said for side in SIDES if (said := view_warning(self.side(side)[0], side.upper()))]
+        notes = [
+            f"{side.upper()}: {said}"
+            for side in SIDES
+            for said in self.side(side)[1].notes(self._other(side)[1].embedding)
+        ]
+        return views + notes
 
     def side(self, side: Side) -> tuple[View, Decomposition, Float[Tensor, "H W"]]:
         """View, decomposition and map of one picture. Raises SimvisError for a side that is neither a nor b."""
@@ -230,7 +256,7 @@ class PairExplanation:
         if not 0 <= feature < length:
             raise SimvisError(f"feature {feature}", f"0 to {length - 1}", "choose one in that range")
         own, other = self.side(side)[1], self._other(side)[1]
-        return own.cells[:, :, feature] * other.embedding[feature]
+        return own.similarity_map(only_features(other.embedding, torch.tensor([feature])))
 
     def with_pooling(self, pooling: str | Pooling, unsplit: bool = False) -> "PairExplanation":
         """The pair under another pooling: its features are reused, nothing is run through the backbone.
@@ -275,6 +301,7 @@ class PairExplanation:
             "score": self.score,
             "ledger": self.ledger if self.additive else None,
             "bias_part": {side: self.bias_part(side) for side in SIDES} if self.additive else None,
+            "bias_parts": self.bias_parts if self.additive else None,
             "verdict": self.verdict,
             "method": {"name": self.method, "additive": self.additive, **self._parameters},
             "network": {
@@ -287,6 +314,7 @@ class PairExplanation:
                 "resizing": self.network.preprocess.resizing,
                 "dtype": str(self.features_a.dtype).removeprefix("torch."),
             },
+            "depth": None if self.network.depth is None else dict(self.network.depth.facts),
             "pictures": {side: _picture_facts(*self.side(side)[:2]) for side in SIDES},
             "warnings": self.warnings,
             "versions": {package: version(package) for package in ("torch", "numpy", "pillow")},
@@ -330,6 +358,7 @@ def explain_features(
             "two grids alike",
             "choose the square view, or another pooling",
         )
+    a, b = a.refined(b.embedding), b.refined(a.embedding)
     return PairExplanation(network, view_a, view_b, activations[0], activations[1], a, b)
 
 

@@ -74,15 +74,18 @@ class Export:
     def files(self) -> dict[str, bytes]:
         """The export by file name: PNG overlays at the pictures' own resolution, maps.npz, manifest.json.
 
+        The joint map comes along where all cells are there: at a layer only once the pair was asked for it.
+
         Raises SimvisError for a point outside the view, for weights of another grid, and for a colour map, an opacity
         or a ground that cannot be drawn.
         """
         arrays = {
             "map_a": self.pair.map_a,
             "map_b": self.pair.map_b,
-            "joint_map": self.pair.joint_map,
             "contributions": self.pair.contributions,
         }
+        if self.pair.a.built and self.pair.b.built:
+            arrays["joint_map"] = self.pair.joint_map
         scale = common_scale(self.pair.map_a, self.pair.map_b)
         drawn = partial(overlay, colours=self.colour_map, opacity=self.opacity, ground=self.ground)
         pictures = {f"overlay_{s}.png": drawn(*self.pair.side(s)[::2], scale) for s in SIDES}
@@ -151,8 +154,8 @@ class Export:
     def _pinned_row(self, said: str) -> PanelRow:
         """The point's or region's own picture and its map on the other, on the scale that the page gives it.
 
-        That is never less than a quarter of the largest of all pairs of cells: what carries little must not look as if
-        it carried much.
+        That is never less than a quarter of the largest of all pairs of cells, where these are there: what carries
+        little must not look as if it carried much.
         """
         maps: dict[Side, Tensor | None] = {"a": None, "b": None}
         if self.point is not None:
@@ -163,9 +166,13 @@ class Export:
             map = self.pair.cells_map(near, weights)
             maps[near] = weights.to(self.pair.side(near)[2]) * self.pair.side(near)[2]
         maps[OTHER[near]] = map
-        scale = max(common_scale(map), self.pair.joint_map.abs().max().item() / 4)
+        scale = max(common_scale(map), self._least_scale())
         panels = [Panel(view, maps[s], "", self._pin(s)) for s, (view, _, _) in self._sides()]
         return PanelRow(said, panels, scale, f"{WITH_POINT[self.pair.method]} the {what} of {near.upper()}")
+
+    def _least_scale(self) -> float:
+        built = self.pair.a.built and self.pair.b.built
+        return self.pair.joint_map.abs().max().item() / 4 if built else 0.0
 
     def _point_facts(self) -> dict[str, object]:
         if self.point is None:

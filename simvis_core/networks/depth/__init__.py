@@ -1,0 +1,1 @@
+"""Exact maps at any layer that everything from the pixels passes through."""

@@ -1,0 +1,1 @@
+"""Operators frozen at one input, recorded and replayed."""
