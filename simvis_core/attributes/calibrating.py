@@ -74,7 +74,7 @@ def priors_of(derivatives: Float[Tensor, "P K"], units: Sequence[str]) -> list[P
         places[unit].append(place)
     shares = torch.stack([raises[of].double().mean(0) for of in places.values()])
     votes = zip((shares > 0.5).sum(0).tolist(), (shares < 0.5).sum(0).tolist(), strict=True)
-    corrected = _holm([_two_sided(up, down) for up, down in votes])
+    corrected = holm([_two_sided(up, down) for up, down in votes])
     return [Prior(share, p) for share, p in zip(raises.double().mean(0).tolist(), corrected, strict=True)]
 
 
@@ -85,8 +85,15 @@ def _two_sided(up: int, down: int) -> float:
     return min(1.0, 2 * tail / 2**count)
 
 
-def _holm(chances: Sequence[float]) -> list[float]:
-    """Holm 1979: the i-th smallest times the number of those not smaller, never below the ones before."""
+def holm(chances: Sequence[float]) -> list[float]:
+    """P-values corrected for their number: the i-th smallest times those not smaller, never below the ones before.
+
+    Source: Holm 1979.
+
+    >>> from simvis_core.attributes.calibrating import holm
+    >>> holm([0.25, 0.01])
+    [0.25, 0.02]
+    """
     corrected, least = [0.0] * len(chances), 0.0
     for place, index in enumerate(sorted(range(len(chances)), key=lambda index: chances[index])):
         least = max(least, min(1.0, chances[index] * (len(chances) - place)))

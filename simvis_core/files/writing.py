@@ -142,6 +142,20 @@ def array(tensor: torch.Tensor) -> np.ndarray:
     return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).cpu().numpy()
 
 
+def npy(array: np.ndarray) -> bytes:
+    """The array as an NPY.
+
+    >>> import io
+    >>> import numpy as np
+    >>> from simvis_core.files.writing import npy
+    >>> np.load(io.BytesIO(npy(np.eye(1, 2))))
+    array([[1., 0.]])
+    """
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
 def npz(arrays: Mapping[str, np.ndarray]) -> bytes:
     """The arrays as a compressed NPZ.
 

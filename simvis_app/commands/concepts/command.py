@@ -6,7 +6,7 @@ from simvis_app.commands.options import gallery_options, network_options, positi
 from simvis_app.service import defaults
 from simvis_core.errors import SimvisError
 
-SIZE_LEARNT, SHOWN = 64, 5
+SIZE_LEARNT, SHOWN, DRAWS_MADE = 64, 5, 30
 KINDS_LEARNT = ("pca", "nmf", "semi-nmf", "random")  # both as the core has them, as a test holds
 
 
@@ -16,6 +16,9 @@ def add(concepts: argparse.ArgumentParser) -> None:
     _add_learn(actions.add_parser("learn", help="make a dictionary of concepts from pictures"))
     _add_name(actions.add_parser("name", help="say what concepts are to be called"))
     _add_explain(actions.add_parser("explain", help="split a pair's score over a dictionary's concepts"))
+    _add_direction(
+        actions.add_parser("direction", help="find one concept's direction from pictures with and without it")
+    )
 
 
 def _add_learn(learn: argparse.ArgumentParser) -> None:
@@ -34,13 +37,7 @@ def _add_learn(learn: argparse.ArgumentParser) -> None:
         help="what is measured on: half of each class of 3 pictures and more, or a quarter of the classes, whole",
     )
     learn.add_argument("--seed", type=int, default=0, help="of what is held out, of the places drawn, and of the kind")
-    learn.add_argument("--backbone", help=f"the network (default: {defaults.BACKBONE})")
-    learn.add_argument("--pooling", help=f"{defaults.POOLINGS_SAID} (default: the network's own)")
-    learn.add_argument(
-        "--view-size", type=positive, help=f"short side of the views in pixels (default: about {defaults.SHORT_SIDE})"
-    )
-    learn.add_argument("--framing", default=defaults.FRAMING, help=defaults.FRAMINGS_SAID)
-    network_options(learn)
+    _add_view(learn)
     gallery_options(learn)
 
 
@@ -59,18 +56,53 @@ def _add_explain(explain: argparse.ArgumentParser) -> None:
     network_options(explain)
 
 
+def _add_direction(direction: argparse.ArgumentParser) -> None:
+    direction.add_argument("--with", dest="shown", required=True, metavar="DIR", help="pictures that show the concept")
+    direction.add_argument(
+        "--without", dest="other", required=True, metavar="DIR", help="pictures that do not, as many"
+    )
+    direction.add_argument("--out", required=True, metavar="DIR", help="where to write the direction and its figures")
+    direction.add_argument("--name", default="concept", help="what it is called (default: concept)")
+    direction.add_argument(
+        "--pairs",
+        metavar="DIR",
+        help="class folders, of whose pairs it is measured how often the concept raises a score "
+        "(default: the sample photographs)",
+    )
+    direction.add_argument(
+        "--show", action="append", default=[], metavar="FILE", help="write the map of this picture too"
+    )
+    direction.add_argument("--draws", type=positive, default=DRAWS_MADE, help=f"of random sets (default: {DRAWS_MADE})")
+    direction.add_argument("--seed", type=int, default=0, help="of the random sets, and of what is held out in turn")
+    _add_view(direction)
+
+
+def _add_view(action: argparse.ArgumentParser) -> None:
+    action.add_argument("--backbone", help=f"the network (default: {defaults.BACKBONE})")
+    action.add_argument("--pooling", help=f"{defaults.POOLINGS_SAID} (default: the network's own)")
+    action.add_argument(
+        "--view-size", type=positive, help=f"short side of the views in pixels (default: about {defaults.SHORT_SIDE})"
+    )
+    action.add_argument("--framing", default=defaults.FRAMING, help=defaults.FRAMINGS_SAID)
+    network_options(action)
+
+
 def _add_dictionary(action: argparse.ArgumentParser, help: str) -> None:
     action.add_argument("--dictionary", required=True, metavar="FILE", help=help)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Learns a dictionary, names some of its concepts, or explains a pair by them."""
+    """Learns a dictionary, names some of its concepts, explains a pair by them, or finds one concept's direction."""
     if options.action == "name":
         _name(options)
     elif options.action == "learn":
         from simvis_app.commands.concepts.learning import learn
 
         learn(options)
+    elif options.action == "direction":
+        from simvis_app.commands.concepts.direction import direction
+
+        direction(options)
     else:
         from simvis_app.commands.concepts.explaining import explain
 

@@ -76,6 +76,7 @@ def seeing(
     (torch.Size([8, 4, 2, 2]), 8)
     """
     check_pooled_outside(network)
+    labelled = learnable(labelled)  # refused before anything is run; after it some may be missing
     features, kept, left_out = [], [], dict(labelled.left_out)
     for at, opened in enumerate(labelled.opened):
         try:
