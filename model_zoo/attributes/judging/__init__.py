@@ -1,0 +1,1 @@
+"""Attributes judged on the sample pictures or on a published data set."""
