@@ -86,6 +86,9 @@ COMMANDS: dict[str, Command] = {
     "explain": Command(f"{_HERE}.explain", "explain two pictures into a folder"),
     "attributes": Command(f"{_HERE}.attributes.pair", "say in words why two pictures are similar"),
     "attributes learn": Command(f"{_HERE}.attributes.learning", "learn attributes of your own from labelled pictures"),
+    "attributes evaluate": Command(
+        f"{_HERE}.attributes.evaluating", "measure whether named attributes explain, on samples or a data set of yours"
+    ),
     "index": Command(f"{_HERE}.galleries.index", "index a folder of pictures (or a CSV) into a gallery"),
     "search": Command(f"{_HERE}.galleries.search", "search a gallery by a picture, or by a part of it"),
     "classes": Command(f"{_HERE}.galleries.classes", "a gallery's classes, or the members of one"),

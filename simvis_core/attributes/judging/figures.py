@@ -50,14 +50,16 @@ def precision_of_attributes(
     return precisions, shares
 
 
-class Agreement(NamedTuple):
+class NamesAgreement(NamedTuple):
     """How often two ways of choosing name one attribute, and how often they would if neither looked at the pair."""
 
     share: Interval
     chance: float
 
 
-def agreement_of_choices(one: Sequence[int], other: Sequence[int], classes: Sequence[str], seed: int = 0) -> Agreement:
+def agreement_of_choices(
+    one: Sequence[int], other: Sequence[int], classes: Sequence[str], seed: int = 0
+) -> NamesAgreement:
     """The share of pairs for which both name one attribute, beside that of independent choices as frequent.
 
     Chance is the sum over attributes of how often the one names it times how often the other does.
@@ -72,4 +74,4 @@ def agreement_of_choices(one: Sequence[int], other: Sequence[int], classes: Sequ
     chance = sum(counts[0][name] * counts[1][name] for name in counts[0]) / len(one) ** 2
     share = by_class(alike, classes, seed)
     assert share is not None  # every pair has a value
-    return Agreement(share, chance)
+    return NamesAgreement(share, chance)

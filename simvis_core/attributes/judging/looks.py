@@ -1,18 +1,18 @@
 """Pictures with known attributes as a network and an attribute model see them: looked at once, used for every pair."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
 from jaxtyping import Float
+from PIL import Image
 from torch import Tensor
 
 from simvis_core.attributes.datasets.labels import AttributeLabels
 from simvis_core.attributes.ranker import AttributeModel, ShownAttributes, match_terms, shown_attributes
 from simvis_core.decomposition import Decomposition
 from simvis_core.networks.network import EmbeddingNetwork
-from simvis_core.pictures.opening import open_picture
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,16 +53,14 @@ class Looks:
 def look_steps(
     network: EmbeddingNetwork,
     model: AttributeModel,
+    images: Iterable[Image.Image],
     labels: AttributeLabels,
     kinds: Sequence[str],
     short_side: int,
     keep_directions: bool = False,
 ) -> Generator[tuple[int, int], None, Looks]:
-    """Looks at every picture; yields (done, all) behind each.
+    """Looks at every picture, in the order of its labels; yields (done, all) behind each.
 
-    Raises SimvisError for a picture that cannot be read.
-
-    >>> import tempfile
     >>> import torch
     >>> from PIL import Image
     >>> from torch import nn
@@ -73,18 +71,14 @@ def look_steps(
     >>> from simvis_core.steps import run
     >>> net = EmbeddingNetwork(nn.Conv2d(3, 2, 8, 8), preprocess=Preprocess(short_side=16, stride=8))
     >>> model = ClassGroups(net, torch.eye(2), torch.zeros(2), {"fur": [0]}, {"fur": 0.5})
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     Image.new("RGB", (24, 16), "orange").save(f"{folder}/a.png")
-    ...     labels = AttributeLabels((f"{folder}/a.png",), ("cat",), ("fur",), torch.ones(1, 1))
-    ...     looks = run(look_steps(net, model, labels, [""], 16))
-    ...
+    >>> labels = AttributeLabels(("a.png",), ("cat",), ("fur",), torch.ones(1, 1))
+    >>> looks = run(look_steps(net, model, [Image.new("RGB", (24, 16), "orange")], labels, [""], 16))
     >>> looks.embeddings.shape, looks.confidences.shape, looks.saliency(0, 0).shape
     (torch.Size([1, 2]), torch.Size([1, 1]), torch.Size([2, 3]))
     """
     shown, splits, directions = [], [], []
-    for picture in labels.pictures:
-        view = network.view(open_picture(picture), short_side)
-        seen = network.activations(view.pixels[None]).one()
+    for image in images:
+        seen = network.activations(network.view(image, short_side).pixels[None]).one()
         shown.append(shown_attributes(model, seen))
         splits.append(network.decompose_features(seen))
         if keep_directions:

@@ -1,9 +1,10 @@
 """Every pair of a test judged: what each way of choosing names, whether that is true, and what it does to the score."""
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from simvis_core.attributes.calibrating import Prior, calibrate, priors_of, score_derivatives
@@ -14,11 +15,10 @@ from simvis_core.attributes.judging.swaps import swap
 from simvis_core.attributes.ranker import Calibration
 from simvis_core.explainers.question import Question
 from simvis_core.networks.network import EmbeddingNetwork
-from simvis_core.pictures.opening import open_picture
 from simvis_core.trust.faithfulness import CURVE_KINDS, Interval, removal_curve
 
 CURVE_POINTS = 11  # of an insertion or a deletion: tenths of the pixels
-FIGURES = ("true", "removed", "inserted", "with_less_without")
+JUDGED = ("true", "removed", "inserted", "with_less_without")
 Judgement = dict[str, Any]
 
 
@@ -128,7 +128,7 @@ def judgement_table(records: Sequence[Judgement], seed: int = 0) -> list[dict[st
         own = [one for one in records if one["by"] == way]
         classes = [one["class"] for one in own]
         row: dict[str, Any] = {"by": way, "pairs": len(own)}
-        for figure in FIGURES:
+        for figure in JUDGED:
             values = [None if one[figure] is None else float(one[figure]) for one in own]
             row[figure] = by_class(values, classes, seed)
         row["over_random"] = by_class([one["true"] - randoms[one["a"], one["b"]] for one in own], classes, seed)
@@ -139,6 +139,7 @@ def judgement_table(records: Sequence[Judgement], seed: int = 0) -> list[dict[st
 def gap_steps(
     network: EmbeddingNetwork,
     looks: Looks,
+    opened: Callable[[int], Image.Image],
     pairs: Sequence[tuple[int, int]],
     learnt: LearntTerms,
     short_side: int,
@@ -147,9 +148,9 @@ def gap_steps(
     """Whether the score follows what is shown: insertion AUC less deletion AUC of maps in the first picture.
 
     Of the similarity map, of the activation maps of the attributes that each ranker and chance name, and of a random
-    map; the larger, the better the score follows (Petsiuk 2018). 22 passes of the network a map. Yields (done, all).
+    map; the larger, the better the score follows (Petsiuk 2018). 22 passes of the network a map. ``opened`` gives a
+    picture by its number. Yields (done, all).
 
-    >>> import tempfile
     >>> import torch
     >>> from PIL import Image
     >>> from torch import nn
@@ -163,16 +164,11 @@ def gap_steps(
     >>> net = EmbeddingNetwork(nn.Conv2d(3, 2, 8, 8), preprocess=Preprocess(short_side=16, stride=8))
     >>> model = ClassGroups(net, torch.eye(2), torch.zeros(2), {"fur": [0]}, {"fur": 0.5})
     >>> known = Calibration("sane", (Bound(-1, 1),) * 3, Phi(1, 1, 1), 0.5)
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     files = tuple(f"{folder}/{colour}.png" for colour in ("orange", "red"))
-    ...     for file, colour in zip(files, ("orange", "red")):
-    ...         Image.new("RGB", (24, 16), colour).save(file)
-    ...     labels = AttributeLabels(files, ("x", "x"), ("fur",), torch.ones(2, 1))
-    ...     looks = run(look_steps(net, model, labels, ["", ""], 16))
-    ...     learnt = LearntTerms((0.5,), {"sane": known, "simvis": known})
-    ...     found = run(gap_steps(net, looks, [(0, 1)], learnt, 16))
-    ...
-    >>> list(found)
+    >>> images = [Image.new("RGB", (24, 16), colour) for colour in ("orange", "red")]
+    >>> labels = AttributeLabels(("a", "b"), ("x", "x"), ("fur",), torch.ones(2, 1))
+    >>> looks = run(look_steps(net, model, images, labels, ["", ""], 16))
+    >>> learnt = LearntTerms((0.5,), {"sane": known, "simvis": known})
+    >>> list(run(gap_steps(net, looks, images.__getitem__, [(0, 1)], learnt, 16)))
     ['similarity map', 'ours (simvis)', "the paper's (sane)", 'random attribute', 'random map']
     """
     gaps: dict[str, list[float]] = {}
@@ -180,7 +176,7 @@ def gap_steps(
     for done, (a, b) in enumerate(pairs, 1):
         known = looks.labels.shared(a, b).known
         named = chosen_attributes(looks, (a, b), learnt.priors, learnt.calibrations, known, seed)
-        view = network.view(open_picture(looks.labels.pictures[a]), short_side)
+        view = network.view(opened(a), short_side)
         question = Question(network, view, looks.embeddings[b].float())
         for name, map in _maps(looks, a, b, named, seed).items():
             curves = (removal_curve(question, map.float(), kind, steps=CURVE_POINTS, seed=seed) for kind in CURVE_KINDS)
