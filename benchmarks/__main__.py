@@ -20,7 +20,6 @@ from benchmarks import (
     concepts,
     crowd,
     decoding,
-    depth,
     drag,
     embed,
     explain,
@@ -97,7 +96,6 @@ QUESTIONS: dict[str, Callable[[bool], list[Table]]] = {
     "waiting": waiting.tables,
     "training": training.tables,
     "concepts": concepts.tables,
-    "depth": depth.tables,
     "learnt_attributes": learnt_attributes.tables,
 }
 UNTIMED: dict[str, Callable[[list[str]], int]] = {

@@ -45,7 +45,7 @@ def told(capsys, monkeypatch):
 def learnt(told, photos, tmp_path):
     """A dictionary of four concepts, and what was printed."""
     file = tmp_path / "made.safetensors"
-    code, out, err = told("learn", photos, "--dictionary", file, "--size", "4", *SEEN)
+    code, out, err = told("learn", photos, "--dictionary", file, "--kind", "pca", "--size", "4", *SEEN)
     assert code == 0, err
     return file, out, err
 

@@ -82,10 +82,10 @@ def add_trust_api(
     )
 
 
-def whole(number: float | None, name: str) -> int:
+def whole(number: float | None, name: str, usual: int = defaults.SHORT_SIDE) -> int:
     """A field's whole number. Raises SimvisError for none, a fraction, NaN and infinity."""
     if number is None or not float(number).is_integer():
-        raise SimvisError(f"{name} {number}", "a whole number", f"send {defaults.SHORT_SIDE}")
+        raise SimvisError(f"{name} {number}", "a whole number", f"send {usual}")
     return int(number)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import gradio as gr
 
 from simvis_app.api.attributes import add_attributes_api
+from simvis_app.api.concepts import add_concepts_api
 from simvis_app.api.galleries import add_gallery_api
 from simvis_app.api.pairs import add_api
 from simvis_app.api.training import add_training_api
@@ -34,6 +35,7 @@ from simvis_app.service.references import References
 from simvis_app.service.series.studies import Studies
 from simvis_app.service.sessions.budget import Budget
 from simvis_app.service.sessions.session import Session, Settings
+from simvis_core.attributes.dictionaries.coding import load_solvers
 
 TITLE = "SimVis: why do these two pictures match?"
 INTRO = "<h1>Why do these pictures match?</h1>"
@@ -70,6 +72,7 @@ def build_app(
         add_trust_api(session, app.lanes, budget)
         add_training_api(house.studies, app.lanes, budget)
         add_attributes_api(house.attributes)
+        add_concepts_api(session)
         hidden = partial(gr.Textbox, visible="hidden")
         house.places = {"tab": hidden(next(iter(TABS))), "gallery": hidden(SAMPLES), "space": hidden("")}
         house.shows = {name: tab.shows for name, tab in TABS.items()}
@@ -93,6 +96,7 @@ def warm_up(session: Session, backbone: str) -> None:
     settings = first_settings(session, backbone)
     session.explain(samples.PICTURES / first["a"], samples.PICTURES / first["b"], settings)
     AttributeAnswers(session).fits(settings)  # reads what is known of attributes
+    load_solvers()
 
 
 def first_settings(session: Session, backbone: str) -> Settings:

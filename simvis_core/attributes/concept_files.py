@@ -130,7 +130,7 @@ def places_page(
     (True, True)
     """
     entries = [
-        Entry(_framed(place, network, short_side, framing, limits), _title(dictionary, concept), _said(place))
+        Entry(framed_place(place, network, short_side, framing, limits), _title(dictionary, concept), _said(place))
         for concept in concepts
         for place in (dictionary.firings[concept] if dictionary.firings else ())
     ]
@@ -146,10 +146,22 @@ def _said(place: Firing) -> list[str]:
     return [Path(place.picture).name, f"code {number(place.value)}"]
 
 
-def _framed(
-    place: Firing, network: EmbeddingNetwork, short_side: int | None, framing: Framing, limits: Limits
+def framed_place(
+    place: Firing,
+    network: EmbeddingNetwork,
+    short_side: int | None = None,
+    framing: Framing = "whole",
+    limits: Limits = OWNERS,
 ) -> Image.Image | None:
-    """The picture with a frame around the place's cell; None for one that is gone."""
+    """The view of a place's picture, RGB, with a frame around its cell; None for a picture that is gone.
+
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork
+    >>> from simvis_core.attributes.concept_files import framed_place
+    >>> from simvis_core.attributes.dictionaries.dictionary import Firing
+    >>> framed_place(Firing("gone.jpg", (0, 1), (4, 6), 0.5), EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8))) is None
+    True
+    """
     try:
         view = network.view(open_picture(place.picture, limits=limits), short_side, framing)
     except SimvisError:

@@ -129,9 +129,10 @@ class ConceptPair:
         return self.split_a.concepts @ self.split_b.concepts.T
 
     def strongest(self, count: int) -> Int[Tensor, " n"]:
-        """The concepts with the largest parts of the pair's score, of either sign, the largest first."""
-        order = torch.argsort(self.mean_totals.concepts.abs(), descending=True, stable=True)
-        return order[: max(count, 0)]
+        """The concepts with the largest parts of the pair's score, of either sign, the largest first; none without."""
+        sizes = self.mean_totals.concepts.abs()
+        order = torch.argsort(sizes, descending=True, stable=True)
+        return order[sizes[order] > 0][: max(count, 0)]
 
     def concept_map(self, side: Side, concept: int) -> Float[Tensor, "H W"]:
         """Each cell's signed share of the concept's total on this side; sum + `bias_part` is that total."""

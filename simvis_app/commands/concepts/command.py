@@ -4,10 +4,9 @@ import argparse
 
 from simvis_app.commands.options import gallery_options, network_options, positive
 from simvis_app.service import defaults
-from simvis_core.errors import SimvisError
 
 SIZE_LEARNT, SHOWN, DRAWS_MADE = 64, 5, 30
-KINDS_LEARNT = ("pca", "nmf", "semi-nmf", "random")  # both as the core has them, as a test holds
+KINDS_LEARNT = ("sparse", "pca", "nmf", "semi-nmf", "random")  # both as the core has them, as a test holds
 
 
 def add(concepts: argparse.ArgumentParser) -> None:
@@ -26,7 +25,9 @@ def _add_learn(learn: argparse.ArgumentParser) -> None:
     learn.add_argument("--gallery", metavar="NAME", help="a gallery's pictures instead")
     _add_dictionary(learn, "where to write it, ending in .safetensors")
     learn.add_argument(
-        "--kind", choices=KINDS_LEARNT, help="pca (default), nmf, semi-nmf, or random directions to compare with"
+        "--kind",
+        choices=KINDS_LEARNT,
+        help="sparse (default), pca, nmf, semi-nmf, or random directions to compare with",
     )
     learn.add_argument("--matrix", metavar="FILE", help="your own directions instead, a row each, in a .npy file")
     learn.add_argument("--size", type=positive, help=f"how many concepts (default: {SIZE_LEARNT})")
@@ -42,14 +43,25 @@ def _add_learn(learn: argparse.ArgumentParser) -> None:
 
 
 def _add_name(name: argparse.ArgumentParser) -> None:
-    name.add_argument("words", nargs="+", metavar="N=WORDS", help='such as 12="arched openings"; 12= takes it away')
+    name.add_argument("words", nargs="*", metavar="N=WORDS", help='such as 12="arched openings"; 12= takes it away')
     _add_dictionary(name, "the file that `learn` wrote")
+    name.add_argument(
+        "--by-attributes",
+        metavar="FOLDER",
+        help="call what has no name yet by the attribute that fires where it does in these class folders or this CSV, "
+        "where that is more than chance (networks with a classifier)",
+    )
+    network_options(name)
 
 
 def _add_explain(explain: argparse.ArgumentParser) -> None:
     explain.add_argument("a", metavar="A", help="a picture file")
     explain.add_argument("b", metavar="B", help="a picture file")
-    _add_dictionary(explain, "the file that `learn` wrote")
+    explain.add_argument(
+        "--dictionary",
+        metavar="FILE",
+        help="the file that `learn` wrote (default: the one that comes with the network)",
+    )
     explain.add_argument("--top", type=positive, default=SHOWN, help=f"how many concepts (default: {SHOWN})")
     explain.add_argument("--backbone", help="the network (default: the one that the dictionary was learnt on)")
     explain.add_argument("--out", metavar="DIR", help="write their maps, all totals, and the places that fire each")
@@ -94,7 +106,9 @@ def _add_dictionary(action: argparse.ArgumentParser, help: str) -> None:
 def run(options: argparse.Namespace) -> None:
     """Learns a dictionary, names some of its concepts, explains a pair by them, or finds one concept's direction."""
     if options.action == "name":
-        _name(options)
+        from simvis_app.commands.concepts.naming import name_concepts
+
+        name_concepts(options)
     elif options.action == "learn":
         from simvis_app.commands.concepts.learning import learn
 
@@ -107,16 +121,3 @@ def run(options: argparse.Namespace) -> None:
         from simvis_app.commands.concepts.explaining import explain
 
         explain(options)
-
-
-def _name(options: argparse.Namespace) -> None:
-    from simvis_core.attributes.dictionaries.dictionary_files import open_dictionary, save_dictionary
-
-    words = {}
-    for said in options.words:
-        concept, equals, name = said.partition("=")
-        if not (equals and concept.isdecimal()):
-            raise SimvisError(f"'{said}'", "N=WORDS, such as 12=dome", "give the concept's number and its name")
-        words[int(concept)] = name
-    made = open_dictionary(options.dictionary).named(words)
-    print(save_dictionary(options.dictionary, made))

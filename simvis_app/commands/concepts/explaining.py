@@ -1,11 +1,13 @@
 """`concepts explain`: a pair's score over a dictionary's concepts, printed and written."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
+from model_zoo.attributes.dictionaries.bundled import concepts_of
 from simvis_app.commands.concepts.telling import ConceptTeller
 from simvis_app.commands.opening import session_of
-from simvis_app.service import defaults
+from simvis_app.service import defaults, samples
 from simvis_app.service.sessions.session import Session, Settings
 from simvis_core.attributes.concept_files import concept_files, concept_ledger, places_page
 from simvis_core.attributes.concepts import ConceptPair
@@ -18,10 +20,11 @@ from simvis_core.pairs.explanation import PairExplanation
 
 def explain(options: argparse.Namespace) -> None:
     """Prints the ledger of a pair's concepts, and with --out writes their maps and places."""
-    made = open_dictionary(options.dictionary)
-    if made.source is not None and options.backbone is None and options.checkpoint is None:
+    made = None if options.dictionary is None else open_dictionary(options.dictionary)
+    if made is not None and made.source is not None and options.backbone is None and options.checkpoint is None:
         options.backbone = made.source.network
     session, backbone = session_of(options)
+    made = made or _bundled(session, backbone)
     settings = _settings(made, session, backbone)
     masks = ConceptTeller("masked pictures")
     pair = session.explain_fully(options.a, options.b, settings, lambda done, count: masks((done, count)))
@@ -31,6 +34,13 @@ def explain(options: argparse.Namespace) -> None:
     _tell_ledger(options, pair, split)
     if options.out is not None:
         _write(options, pair, split, settings, session)
+
+
+def _bundled(session: Session, backbone: str) -> Dictionary:
+    """The dictionary that comes with a network; its places are sample photographs, by their full names."""
+    made = concepts_of(backbone, session.network(backbone))
+    home = [[replace(place, picture=str(samples.PICTURES / place.picture)) for place in some] for some in made.firings]
+    return replace(made, firings=tuple(map(tuple, home)))
 
 
 def _settings(made: Dictionary, session: Session, backbone: str) -> Settings:

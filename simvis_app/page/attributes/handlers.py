@@ -28,10 +28,9 @@ class InWordsShown:
 
 @dataclass(frozen=True)
 class NothingShown:
-    """Why the pair is not told in words; ``whatever`` is chosen on this tab, or as it is now."""
+    """Why the pair is not told in words."""
 
     reason: str
-    whatever: bool = False
 
 
 class AttributesHandlers:
@@ -44,9 +43,9 @@ class AttributesHandlers:
         """The pair in words, or why it is not told."""
         pair = inputs.pair
         if pair.files is None:
-            return NothingShown(attribute_words.FEWER, whatever=True)
+            return NothingShown(attribute_words.FEWER)
         if not has_attributes(pair.backbone):
-            return NothingShown(attribute_words.without(self._label(pair.backbone)), whatever=True)
+            return NothingShown(attribute_words.without(self._label(pair.backbone)))
         try:
             found = self.answers.explained(pair.files, pair.backbone, pair.framing, inputs.asked)
             return _shown(inputs, found, pair.files)

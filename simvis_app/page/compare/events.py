@@ -6,8 +6,9 @@ from simvis_app.page.compare.answers import Answers, OwnAnswers
 from simvis_app.page.compare.handlers import Handlers
 from simvis_app.page.compare.layout import Widgets, layout
 from simvis_app.page.compare.own_panel import OwnFields
+from simvis_app.page.concepts.concept_panel import wire_concepts
 from simvis_app.page.house import House
-from simvis_app.page.pair.places import COMPARE, PairPlaces, components
+from simvis_app.page.pair.places import COMPARE, PairPlaces, components, read_pair
 from simvis_app.page.parts.drops import wire_drops
 from simvis_app.page.parts.share_row import wire_share
 from simvis_app.page.updates import Listener
@@ -60,7 +61,7 @@ def _comparison(widgets: Widgets, answers: Answers) -> Listener:
         "outputs": [
             *(*widgets.panels, widgets.link_pin, widgets.progress, widgets.stop),
             *(widgets.share.told, widgets.to_stand, widgets.to_draw, widgets.to_say, widgets.in_words),
-            widgets.refusals.seen,
+            *(widgets.refusals.seen, *widgets.concepts.told, widgets.concepts.to_split),
         ],
         "show_progress": "minimal",
         "show_progress_on": widgets.score,
@@ -154,6 +155,7 @@ def _wire_panels(widgets: Widgets, answers: Answers) -> None:
     pair = {*components(widgets.pair)}
     widgets.k.input(answers.top_k, pair | {widgets.k}, widgets.topk_maps, **quick)
     widgets.feature.input(answers.feature, pair | {widgets.feature}, widgets.feature_maps, **quick)
+    wire_concepts(widgets.concepts, answers.handlers.session, pair, lambda values: read_pair(values, widgets.pair))
 
 
 def _wire_viewer(widgets: Widgets) -> None:

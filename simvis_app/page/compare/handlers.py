@@ -26,13 +26,15 @@ WAIT = 0.5  # seconds between two looks whether a reference is measured
 class Compared:
     """What is shown of a pair; what starts what is still to come is another text each time, or empty.
 
-    ``to_stand``: how high the score is for its network; ``to_draw``: a black box's map; ``to_say``: the pair in words.
+    ``to_stand``: how high the score is for its network; ``to_draw``: a black box's map; ``to_say``: the pair in words;
+    ``to_split``: the score over concepts.
     """
 
     panels: Panels
     to_stand: str
     to_draw: str
     to_say: str
+    to_split: str
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,9 @@ class Handlers:
             return NotCompared(words.notice(str(error)))
         to_draw = self.session.needs_masks(pair, settings)
         to_say = self.attributes is not None and self.attributes.fits(settings)
-        return Compared(shown, _another(self._measuring(asked.pair)), _another(to_draw), _another(to_say))
+        return Compared(
+            shown, _another(self._measuring(asked.pair)), _another(to_draw), _another(to_say), _another(True)
+        )
 
     def draw(self, asked: CompareAsked, visitor: str = "") -> Iterator[MasksRun | Panels]:
         """A black box's maps by masks: how far they are, step by step, then what `compare` shows, with them.

@@ -8,6 +8,7 @@ import gradio as gr
 from simvis_app.api.told import PictureDrop
 from simvis_app.page import choices
 from simvis_app.page.compare.own_panel import OwnFields, own_panel
+from simvis_app.page.concepts.concept_panel import ConceptFields, concept_panel
 from simvis_app.page.glossary import terms
 from simvis_app.page.pair.networks import about, backbones, first
 from simvis_app.page.pair.places import LookFields, NetworkFields, PairFields
@@ -59,6 +60,7 @@ class Widgets:
     stop: gr.Button
     credits: gr.HTML
     share: ShareRow
+    concepts: ConceptFields
     topk_plot: gr.Plot
     k: HeldSlider
     topk_maps: MapRows
@@ -100,7 +102,8 @@ def layout(session: Session) -> Widgets:
             rest = {"own": own_panel(session), "examples": _examples()}
         with gr.Column(scale=7, min_width=320, elem_id="answer"):
             answer = _answer()
-    with gr.Accordion("Which features carry the score", open=True):
+    with gr.Accordion("Which concepts and features carry the score", open=True):
+        concepts = concept_panel()
         topk = _topk()
     with gr.Accordion("What another pooling would say", open=True):
         pooling = _pooling()
@@ -112,6 +115,7 @@ def layout(session: Session) -> Widgets:
         network=network,
         **rest,
         **answer,
+        concepts=concepts,
         **topk,
         **pooling,
         link_pin=gr.State(None),

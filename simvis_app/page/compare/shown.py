@@ -7,6 +7,7 @@ from simvis_app.page.compare import panels
 from simvis_app.page.compare.handlers import Compared, MasksRun, NotCompared
 from simvis_app.page.compare.layout import Widgets
 from simvis_app.page.compare.panels import Panels
+from simvis_app.page.concepts.concept_panel import nothing_split
 from simvis_app.page.updates import Updates
 from simvis_app.service import words
 from simvis_core import PairExplanation
@@ -24,14 +25,15 @@ def compared(found: Compared | NotCompared, said: str, widgets: Widgets) -> Upda
             widgets.notice: said + found.notice,
             **_nothing(widgets),
             **_begun(widgets),
-            **_follows("", "", "", widgets),
+            **_follows("", "", "", "", widgets),
+            **nothing_split(widgets.concepts),
         }
     return {
         widgets.notice: said + words.warning(*found.panels.pair.warnings),
         **panels_shown(found.panels, widgets),
         widgets.link_pin: None,
         **_begun(widgets),
-        **_follows(found.to_stand, found.to_draw, found.to_say, widgets),
+        **_follows(found.to_stand, found.to_draw, found.to_say, found.to_split, widgets),
     }
 
 
@@ -91,10 +93,10 @@ def _begun(widgets: Widgets) -> Updates:
     return {**_idle(widgets), widgets.share.told: None}
 
 
-def _follows(to_stand: str, to_draw: str, to_say: str, widgets: Widgets) -> Updates:
+def _follows(to_stand: str, to_draw: str, to_say: str, to_split: str, widgets: Widgets) -> Updates:
     """What is still to come; the place of words is held, so that nothing moves as they come."""
-    held = words.TO_BE_SAID if to_say else ""
-    return {widgets.to_stand: to_stand, widgets.to_draw: to_draw, widgets.to_say: to_say, widgets.in_words: held}
+    to_come = {widgets.to_stand: to_stand, widgets.to_draw: to_draw, widgets.to_say: to_say}
+    return to_come | {widgets.concepts.to_split: to_split, widgets.in_words: words.TO_BE_SAID if to_say else ""}
 
 
 def _methods(pair: PairExplanation, asked: str | None) -> Updates:

@@ -7,12 +7,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from simvis_core.attributes.dictionaries.coding import descended
+from simvis_core.attributes.dictionaries.coding import LASSO_ROUNDS, PENALTY, descended
 from simvis_core.attributes.dictionaries.dictionary import Dictionary, LearntFrom, dictionary_of
 from simvis_core.errors import SimvisError
 
-CONCEPTS, KIND = 64, "pca"  # what is learnt where nothing else is asked for
+CONCEPTS, KIND = 64, "sparse"  # what is learnt where nothing else is asked for
 ROUNDS, SWEEPS_A_ROUND = 30, 3  # of semi-NMF
+AXES_KEPT = 256  # directions in which places differ most: what sparse coding looks at
+PASSES, MINIBATCH = 20, 256  # over all places, and how many places a step of sparse coding learns from
 ITERATIONS, TOLERANCE = 200, 1e-3  # of NMF: its codes are found anew, so that no sum waits for its last digits
 SPREAD_OUT = 0.2  # what every cluster has of every place as semi-NMF begins (Ding 2010, section 3.2)
 
@@ -24,11 +26,13 @@ def learn_dictionary(
 ) -> Dictionary:
     """A dictionary of ``size`` directions learnt on N places, which are as `picture_places` gives them.
 
-    Kinds: "pca", the principal components, codes by least squares, from the places' mean. "nmf" (Lee and Seung 1999),
-    for places without a negative number: directions and codes of 0 or more, from no mean; a direction that no place
-    uses is left out. "semi-nmf" (Ding, Li and Jordan, "Convex and semi-nonnegative matrix factorizations", 2010): codes
-    of 0 or more, directions of either sign, from the places' mean. "random": chance directions, orthonormal, from that
-    mean, as a comparison. The same places, kind, size and seed give the same dictionary on one machine.
+    Kinds, all but "nmf" told from the places' mean: "sparse" (Mairal, Bach, Ponce and Sapiro, "Online dictionary
+    learning", 2009): directions of either sign of which each place has few, codes of 0 or more. "pca": the principal
+    components, codes by least squares. "nmf" (Lee and Seung 1999), for places without a negative number: directions and
+    codes of 0 or more, from no mean; a direction that no place uses is left out. "semi-nmf" (Ding, Li and Jordan,
+    "Convex and semi-nonnegative matrix factorizations", 2010): codes of 0 or more, directions of either sign.
+    "random": chance directions, orthonormal, as a comparison. The same places, kind, size and seed give the same
+    dictionary on one machine.
 
     Raises SimvisError for a kind that there is not, a size below 1 or beyond the places or their width, places with
     NaN, and "nmf" where a number is negative.
@@ -72,6 +76,26 @@ def _components(places: Tensor, size: int, seed: int) -> Learnt:
     return directions * torch.where(lean < 0, -1.0, 1.0)[:, None], mean, "least squares"
 
 
+def _few_of_many(places: Tensor, size: int, seed: int) -> Learnt:
+    from sklearn.decomposition import MiniBatchDictionaryLearning  # noqa: PLC0415
+
+    mean = places.mean(0)
+    axes = torch.linalg.eigh((places - mean).T @ (places - mean))[1][:, -AXES_KEPT:]  # the rest only costs time
+    learner = MiniBatchDictionaryLearning(
+        size,
+        alpha=PENALTY,
+        fit_algorithm="cd",
+        positive_code=True,
+        batch_size=MINIBATCH,
+        max_iter=PASSES,
+        max_no_improvement=None,
+        transform_max_iter=LASSO_ROUNDS,
+        random_state=seed,
+    )
+    found = learner.fit(((places - mean) @ axes).numpy()).components_
+    return torch.from_numpy(found).double() @ axes.T, mean, "sparse"
+
+
 def _nonnegative_factors(places: Tensor, size: int, seed: int) -> Learnt:
     from sklearn.decomposition import NMF  # noqa: PLC0415
     from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415
@@ -108,6 +132,7 @@ def _chance(places: Tensor, size: int, seed: int) -> Learnt:
 
 
 LEARNERS: dict[str, Callable[[Tensor, int, int], Learnt]] = {
+    "sparse": _few_of_many,
     "pca": _components,
     "nmf": _nonnegative_factors,
     "semi-nmf": _semi_nonnegative_factors,

@@ -9,6 +9,7 @@ from PIL import Image
 
 from simvis_core import Decomposition, SimvisError
 from simvis_core.attributes.concepts import ConceptPair
+from simvis_core.attributes.dictionaries.coding import sparse_codes
 from simvis_core.attributes.dictionaries.dictionary import Firing, LearntFrom, dictionary_of
 from simvis_core.attributes.dictionaries.dictionary_files import open_dictionary, own_directions, save_dictionary
 from simvis_core.attributes.dictionaries.held_out import held_out, shares_of_score
@@ -59,6 +60,42 @@ def test_nmf_finds_what_was_planted():
     assert (made.codes(places) >= 0).all()
 
 
+def test_sparse_coding_finds_what_was_planted_and_says_it_in_few_concepts():
+    places, truth = planted(600)
+    truth = truth - truth.mean(1, keepdim=True)  # directions of either sign
+    signed = (places @ torch.linalg.pinv(planted()[1])) @ truth * 2
+    made = learn_dictionary(signed, "sparse", 3)
+    assert matched(made, truth / truth.norm(dim=1, keepdim=True)).min() > 0.9
+    codes = made.codes(signed)
+    assert (codes >= 0).all()
+    assert 0.2 < (codes > 0).double().mean() < 0.8  # of the three, each place has one or two
+
+
+def lasso_by_one_code_at_a_time(vector, directions, penalty=0.1):
+    """A slow reference: each code in turn takes its best value, 0 or more, until none moves."""
+    codes, lengths = torch.zeros(len(directions)).double(), directions.square().sum(1)
+    for _ in range(300):
+        for k, direction in enumerate(directions):
+            rest = vector - codes @ directions + codes[k] * direction
+            codes[k] = ((rest @ direction - penalty) / lengths[k]).clamp(min=0)
+    return codes
+
+
+def test_sparse_codes_are_the_best_of_those_that_the_lasso_chooses():
+    generator = torch.Generator().manual_seed(2)
+    directions = torch.nn.functional.normalize(torch.randn(5, 7, dtype=torch.float64, generator=generator), dim=1)
+    vectors = torch.randn(6, 7, dtype=torch.float64, generator=generator) * 0.4
+    codes = sparse_codes(vectors, directions)
+    assert 0 < int((codes > 0).sum()) < codes.numel()
+    for vector, code in zip(vectors, codes, strict=True):
+        chosen = lasso_by_one_code_at_a_time(vector, directions) > 1e-9
+        assert (code[~chosen] == 0).all()
+        gradient = directions @ (vector - code @ directions)
+        assert (gradient[code > 0].abs() < 1e-9).all()
+        assert (gradient[chosen & (code == 0)] <= 1e-9).all()
+    assert sparse_codes(vectors[:0], directions).shape == (0, 5)
+
+
 def test_semi_nmf_leaves_less_than_its_clusters_and_takes_signed_places():
     places, _ = planted()
     places = places - 0.3
@@ -93,7 +130,7 @@ def test_nmf_of_signed_places_is_refused_with_what_takes_them():
 
 def test_what_cannot_be_learnt_is_refused():
     places, _ = planted(5)
-    with refused("the kind 'ica'; wanted one of pca, nmf, semi-nmf, random"):
+    with refused("the kind 'ica'; wanted one of sparse, pca, nmf, semi-nmf, random"):
         learn_dictionary(places, "ica")
     for size in (0, 6):
         with refused(f"{size} concepts of 5 places of 7 numbers; wanted 1 to 5"):

@@ -1,0 +1,1 @@
+"""Dictionaries of concepts that come along, learnt on the sample photographs and named by attributes."""
