@@ -20,6 +20,7 @@ from benchmarks import (
     concepts,
     crowd,
     decoding,
+    depth,
     drag,
     embed,
     explain,
@@ -96,6 +97,7 @@ QUESTIONS: dict[str, Callable[[bool], list[Table]]] = {
     "waiting": waiting.tables,
     "training": training.tables,
     "concepts": concepts.tables,
+    "depth": depth.tables,
     "learnt_attributes": learnt_attributes.tables,
 }
 UNTIMED: dict[str, Callable[[list[str]], int]] = {

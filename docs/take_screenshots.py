@@ -35,6 +35,7 @@ def _taken(environment: dict[str, str]) -> None:
             _desktop(browser)
             _galleries(browser)
             _trust(browser)
+            _attributes(browser)
             _training(browser)
             _phone(browser)
     finally:
@@ -107,6 +108,16 @@ def _trust(browser: Browser) -> None:
     page.mouse.move(5, 5)
     page.wait_for_timeout(2500)
     page.screenshot(path=HERE / "trust.jpg", type="jpeg", quality=88)
+
+
+def _attributes(browser: Browser) -> None:
+    page = _opened(browser, ADDRESS, viewport={"width": 1360, "height": 1250})
+    page.get_by_role("tab", name="Attributes").click()
+    page.wait_for_selector('#attribute_table [data-ready="1"]')
+    page.click("#attribute_table tr[data-name='tower']")
+    page.mouse.move(5, 5)
+    page.wait_for_timeout(2500)
+    page.screenshot(path=HERE / "attributes.jpg", type="jpeg", quality=88)
 
 
 def _training(browser: Browser) -> None:

@@ -397,3 +397,45 @@ def test_the_doors_are_the_operators(arguments, names, frames, mebibytes):
 def test_a_trusted_host_that_is_no_pattern_is_told(name):
     with pytest.raises(SimvisError, match=r"a name, \*\.name, or \*"):
         serve._doors(parsed(["--trusted-host", name]))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--rule", "path"], "Got --rule or --reference alone; wanted --at with it"),
+        (["--at", "pixels", "--method", "RISE"], "Got both --at and --method"),
+        (["--at", "pixels", "--reference", "blur"], "Got --reference without --rule path"),
+    ],
+)
+def test_options_of_a_layer_that_do_not_go_together_are_refused(capsys, options, said):
+    code, _, err = told(capsys, "explain", A, B, *options)
+    assert code == 2
+    assert said in err
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_a_pair_is_explained_at_a_layer_and_a_picture_that_is_its_own_reference_is_refused(capsys, tmp_path):
+    at = ["explain", A, B, "--view-size", "64", "--at", "blocks.2", "--rule", "path", "--out", tmp_path]
+    code, _, err = told(capsys, *at, "--reference", "mean", "--reference", B)
+    assert code == 2
+    assert "the reference picture, which is equal to the picture" in err
+    code, out, err = told(capsys, *at, "--reference", "mean")
+    assert code == 0, err
+    pair = Session().explain(A, B, Settings("efficientnet_lite0", "avg", 64, "whole"))
+    assert out.splitlines()[0].startswith(f"score {pair.score:.6f} (exact at this input, maps at network.blocks.2 by")
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert manifest["depth"] == {"layer": "network.blocks.2", "rule": "path", "reference": "mean"}
+    for side in "ab":
+        assert sum(manifest["bias_parts"][side].values()) == pytest.approx(manifest["bias_part"][side], abs=1e-5)
+        assert f"bias of {side}: offsets +0.000000, reference {manifest['bias_parts'][side]['reference']:+.6f}" in out
+    assert np.load(tmp_path / "maps.npz")["map_a"].shape[0] == 8
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_layers_are_listed_with_their_grids(capsys):
+    code, out, _ = told(capsys, "explain", A, B, "--at", "list")
+    assert code == 0
+    assert out.splitlines()[0] == "pixels 224x224"
+    assert "network.blocks.2 28x28" in out

@@ -55,6 +55,7 @@ def test_attributes_of_a_csv_are_learnt_and_a_pair_is_told_by_them(colours, caps
     assert "maps of attributes: " in told
 
 
+@pytest.mark.slow
 def test_folders_and_the_papers_preset(colours, capsys):
     assert learn("--folders", colours / "pictures", "--preset", "sane", "--out", colours / "out") == 0
     assert "(3 x 3 layer, the map term at lambda 0.005)" in capsys.readouterr().out
@@ -63,6 +64,7 @@ def test_folders_and_the_papers_preset(colours, capsys):
     assert (told["recipe"]["kernel"], told["recipe"]["epochs"], told["short_side"]) == (3, 3, 64)
 
 
+@pytest.mark.slow
 def test_it_goes_on_where_it_is_told_to_alone(colours, capsys):
     asked = ("--folders", colours / "pictures", "--out", colours / "out")
     assert learn(*asked) == 0
@@ -80,7 +82,7 @@ def test_it_goes_on_where_it_is_told_to_alone(colours, capsys):
         (("--folders", "PICTURES", "--lambda", "-1"), "a lambda of -1; wanted 0 or more"),
         (("--folders", "PICTURES", "--kernel", "2"), "a kernel of 2; wanted 1 or 3"),
         (("--csv", "nowhere.csv"), "'nowhere.csv', which cannot be read as CSV"),
-        (("--folders", "PICTURES/red"), "no picture that can be seen (it lies in no class folder)"),
+        (("--folders", "PICTURES/red"), "no labelled picture that can be used (it lies in no class folder)"),
         (("--csv", "TRUTH", "--known", "red"), "of which no row can be used"),
         (("--rooms", "20"), "attributes of 20 pictures; wanted no more attributes than pictures"),
     ],

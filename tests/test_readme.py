@@ -90,7 +90,7 @@ def test_other_commands_name_what_exists(command):
 def test_flags_in_the_text_exist(capsys):
     with pytest.raises(SystemExit):
         app.main(["--help"])
-    actions = "attributes", "attributes evaluate", "concepts learn", "concepts explain"
+    actions = "attributes", "attributes evaluate", "attributes study-results", "concepts learn", "concepts explain"
     for command in ("explain", "index", "search", "classes", "curves", "store-check", "series", "train", *actions):
         with pytest.raises(SystemExit):
             app.main([*command.split(), "--help"])

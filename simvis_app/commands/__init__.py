@@ -89,6 +89,12 @@ COMMANDS: dict[str, Command] = {
     "attributes evaluate": Command(
         f"{_HERE}.attributes.evaluating", "measure whether named attributes explain, on samples or a data set of yours"
     ),
+    "attributes study": Command(
+        f"{_HERE}.attributes.study", "write a page on which readers guess what a network ranks"
+    ),
+    "attributes study-results": Command(
+        f"{_HERE}.attributes.study_results", "sum up what readers answered on the page"
+    ),
     "index": Command(f"{_HERE}.galleries.index", "index a folder of pictures (or a CSV) into a gallery"),
     "search": Command(f"{_HERE}.galleries.search", "search a gallery by a picture, or by a part of it"),
     "classes": Command(f"{_HERE}.galleries.classes", "a gallery's classes, or the members of one"),

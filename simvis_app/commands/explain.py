@@ -12,6 +12,7 @@ from simvis_core.files.colours import GROUNDS
 
 if TYPE_CHECKING:
     from simvis_app.service.sessions.session import Session, Settings
+    from simvis_core.pairs.explanation import PairExplanation
 
 
 def add(pair: argparse.ArgumentParser) -> None:
@@ -40,6 +41,23 @@ def add(pair: argparse.ArgumentParser) -> None:
         action="store_true",
         help="measure how high the score is for this network where that is not known: some 130 passes",
     )
+    pair.add_argument(
+        "--at",
+        metavar="LAYER",
+        help="draw the maps at another layer, such as blocks.2 or pixels: finer ones; 'list' prints those there are",
+    )
+    pair.add_argument(
+        "--rule",
+        choices=("frozen", "path"),
+        help="what a place's part is there: with the network's gates held as they are (default), or along a path from "
+        "a reference",
+    )
+    pair.add_argument(
+        "--reference",
+        action="append",
+        metavar="WHAT",
+        help="where the path starts: blur (default), mean, grey or a picture file; several are averaged",
+    )
     network_options(pair)
     pair.add_argument("--ground", choices=GROUNDS, default=GROUNDS[0], help="maps in colours, on grey, or as outlines")
     pair.add_argument("--png", metavar="FILE", help="one picture to share; without --out, nothing else is written")
@@ -50,21 +68,72 @@ def run(options: argparse.Namespace) -> None:
     """Explains a pair of files, by the same session as the page's, and writes the export."""
     from simvis_app.commands.opening import session_of
 
+    _check_layer(options)
     places = _places(options)
     session, backbone = session_of(options)
     settings = _pair_settings(options, session, backbone)
-    pair = session.explain_fully(options.a, options.b, settings, _told)
+    if options.at == "list":
+        _list_cuts(session, settings)
+        return
+    pair = _pair(options, session, settings)
     for warning in pair.warnings:
         print(f"simvis: {warning}", file=sys.stderr)
-    by = "" if pair.method == "decomposition" else f", map by {pair.method}"
-    print(f"score {pair.score:.6f} ({pair.verdict}{by})")
-    for name, part in pair.ledger.items() if pair.additive else ():
-        print(f"  {name} {part:+.6f}")
+    _say(pair)
     stands = _standing(options, session, settings, pair.score)
     if stands:
         print(stands)
     for path in (path for place in places for path in pair.save(place, ground=options.ground, facts=_facts(options))):
         print(path)
+
+
+def _say(pair: "PairExplanation") -> None:
+    """Prints the score and what it splits into."""
+    by = "" if pair.method == "decomposition" else f", map by {pair.method}"
+    print(f"score {pair.score:.6f} ({pair.verdict}{by}{_depth(pair)})")
+    for name, part in pair.ledger.items() if pair.additive else ():
+        print(f"  {name} {part:+.6f}")
+    for side, parts in pair.bias_parts.items() if pair.network.depth else ():
+        print(f"  bias of {side}: {', '.join(f'{name} {part:+.6f}' for name, part in parts.items())}")
+
+
+def _check_layer(options: argparse.Namespace) -> None:
+    """Raises SimvisError for options that do not go together."""
+    if options.at is None and (options.rule or options.reference):
+        raise SimvisError("--rule or --reference alone", "--at with it", "name the layer, or 'list'")
+    if options.at is not None and options.method is not None:
+        raise SimvisError("both --at and --method", "one way to draw the maps", "leave one of them out")
+    if options.reference and options.rule != "path":
+        raise SimvisError("--reference without --rule path", "the rule that has one", "add --rule path")
+
+
+def _list_cuts(session: "Session", settings: "Settings") -> None:
+    """Prints the layers that maps can be drawn at, each with its grid for a square view."""
+    for cut in session.eager(settings).cuts:
+        print(f"{cut.layer} {cut.grid[0]}x{cut.grid[1]}")
+
+
+def _pair(options: argparse.Namespace, session: "Session", settings: "Settings") -> "PairExplanation":
+    """The pair with all its maps, at the layer that is asked for."""
+    if options.at is None:
+        return session.explain_fully(options.a, options.b, settings, _told)
+    from simvis_core.pictures.fills import FILLS
+
+    given = options.reference or ["blur"]
+    reference = [one if one in FILLS else session.image(one, f"--reference {one}") for one in given]
+    return session.explain(options.a, options.b, settings).at(options.at, options.rule or "frozen", reference)
+
+
+def _depth(pair: "PairExplanation") -> str:
+    """At which layer the maps are, where it is not the last features."""
+    facts = pair.manifest()["depth"]
+    if not isinstance(facts, dict):
+        return ""
+    start = f" from {facts['reference']}" if "reference" in facts else ""
+    return f", maps at {facts['layer']} by the rule {facts['rule']}{start}, {_grid(pair)}"
+
+
+def _grid(pair: "PairExplanation") -> str:
+    return " and ".join(f"{one.grid[0]} x {one.grid[1]}" for one in (pair.a, pair.b)) + " cells"
 
 
 def _places(options: argparse.Namespace) -> list[str]:

@@ -25,6 +25,7 @@ from simvis_core.errors import SimvisError
 from simvis_core.explainers.masks import MASKED, map_grid
 from simvis_core.files import colours
 from simvis_core.networks.backbone import Activations
+from simvis_core.networks.depth.references import ReferencePictures
 from simvis_core.networks.network import EmbeddingNetwork
 from simvis_core.networks.poolings import Pooling
 from simvis_core.pairs.export import Export
@@ -66,6 +67,9 @@ class PairExplanation:
     ('decomposition', 'exact', [])
     >>> pair.manifest()["network"]["pooling"]
     'avg'
+    >>> fine = pair.at("pixels")
+    >>> fine.map_a.shape, abs(fine.score - pair.score) < 1e-5, fine.manifest()["depth"]
+    (torch.Size([32, 48]), True, {'layer': 'pixels', 'rule': 'frozen'})
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     [path.name for path in pair.save(f"{folder}/pair.png")]
     ...
@@ -266,6 +270,16 @@ class PairExplanation:
         """
         network, views = self.network.with_pooling(pooling), (self.view_a, self.view_b)
         return explain_features(network, *views, self.activations_a, self.activations_b, unsplit)
+
+    def at(self, layer: str, rule: str = "frozen", reference: ReferencePictures = "blur") -> "PairExplanation":
+        """The pair with its maps drawn at another layer, finer ones further in front; one more pass a picture.
+
+        Score, embeddings and contributions stay. See `EmbeddingNetwork.at` for layers, rules and references, and for
+        what is raised. By a path, steps are added until what is left over is small for this pair.
+        """
+        network = self.network.at(layer, rule, reference)
+        a, b = (network.activations(view.pixels[None]).one() for view in (self.view_a, self.view_b))
+        return explain_features(network, self.view_a, self.view_b, a, b)
 
     def save(
         self,

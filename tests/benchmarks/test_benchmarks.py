@@ -15,7 +15,7 @@ from benchmarks.timing import Budget, Race, race
 ROOT = Path(__file__).parents[2]
 # Memory and waiting start a dozen processes more.
 QUESTIONS = (
-    *("embed", "explain", "interact", "naive", "page", "gallery", "recall", "masks", "training", "concepts"),
+    *("embed", "explain", "interact", "naive", "page", "gallery", "recall", "masks", "training", "concepts", "depth"),
     "learnt_attributes",
 )
 

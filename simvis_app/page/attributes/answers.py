@@ -55,7 +55,9 @@ Shown = InWordsShown | NothingShown
 def all_shown(shown: Shown, widgets: Widgets) -> Updates:
     """Everything but the weights' sliders."""
     if isinstance(shown, NothingShown):
-        nothing = {widgets.line: words.notice(shown.reason), widgets.sentence: "", widgets.weighed: ""}
+        said = words.notice(shown.reason)
+        said = f'<div class="nothing-told">{said}</div>' if shown.whatever else said
+        nothing = {widgets.line: said, widgets.sentence: "", widgets.weighed: ""}
         return nothing | table_shown(shown, widgets) | one_shown(shown, widgets)
     found = shown.found
     names = sorted(found.known.model.names)

@@ -28,9 +28,10 @@ class InWordsShown:
 
 @dataclass(frozen=True)
 class NothingShown:
-    """Why the pair is not told in words."""
+    """Why the pair is not told in words; ``whatever`` is chosen on this tab, or as it is now."""
 
     reason: str
+    whatever: bool = False
 
 
 class AttributesHandlers:
@@ -43,9 +44,9 @@ class AttributesHandlers:
         """The pair in words, or why it is not told."""
         pair = inputs.pair
         if pair.files is None:
-            return NothingShown(attribute_words.FEWER)
+            return NothingShown(attribute_words.FEWER, whatever=True)
         if not has_attributes(pair.backbone):
-            return NothingShown(attribute_words.without(self._label(pair.backbone)))
+            return NothingShown(attribute_words.without(self._label(pair.backbone)), whatever=True)
         try:
             found = self.answers.explained(pair.files, pair.backbone, pair.framing, inputs.asked)
             return _shown(inputs, found, pair.files)

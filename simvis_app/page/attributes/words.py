@@ -61,7 +61,7 @@ def sentence(found: PairInWords) -> str:
         else ""
     )
     return (
-        f'<p class="in-words">{html.escape(said[0].upper() + said[1:])}.</p>'
+        f'<h2 class="in-words">{html.escape(said[0].upper() + said[1:])}.</h2>'
         f'<p class="measured-words">{lacks} {_measured(found.known.tested.get(found.preset, {}))}</p>'
     )
 
@@ -123,9 +123,10 @@ def _sum(found: PairInWords, one: AttributeTerms) -> str:
 
 def own_note(found: PairInWords) -> str:
     """What the similarity maps are, with their verdict."""
-    only = "" if SIDES_SEEN[found.preset] == 2 else " This preset looks at picture A only."
     verdict = words.VERDICTS[found.pair.verdict]
-    return f"{verdict[0].upper()}{verdict[1:]}. Red speaks for it, blue against it.{only}"
+    both = SIDES_SEEN[found.preset] == 2
+    read = "Red speaks for it, blue against it." if both else "This preset looks at picture A only."
+    return f"{verdict[0].upper()}{verdict[1:]}. {read}"
 
 
 def where_note(found: PairInWords) -> str:

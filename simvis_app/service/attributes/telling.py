@@ -65,10 +65,11 @@ def terms_in_units(found: PairInWords, one: AttributeTerms) -> dict[str, str]:
         "sane": f"cosine {one.raw_overlap:.2f} of both maps' positive parts",
         "simvis": f"{100 * one.raw_overlap:+.1f} % of the similarity map, beyond what an even map has there",
     }[found.preset]
+    side = "above" if one.raw_confidence >= 0 else "below"
     told = f"more of it raises the score of {100 * prior.share:.0f} % of validation pairs (p = {prior.p:.2g})"
     half = "" if prior.used == prior.share else "; that is too unsure, so it counts as one half"
     return {
-        "confidence": f"{one.raw_confidence:+.2f} log-odds above the reference pictures'{lower}",
+        "confidence": f"{abs(one.raw_confidence):.2f} log-odds {side} the reference pictures'{lower}",
         "overlap": f"{overlap}{lower}",
         "prior": told + half,
     }

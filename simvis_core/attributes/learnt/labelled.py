@@ -50,14 +50,17 @@ class LabelledPictures:
 def learnable(labelled: LabelledPictures) -> LabelledPictures:
     """The pictures with those attributes alone that some of them have and some have not; the others are left out.
 
-    Raises SimvisError where fewer than two attributes are left, and for more attributes than pictures: of these
-    nothing could be told apart.
+    Raises SimvisError for no pictures, where fewer than two attributes are left, and for more attributes than pictures:
+    of these nothing could be told apart.
 
     >>> from simvis_core.attributes.learnt.labelled import labelled_rooms, learnable
     >>> found = learnable(labelled_rooms(200))
     >>> len(found.attributes)
     116
     """
+    if not labelled.names:
+        why = next(iter(labelled.left_out.values()), "none is named")
+        raise SimvisError(f"no labelled picture that can be used ({why})", "some", "check files and labels")
     count = labelled.truth.sum(0)
     reasons = {
         name: "no picture has it" if have == 0 else "every picture has it"

@@ -86,9 +86,6 @@ def seeing(
         except SimvisError as error:
             left_out[labelled.names[at]] = str(error)
         yield at + 1, len(labelled.opened)
-    if not kept:
-        reason = next(iter(left_out.values()), "none is named")
-        raise SimvisError(f"no picture that can be seen ({reason})", "some", "check the files")
     rest = learnable(replace(labelled.taken(kept), left_out=left_out))
     return SeenPictures(network, rest, torch.stack(features).float())
 

@@ -61,7 +61,7 @@ def _one(pixels: Tensor, reference: OneReference, preprocess: Preprocess) -> Ten
     if isinstance(reference, str):
         return filled(pixels, reference, preprocess)
     if isinstance(reference, Image.Image):
-        reference = preprocess.view(reference)
+        reference = preprocess.view(reference, min(pixels.shape[1:]))
     given = (reference.pixels if isinstance(reference, View) else reference).to(pixels)
     if given.shape == pixels.shape:
         return given

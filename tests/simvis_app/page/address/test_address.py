@@ -66,6 +66,9 @@ def test_what_an_address_says_is_read_back(settings, pin, marks, labels, name):
         label=name,
         explainers=("rise", "lime"),
         seed=3,
+        attribute=name,
+        preset="sane",
+        weights="0.5,1,0",
     )
     found, wrong = address.read(asked.query())
     assert (found, wrong) == (asked, [])
@@ -134,6 +137,10 @@ def test_a_link_made_before_still_opens():
         ("marks", "r400_AAAA_"),
         ("gallery", "x" * 301),
         ("pin", "c.1.1"),
+        ("preset", "lime"),
+        ("weights", "1,1"),
+        ("weights", "2,0,0"),
+        ("attribute", "x" * 301),
     ],
 )
 def test_what_the_page_does_not_offer_is_said_and_the_rest_is_taken(name, text):

@@ -115,6 +115,18 @@ def test_what_a_point_shows_and_a_class_come_back(page):
     assert restored(page, "", before=query)[0]["label"]["value"] is None
 
 
+def test_an_attribute_its_preset_and_weights_come_back_and_go(page):
+    query = followed(page, tab="Attributes", attribute="palace or church", preset="sane", weights="0.5,0.25,0")
+    assert query == "tab=Attributes&preset=sane&attribute=palace+or+church&weights=0.5,0.25,0"
+    fields, *_ = restored(page, query)
+    told = {name: fields[name] for name in ("attribute", "preset", "weights")}
+    assert told == {"attribute": "palace or church", "preset": "sane", "weights": "0.5,0.25,0"}
+    back, _, asks = restored(page, "tab=Attributes", before=query)
+    assert back == {"attribute": "", "preset": "simvis", "weights": None}
+    assert asks == {"Attributes"}
+    assert followed(page, attribute="", weights="") == ""
+
+
 def test_a_tab_that_is_turned_to_fills_itself_and_the_one_on_screen_is_asked(page):
     asks = lambda *asked: restored(page, *asked)[2]
     assert asks("tab=Search&exact=1", "") == set()

@@ -108,7 +108,7 @@ def test_the_pair_is_told_with_the_best_attribute_its_maps_and_its_terms(tab, as
     assert page["where_maps"][1][0]["note"].startswith("Exact at this input.")
     shown = [float(number) for number in re.findall(r'class="value">([\d.]+)<', page["bars"])]
     assert shown == [round(value, 2) for value in (best.confidence, best.overlap, best.prior, best.score)]
-    assert f"{best.raw_confidence:+.2f} log-odds" in page["bars"]
+    assert f"{abs(best.raw_confidence):.2f} log-odds" in page["bars"]
 
 
 def test_what_the_compare_tab_sees_otherwise_is_told_as_it_was_learnt_and_said(tab, asked):
@@ -168,7 +168,9 @@ def test_weights_are_the_visitors_until_they_are_put_back(tab, asked):
     assert back["table"].ranking == tab.found(asked).ranking
     assert "As learnt" in back["weighed"]
     assert tab("weigh", asked, confidence=0.5, overlap=0.3, prior=0.2)["weights"] == ""  # the learnt ones by hand
-    assert "one of them above 0" in tab("weigh", asked, confidence=0, overlap=0, prior=0)["line"]
+    nothing = tab("weigh", asked, confidence=0, overlap=0, prior=0)["line"]
+    assert "one of them above 0" in nothing
+    assert "nothing-told" not in nothing  # the sliders must stay
 
 
 def test_maps_that_are_on_screen_are_not_sent_again(tab, asked):
@@ -200,6 +202,8 @@ def test_what_cannot_be_told_is_said_and_nothing_else_is_shown(tab, asked, chang
     assert said in page["line"]
     assert all(page[name] in ("", None) for name in ABOUT_ALL - {"line", "attribute"})
     assert set(page) == ABOUT_ALL - {"attribute"}
+    # Of a network without attributes, and without a pair, nothing can be chosen either.
+    assert ("nothing-told" in page["line"]) == ("image_a" not in changes)
     with pytest.raises(gr.Error, match=re.escape(said[:20])):
         tab.sharing.export(tab.held(replace(asked, **changes)))
 

@@ -125,7 +125,12 @@ def test_every_term_is_told_in_its_unit(answers, pair_files):
     )
     one = next(one for one in simvis.ranking.attributes if one.name == "dome")
     told = terms_in_units(simvis, one)
-    assert told["confidence"].startswith(f"{one.raw_confidence:+.2f} log-odds")
+    for one in simvis.ranking.attributes:
+        side = "above" if one.raw_confidence > 0 else "below"
+        said = terms_in_units(simvis, one)["confidence"]
+        assert said.startswith(f"{abs(one.raw_confidence):.2f} log-odds {side} the reference pictures'")
+    assert {one.raw_confidence > 0 for one in simvis.ranking.attributes} == {True, False}
+    one = next(one for one in simvis.ranking.attributes if one.name == "dome")
     assert told["overlap"].startswith(f"{100 * one.raw_overlap:+.1f} % of the similarity map")
     assert all("the lower of both pictures" in told[term] for term in ("confidence", "overlap"))
     assert told["prior"] == "more of it raises the score of 90 % of validation pairs (p = 0.001)"

@@ -61,7 +61,7 @@ def test_the_process_keeps_its_random_state(tmp_path):
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.2])
-@pytest.mark.parametrize("stop", [1, 3, 17])
+@pytest.mark.parametrize("stop", [1, 17])
 def test_it_goes_on_from_any_stop_with_equal_numbers(tmp_path, monkeypatch, weight, stop):
     from simvis_core.attributes.learnt import training
 
@@ -168,7 +168,7 @@ def test_a_picture_that_cannot_be_opened_is_left_out(two_pictures, tiny_network)
         "the attribute 'water'": "no picture has it",
     }
     only_gone = dataclasses.replace(labelled, opened=(gone,) * 5)
-    with pytest.raises(SimvisError, match=r"no picture that can be seen .Got '9.jpg', which is damaged"):
+    with pytest.raises(SimvisError, match=r"no labelled picture that can be used .Got '9.jpg', which is damaged"):
         run(seeing(tiny_network, only_gone, 16))
 
 
