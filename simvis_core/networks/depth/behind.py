@@ -119,19 +119,20 @@ class Behind:
         self.layer = layer
         self._backbone = twin(getattr(backbone, "eager", backbone))
         self._module = None if layer in (PIXELS, FEATURES) else self._backbone.get_submodule(layer)
+        self.proved: set[tuple[object, ...]] = set()  # the cases in which a map at this layer was seen to add up
         self._lock = threading.RLock()
         self._shapes: dict[tuple[int, int], dict[nn.Module, tuple[int, ...]]] = {}  # of what stands in front, by size
         self._again: set[nn.Module] = set()  # modules that run more than once: what they give is not one thing
 
     @classmethod
     def of_pass(cls, copied: nn.Module, layer: str, calls: Calls, pixels: Tensor) -> "Behind":
-        """A cut at a module of a copy that ``calls`` noting one pass of ``pixels`` through: no pass, no new copy.
+        """A cut at a module of a copy that ``calls`` noted one pass of ``pixels`` through: no pass, no new copy.
 
         For trying out one layer after the other: cuts that share a copy do not run at the same time.
         """
         made = cls.__new__(cls)
         made.layer, made._backbone, made._module = layer, copied, copied.get_submodule(layer)
-        made._lock, made._shapes, made._again = threading.RLock(), {}, set()
+        made.proved, made._lock, made._shapes, made._again = set(), threading.RLock(), {}, set()
         made._noted(calls, pixels)
         return made
 
@@ -164,7 +165,7 @@ class Behind:
         ``size`` is one that `front` or `whole` was asked for before.
         """
         if self._module is None:
-            return Activations(output) if self.layer == FEATURES else run_through(self._backbone, output)
+            return Activations(output) if self.layer == FEATURES else run_through(self._backbone, output.clone())
         pixels = torch.zeros(len(output), 3, *size, dtype=output.dtype, device=output.device)
         with self._lock, self._standing(output, self._shapes[size]):
             return run_through(self._backbone, pixels)

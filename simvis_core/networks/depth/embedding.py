@@ -3,7 +3,7 @@
 from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from simvis_core.networks.backbone import Activations
 from simvis_core.networks.depth.gates.maxima import pool_features
@@ -16,6 +16,7 @@ class Embedding(Protocol):
 
     name: str
     pooling: Pooling
+    head: nn.Module | None
 
     def raw_from(self, activations: Activations) -> Tensor:
         """The embeddings before the unit norm, from a batch's activations."""

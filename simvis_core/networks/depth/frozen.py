@@ -36,6 +36,23 @@ class FrozenMoves:
         """Whether nothing had to be frozen, so that the split is the network's own at every input."""
         return affine_part(self._tape)
 
+    @property
+    def checking(self) -> bool:
+        """Whether no map of this network at this layer and size was compared yet, or the offsets are at hand.
+
+        What operators a network runs does not depend on the picture, so that one map proves them all; the offsets cost
+        a pass.
+        """
+        return self._case not in self._behind.proved or "_offset" in self.__dict__
+
+    def proved(self) -> None:
+        """Notes that a map of this network at this layer and size added up."""
+        self._behind.proved.add(self._case)
+
+    @property
+    def _case(self) -> tuple[object, ...]:
+        return self._size, str(self._network.pooling), self._network.head
+
     def pull(self, queries: Float[Tensor, "N D"]) -> Float[Tensor, "N ..."]:
         """Each number's share of <embedding, query>: one vector-Jacobian product a query."""
         with torch.inference_mode(False):

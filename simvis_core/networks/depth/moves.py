@@ -15,11 +15,19 @@ class Moves(Protocol):
 
     ``pull`` gives, for queries (N, D), each number's share of <embedding, query>, in the output's shape (N, ...).
     ``push`` gives the sum of all numbers' parts of the embedding, weighed: weights (N, ...) to (N, D). One is the
-    transpose of the other. ``leftover`` is what no number brings in, by its kind in `BIAS_PARTS`.
+    transpose of the other. ``leftover`` is what no number brings in, by its kind in `BIAS_PARTS`. ``checking`` says
+    whether a map is to be compared with its score, and `proved` notes that one agreed.
     """
 
     embedding: Tensor
     layout: Layout
+
+    @property
+    def checking(self) -> bool:
+        """Whether a map is to be compared with the score that it is a part of."""
+
+    def proved(self) -> None:
+        """Notes that a map added up."""
 
     def pull(self, queries: Float[Tensor, "N D"]) -> Float[Tensor, "N ..."]:
         """Each number's share of <embedding, query>."""

@@ -112,6 +112,17 @@ def live_in(call: Call) -> list[Tensor]:
     return [tensor for tensor in _tensors((call.args, call.kwargs)) if is_live(tensor)]
 
 
+def gives_tensors(call: Call) -> bool:
+    """Whether a call gives tensors, or writes into one, and not a shape or another property of one.
+
+    >>> import torch
+    >>> from simvis_core.networks.depth.gates.calls import Call, gives_tensors
+    >>> [gives_tensors(Call("", function, (torch.zeros(2),), {})) for function in (torch.Tensor.dim, torch.sin)]
+    [False, True]
+    """
+    return changes_in_place(call) or next(_tensors(call.run()), None) is not None
+
+
 @torch.no_grad()
 def is_affine_call(call: Call) -> bool:
     """Whether an operator is affine in the call's live tensors together, as tried out on them and on noise.

@@ -5,26 +5,34 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from simvis_core.networks.depth.gates.calls import Call, is_live
+from simvis_core.networks.depth.gates.calls import Call, changes_in_place, is_live
 from simvis_core.networks.depth.gates.rows import FrozenOperator, Gates, Refused
 
 # Activations: each entry keeps the secant slope (f(x) - f(0)) / x that it has at this input.
 
 
+@torch.no_grad()
 def _secant(call: Call, _gates: Gates) -> tuple[Tensor, Tensor | None]:
     x = call.given(0, "input")
     if not is_live(x):
         raise Refused("parameters of it that depend on the picture")
     x = x.detach()
-    y, zero = call.on(x.clone()).run(), call.on(torch.zeros_like(x)).run()
-    slope = torch.where(x == 0, 0, (y - zero) / torch.where(x == 0, 1, x))
-    return slope, zero if bool(zero.any()) else None
+    # One entry says what 0 becomes, where every entry is treated alike.
+    alike = not any(isinstance(value, Tensor) for value in (*call.args[1:], *call.kwargs.values()))
+    zero = call.on(x.new_zeros(1) if alike else torch.zeros_like(x)).run()
+    slope = call.on(x.clone() if changes_in_place(call) else x).run()
+    shifts = bool(zero.any())
+    slope = ((slope - zero) if shifts else slope).div_(x)
+    if not bool(slope.sum().isfinite()):  # 0 / 0, where an entry is exactly 0
+        slope.masked_fill_(x == 0, 0)
+    return slope, zero if shifts else None
 
 
 def _by_slope(kept: tuple[Tensor, Tensor | None], call: Call) -> Tensor:
     slope, zero = kept
-    y = call.given(0, "input") * slope
-    return y if zero is None else y + zero
+    x: Tensor = call.given(0, "input")
+    y = x.mul_(slope) if changes_in_place(call) else x * slope
+    return y if zero is None else y.add_(zero)
 
 
 # Gates and statistics: the output is a constant.

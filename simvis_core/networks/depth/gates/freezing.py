@@ -7,7 +7,14 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from simvis_core.errors import SimvisError
-from simvis_core.networks.depth.gates.calls import Call, changes_in_place, is_affine_call, live_in, plain_name
+from simvis_core.networks.depth.gates.calls import (
+    Call,
+    changes_in_place,
+    gives_tensors,
+    is_affine_call,
+    live_in,
+    plain_name,
+)
 from simvis_core.networks.depth.gates.maxima import POOL
 from simvis_core.networks.depth.gates.rows import Refused
 from simvis_core.networks.depth.gates.rules import RULES
@@ -153,7 +160,7 @@ class Freezing(TorchFunctionMode):
     def _other(self, call: Call) -> Any:
         if self._replaying or call.name in AFFINE or not live_in(call):
             return self._marking(call, call.run())
-        if call.name in READING or not is_affine_call(call):
+        if call.name in READING or (gives_tensors(call) and not is_affine_call(call)):
             raise self._refused(call.name)
         return call.run()
 
@@ -176,7 +183,7 @@ def _written(call: Call, output: Any) -> Any:
     if not changes_in_place(call):
         return output
     first: Tensor = call.args[0]
-    return first.copy_(output)
+    return first if output is first else first.copy_(output)
 
 
 def affine_part(tape: Sequence[Remembered]) -> bool:

@@ -100,6 +100,21 @@ def test_a_batch_norms_dropped_offset_is_caught(monkeypatch):
         tiny.network("convolutional").at("0").decompose(tiny.pictures()[0])
 
 
+def test_a_frozen_map_asks_for_the_offsets_once_for_a_network_and_size():
+    net, (a, b) = tiny.network("convolutional").at("2"), tiny.pictures()
+    query = net.embed(a[None])[0]
+    first = net.decompose(a)
+    first.similarity_map(query)
+    again, other = net.decompose(a), net.decompose(b)
+    again.similarity_map(query)
+    other.similarity_map(query)
+    assert ["_offset" in one.moves.__dict__ for one in (first, again, other)] == [True, False, True]
+    assert net.with_pooling("max").decompose(a).moves.checking
+    assert not again.moves.checking
+    again.bias  # noqa: B018
+    assert again.moves.checking
+
+
 def test_an_offset_that_only_the_replay_drops_is_caught(monkeypatch):
     net, pixels = tiny.network("convolutional"), tiny.pictures()[0]
     made = net.at("0").decompose(pixels)

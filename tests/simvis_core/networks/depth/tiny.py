@@ -133,7 +133,7 @@ def pictures():
 
 CASES = [(name, cut.layer, rule) for name in NETWORKS for cut in network(name).cuts for rule in ("frozen", "path")]
 # The default run has these layers, the slow one all.
-USUAL = {"convolutional, gem": "2", "gated": "0", "tokens": "blocks.0"}
+USUAL = {"convolutional, gem": "3", "gated": "0", "tokens": "blocks.0"}
 FEW = [case for case in CASES if case[1] in ("pixels", "4", "features", USUAL.get(case[0], "0"))]
 
 
