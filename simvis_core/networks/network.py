@@ -192,6 +192,11 @@ class EmbeddingNetwork:
         """The layers that `at` takes, from the pixels on, each with its grid for a square view.
 
         Found among the blocks and proved by replacing their output: some passes of the network.
+
+        >>> from torch import nn
+        >>> from simvis_core import EmbeddingNetwork
+        >>> [cut.layer for cut in EmbeddingNetwork(nn.Sequential(nn.Conv2d(3, 4, 8, 8), nn.ReLU())).cuts]
+        ['pixels', '0', '1', 'features']
         """
         return cuts(self.backbone, self._noise(), self.pooling.inner)
 

@@ -20,6 +20,10 @@ WITHOUT = {
         (f"progress/writers.py WandbWriter.{name}" for name in ("scalars", "images", "close")),
         "W&B takes seconds to start; a slow test reads what it writes",
     ),
+    **dict.fromkeys(
+        ("attributes/datasets/awa2.py read_awa2", "attributes/datasets/polyvore.py read_polyvore"),
+        "a published data set is needed; the tests write a small one in its layout",
+    ),
     **dict.fromkeys((f"stores/milvus.py MilvusIndex.{name}" for name in STORE), "a Milvus server is needed"),
 }
 

@@ -20,6 +20,20 @@ class Looks:
     """N pictures: what they show (the columns are the model's attributes), and what network and model say of each.
 
     ``kinds`` says which pictures may stand in for which; ``directions`` are kept where they were asked for.
+
+    >>> import torch
+    >>> from simvis_core import Decomposition
+    >>> from simvis_core.attributes.datasets.labels import AttributeLabels
+    >>> from simvis_core.attributes.judging.looks import Looks
+    >>> from simvis_core.attributes.ranker import ShownAttributes
+    >>> picture = Decomposition(torch.tensor([[[0.6, 0.0], [0.0, 0.8]]]), torch.zeros(2))
+    >>> shown = ShownAttributes(torch.tensor([2.0]), torch.tensor([[[0.0, 1.0]]]))
+    >>> labels = AttributeLabels(("a.png", "b.png"), ("cat", "cat"), ("fur",), torch.ones(2, 1))
+    >>> looks = Looks(labels, ("", ""), (shown, shown), (picture, picture))
+    >>> looks.embeddings.shape, looks.confidences.shape, looks.saliency(0, 1)
+    (torch.Size([2, 2]), torch.Size([2, 1]), tensor([[0.3600, 0.6400]]))
+    >>> looks.terms(0, 1, [0.5], "sane", both=True).shape
+    torch.Size([1, 3])
     """
 
     labels: AttributeLabels
@@ -41,7 +55,7 @@ class Looks:
     def saliency(self, a: int, b: int) -> Float[Tensor, "H W"]:
         """Where picture ``a`` is like picture ``b``: its similarity map, shares of the score."""
         split = self.splits[a]
-        return split.similarity_map(self.embeddings[b].to(split.cells))
+        return split.similarity_map(self.embeddings[b].to(split.embedding))
 
     def terms(self, a: int, b: int, priors: Sequence[float], preset: str, both: bool) -> Float[Tensor, "K 3"]:
         """The three terms of each attribute for a pair: of the first picture, or the lower ones of ``both``."""

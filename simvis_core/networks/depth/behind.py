@@ -34,7 +34,18 @@ class _Reached(BaseException):
 
 
 class Calls:
-    """What the modules of a backbone gave in one pass: shapes of all, in the order they were done, outputs of some."""
+    """What the modules of a backbone gave in one pass: shapes of all, in the order they were done, outputs of some.
+
+    >>> import torch
+    >>> from torch import nn
+    >>> from simvis_core.networks.depth.behind import Calls
+    >>> first, second = nn.Conv2d(3, 4, 4, 4), nn.ReLU()
+    >>> calls = Calls(frozenset([second]))
+    >>> calls.note(first, torch.zeros(1, 4, 2, 2))
+    >>> calls.note(second, torch.ones(1, 4, 2, 2))
+    >>> calls.before(second) == [first], calls.again, calls.kept[second].sum()
+    (True, set(), tensor(16.))
+    """
 
     def __init__(self, wanted: frozenset[nn.Module]) -> None:
         self.wanted = wanted
@@ -61,7 +72,18 @@ class Calls:
 
 @contextmanager
 def noting(backbone: nn.Module, wanted: Iterable[nn.Module], until: nn.Module | None = None) -> Iterator[Calls]:
-    """Takes down what the modules give while this is open; ends the pass with `_Reached` as ``until`` is done."""
+    """Takes down what the modules give while this is open; ends the pass with `_Reached` as ``until`` is done.
+
+    >>> import torch
+    >>> from torch import nn
+    >>> from simvis_core.networks.depth.behind import noting
+    >>> backbone = nn.Sequential(nn.Conv2d(3, 4, 4, 4))
+    >>> with noting(backbone, [backbone[0]]) as calls:
+    ...     _ = backbone(torch.zeros(1, 3, 8, 8))
+    ...
+    >>> calls.kept[backbone[0]].shape
+    torch.Size([1, 4, 2, 2])
+    """
     calls = Calls(frozenset(wanted))
 
     def note(module: nn.Module, _inputs: Any, output: Any) -> None:
@@ -105,13 +127,20 @@ class Behind:
 
     >>> import torch
     >>> from torch import nn
-    >>> from simvis_core.networks.depth.behind import Behind
+    >>> from simvis_core.networks.depth.behind import Behind, noting
     >>> backbone = nn.Sequential(nn.Conv2d(3, 4, 4, 4), nn.ReLU(), nn.Conv2d(4, 5, 2, 2)).eval()
     >>> cut, pixels = Behind(backbone, "1"), torch.rand(1, 3, 16, 24)
     >>> output = cut.front(pixels)
     >>> output.shape
     torch.Size([1, 4, 4, 6])
     >>> torch.equal(cut.run(output, (16, 24)).features, backbone(pixels))
+    True
+    >>> torch.equal(cut.whole(pixels)[1], output), cut.repeats
+    (True, False)
+    >>> with noting(backbone, [backbone[1]]) as calls:
+    ...     _ = backbone(pixels)
+    ...
+    >>> torch.equal(Behind.of_pass(backbone, "1", calls, pixels).run(output, (16, 24)).features, backbone(pixels))
     True
     """
 

@@ -25,6 +25,23 @@ class DeepDecomposition(Decomposition):
     ``moves`` is the rule that gives the parts. By a path every map is compared with the score that it is a part of; by
     the frozen rule the first of a network at a layer and size is, and every one once the bias is known. One that does
     not add up raises SimvisError.
+
+    >>> import torch
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork, Preprocess
+    >>> backbone = nn.Sequential(nn.Conv2d(3, 4, 4, 4), nn.ReLU(), nn.Conv2d(4, 5, 2, 2))
+    >>> net, pixels = EmbeddingNetwork(backbone, preprocess=Preprocess(short_side=16, stride=8)), torch.rand(3, 16, 24)
+    >>> made, query = net.at("1", "path").decompose(pixels), net.embed(pixels[None])[0]
+    >>> made.grid, made.built, made.similarity_map(query).shape, made.similarity_maps(query[None]).shape
+    ((4, 6), False, torch.Size([4, 6]), torch.Size([1, 4, 6]))
+    >>> torch.allclose(made.region_query(torch.ones(4, 6)), made.cells_sum, atol=1e-5)
+    True
+    >>> torch.allclose(sum(made.bias_parts.values()), made.bias), made.notes(query)
+    (True, [])
+    >>> list(made.building())[-1], made.cells.shape, made.built
+    ((24, 24), torch.Size([4, 6, 5]), True)
+    >>> made.refined(query).grid
+    (4, 6)
     """
 
     moves: Moves

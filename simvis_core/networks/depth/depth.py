@@ -24,7 +24,19 @@ RULE_NAMES: tuple[Rule, ...] = ("frozen", "path")
 
 @dataclass(frozen=True, eq=False)
 class Depth:
-    """The layer that a network's maps are drawn at; `EmbeddingNetwork.at` makes one, and proves its layer a cut."""
+    """The layer that a network's maps are drawn at; `EmbeddingNetwork.at` makes one, and proves its layer a cut.
+
+    >>> import torch
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork, Preprocess
+    >>> backbone = nn.Sequential(nn.Conv2d(3, 4, 4, 4), nn.ReLU(), nn.Conv2d(4, 5, 2, 2))
+    >>> net, pixels = EmbeddingNetwork(backbone, preprocess=Preprocess(short_side=16, stride=8)), torch.rand(3, 16, 24)
+    >>> deep = net.at("1").depth
+    >>> deep.layer, deep.facts
+    ('1', {'layer': '1', 'rule': 'frozen'})
+    >>> deep.split(net, deep.seen(pixels[None]).one()).grid
+    (4, 6)
+    """
 
     behind: Behind
     rule: Rule

@@ -19,6 +19,26 @@ class FrozenMoves:
     ``J`` is taken two ways that need not agree unless the map is affine: `pull` by automatic differentiation of the
     recorded pass, `push` by replaying what was recorded on other inputs; ``c`` is the replay at h = 0, never what is
     left over. All are divided by the picture's own length, so that the parts sum to the unit embedding.
+
+    >>> import torch
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork, Preprocess
+    >>> backbone = nn.Sequential(nn.Conv2d(3, 4, 4, 4), nn.ReLU(), nn.Conv2d(4, 5, 2, 2))
+    >>> net, pixels = EmbeddingNetwork(backbone, preprocess=Preprocess(short_side=16, stride=8)), torch.rand(3, 16, 24)
+    >>> moves, query = net.at("1").decompose(pixels).moves, net.embed(pixels[None])[0]
+    >>> shares = moves.pull(query[None])
+    >>> shares.shape, moves.affine, moves.checking
+    (torch.Size([1, 4, 4, 6]), True, True)
+    >>> moves.proved()
+    >>> moves.checking
+    False
+    >>> total = moves.push(torch.ones(1, 4, 4, 6))[0] + moves.leftover()["offsets"]
+    >>> torch.allclose(total, query, atol=1e-5)
+    True
+    >>> abs(float(shares.sum() + moves.leftover()["offsets"] @ query) - 1) < 1e-5
+    True
+    >>> moves.replay(torch.zeros(4, 4, 6)).shape
+    torch.Size([5])
     """
 
     def __init__(self, network: Embedding, behind: Behind, output: Tensor, size: tuple[int, int], layout: Layout):

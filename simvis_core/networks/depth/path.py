@@ -33,6 +33,19 @@ class PathMoves:
     gradients (Sundararajan 2017), at a layer (Dhamdhere 2018), for the vector instead of one class.
 
     Raises SimvisError for a reference whose output is the picture's own.
+
+    >>> import torch
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork, Preprocess
+    >>> backbone = nn.Sequential(nn.Conv2d(3, 4, 4, 4), nn.ReLU(), nn.Conv2d(4, 5, 2, 2))
+    >>> net, pixels = EmbeddingNetwork(backbone, preprocess=Preprocess(short_side=16, stride=8)), torch.rand(3, 16, 24)
+    >>> moves, query = net.at("1", "path").decompose(pixels).moves, net.embed(pixels[None])[0]
+    >>> moves.pull(query[None]).shape, moves.steps, moves.with_steps(16).steps, moves.checking
+    (torch.Size([1, 4, 4, 6]), 8, 16, True)
+    >>> moves.proved()
+    >>> total = moves.push(torch.ones(1, 4, 4, 6))[0] + sum(moves.leftover().values())
+    >>> torch.allclose(total, query, atol=1e-5)
+    True
     """
 
     def __init__(

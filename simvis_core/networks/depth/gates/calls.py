@@ -41,6 +41,8 @@ class Call:
     >>> call = Call("relu", torch.relu, (torch.tensor([-1.0, 1.0]),), {})
     >>> call.run(), call.given(0, "input"), call.given(1, "inplace", False)
     (tensor([0., 1.]), tensor([-1.,  1.]), False)
+    >>> call.on(torch.tensor([3.0])).run()
+    tensor([3.])
     """
 
     name: str
