@@ -35,8 +35,8 @@ def test_trials_are_of_different_queries_with_the_higher_one_on_either_side():
     trials = study_trials(looks, range(40), LEARNT)
     assert len({trial.query for trial in trials}) == len(trials) == 24
     assert Counter(trial.higher for trial in trials) == {"left": 12, "right": 12}
-    assert trials == study_trials(looks, range(40), LEARNT)
-    assert trials != study_trials(looks, range(40), LEARNT, seed=1)
+    few = [study_trials(looks, range(40), LEARNT, count=4, seed=seed) for seed in (0, 0, 1)]
+    assert few[0] == few[1] != few[2]
     for trial in trials:
         left, right = (float(looks.embeddings[at] @ looks.embeddings[trial.query]) for at in (trial.left, trial.right))
         assert abs(left - right) >= LEAST_MARGIN
