@@ -55,6 +55,7 @@ def test_commands_of_the_app_parse(command):
 # What the longest commands are run with besides, so that they end soon: the last of two equal options counts.
 FEW = {
     "train": "--identities 8 --views 4 --tested 0.25 --classes 2",
+    "attributes learn --rooms": "--rooms 120 --epochs 1",
     "series model_zoo/": "--rooms 2 --curves 20",
     "evaluate rooms --network": "--pairs 1 --steps 3",
     "evaluate rooms --checkpoint": "--pairs 1 --steps 3",
@@ -90,7 +91,8 @@ def test_other_commands_name_what_exists(command):
 def test_flags_in_the_text_exist(capsys):
     with pytest.raises(SystemExit):
         app.main(["--help"])
-    actions = "attributes", "attributes evaluate", "attributes study-results", "concepts learn", "concepts explain"
+    attributes = "attributes", "attributes evaluate", "attributes learn", "attributes study-results"
+    actions = *attributes, "concepts learn", "concepts explain", "concepts direction"
     for command in ("explain", "index", "search", "classes", "curves", "store-check", "series", "train", *actions):
         with pytest.raises(SystemExit):
             app.main([*command.split(), "--help"])

@@ -59,6 +59,12 @@ def learnt(folder, **more):
     return run(learn_attributes(network(), labelled(), RECIPE, folder, 32, **more))
 
 
+@pytest.fixture(scope="module")
+def once(tmp_path_factory):
+    """What was learnt once, for those who only read it."""
+    return learnt(tmp_path_factory.mktemp("once"))
+
+
 def test_it_learns_ranks_and_comes_back_from_its_folder(tmp_path):
     told = []
     outcome = run(learn_attributes(network(), labelled(), RECIPE, tmp_path / "new", 32), told.append)
@@ -79,6 +85,7 @@ def test_it_learns_ranks_and_comes_back_from_its_folder(tmp_path):
         assert apart.sentence() == "no attribute explains this"
 
 
+@pytest.mark.slow
 def test_it_goes_on_after_a_stop_and_ends_as_if_it_had_not_stopped(tmp_path, monkeypatch):
     from simvis_core.attributes.learnt import training
 
@@ -106,8 +113,9 @@ def test_pairs_that_all_share_an_attribute_are_refused_before_anything_is_learnt
     assert list(tmp_path.iterdir()) == []
 
 
-def test_another_network_and_a_spoilt_file_are_refused(tmp_path):
-    file = learnt(tmp_path).file
+def test_another_network_and_a_spoilt_file_are_refused(tmp_path, once):
+    file = tmp_path / LAYER_FILE
+    file.write_bytes(once.file.read_bytes())
     with pytest.raises(SimvisError, match="attributes that colours learnt, for colours; wanted the network that"):
         learnt_attributes(tmp_path, network(seed=1))
     layer, told = open_layer(file)
@@ -119,8 +127,8 @@ def test_another_network_and_a_spoilt_file_are_refused(tmp_path):
         learnt_attributes(tmp_path / "nowhere", network())
 
 
-def test_what_was_learnt_is_told_as_plain_json(tmp_path):
-    told = open_layer(learnt(tmp_path).file)[1]
+def test_what_was_learnt_is_told_as_plain_json(once):
+    told = open_layer(once.file)[1]
     assert json.loads(json.dumps(told)) == told
     assert told["pictures"] == {"learnt": 18, "held_out": 18}
     assert told["presets"]["sane"]["tested"]["best_is_true_by_confidence_alone"]["mean"] == 1

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ttest_ind
 from torch import nn
@@ -42,12 +42,14 @@ def test_the_planted_direction_is_found_and_held_out_pictures_are_told():
     assert (fresh > 0).double().mean() > 0.85
 
 
+@pytest.mark.slow
 def test_two_random_sets_are_told_at_chance():
     assert np.mean([separation(units(seed, 20), units(seed + 50, 20)) for seed in range(8)]) == pytest.approx(
         0.5, abs=0.1
     )
 
 
+@settings(max_examples=4)
 @given(st.permutations(range(12)))
 def test_the_order_of_the_pictures_is_irrelevant(order):
     shown, other = units(3, 12, 1.0), units(4, 12)
@@ -90,6 +92,7 @@ def test_what_raises_scores_is_significant_and_what_lowers_them_too():
     assert lowers.p < 1e-3
 
 
+@pytest.mark.slow
 def test_a_set_drawn_by_chance_is_seldom_significant():
     """Draws of one set overlap, so that p is smaller than it would be over new pictures: the docstring says so."""
     pool, found = units(5, 60), []
@@ -123,6 +126,7 @@ def test_several_concepts_are_corrected_by_holm():
 
 
 @pytest.mark.parametrize("own", [None, nn.Linear(4, WIDTH).double()])
+@settings(max_examples=8)
 @given(seed=st.integers(0, 2**31))
 def test_maps_with_bias_and_offset_sum_to_the_log_odds(own, seed):
     network = EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8).double(), head=own)

@@ -33,6 +33,7 @@ def head(seed=1, *more):
 
 
 @pytest.mark.parametrize("kernel", [1, 3])
+@settings(max_examples=8)
 @given(seed=seeds)
 def test_maps_sum_to_scores_less_the_mean_score_of_all(kernel, seed):
     model, picture = made(seed, kernel)
@@ -41,6 +42,7 @@ def test_maps_sum_to_scores_less_the_mean_score_of_all(kernel, seed):
     assert torch.allclose(totals, scores - scores.mean(), rtol=0, atol=1e-12)
 
 
+@settings(max_examples=8)
 @given(seeds)
 def test_where_the_verdict_is_the_networks_the_map_is_the_directions(seed):
     """So it adds up: the map of <embedding, direction>, times the embedding's length before the unit norm."""

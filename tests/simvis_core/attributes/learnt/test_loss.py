@@ -80,7 +80,7 @@ def test_it_pulls_the_nearest_true_map_and_no_other():
 
 def test_pictures_that_share_nothing_pull_nowhere():
     maps, true, targets = drawn(3)
-    targets[2] = torch.nan
+    true[2], targets[2] = True, torch.nan
     maps.requires_grad_()
     map_term(maps, targets, true).backward()
     assert maps.grad.isfinite().all()

@@ -60,8 +60,10 @@ def test_the_process_keeps_its_random_state(tmp_path):
         assert torch.equal(before, torch.get_rng_state())
 
 
-@pytest.mark.parametrize("weight", [0.0, 0.2])
-@pytest.mark.parametrize("stop", [1, 17])
+LATER = [pytest.param(*one, marks=pytest.mark.slow) for one in ((0.0, 1), (0.0, 17), (0.2, 17))]
+
+
+@pytest.mark.parametrize(("weight", "stop"), [(0.2, 3), *LATER])
 def test_it_goes_on_from_any_stop_with_equal_numbers(tmp_path, monkeypatch, weight, stop):
     from simvis_core.attributes.learnt import training
 
