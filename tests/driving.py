@@ -9,6 +9,7 @@ import gradio as gr
 
 from simvis_app.page import build_app
 from simvis_app.page.classes.handlers import ClassHandlers
+from simvis_app.page.classes.in_words import ClassWords
 from simvis_app.page.galleries.indexing import IndexingHandlers
 from simvis_app.page.galleries.offers import OfferHandlers
 from simvis_app.page.search.handlers import SearchHandlers
@@ -44,6 +45,11 @@ class Page:
         """The Classes tab."""
         [wired] = self._wired(ClassHandlers)
         return Tab(self.app, wired, ClassHandlers(galleries, wired.widgets, wired.pairs), wired.widgets)
+
+    def class_words(self, galleries, answers):
+        """What the Classes tab says of a class."""
+        [wired] = self._wired(ClassWords)
+        return Tab(self.app, wired, ClassWords(galleries, answers, wired.widgets), wired.widgets)
 
     def training(self, studies):
         """The Training tab over any series."""

@@ -5,6 +5,7 @@ from typing import Any
 import gradio as gr
 
 from simvis_app.page.classes.handlers import ClassHandlers
+from simvis_app.page.classes.in_words import ClassWords
 from simvis_app.page.classes.sharing import ClassSharing
 from simvis_app.page.classes.widgets import Widgets
 from simvis_app.page.galleries.offers import Lists, OfferHandlers
@@ -45,6 +46,10 @@ def wire(widgets: Widgets, house: House, tab: gr.Tab) -> None:
     chosen = {widgets.choice.gallery, widgets.curve_spaces, widgets.pairs}
     gr.on([widgets.draw.click, widgets.curves.expand], handlers.curves, chosen, curves, **_SHOWN)
     _wire_choice(widgets, handlers, house, tab, show)
+    said = ClassWords(house.galleries, house.attributes, widgets)
+    widgets.say.click(said.say, widgets.asked, widgets.in_words, trigger_mode="once", **_SHOWN)
+    forgotten = [one.change for one in (*place, widgets.label)]
+    gr.on(forgotten, lambda: "", None, widgets.in_words, **_PRIVATE)
 
 
 def _wire_members(widgets: Widgets, handlers: ClassHandlers, house: House) -> None:

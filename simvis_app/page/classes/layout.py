@@ -6,6 +6,7 @@ from simvis_app.api.told import PictureDrop
 from simvis_app.page.choices import ORDERS
 from simvis_app.page.classes.events import wire
 from simvis_app.page.classes.handlers import NOT_ASKED
+from simvis_app.page.classes.in_words import SAY
 from simvis_app.page.classes.sharing import COPIED
 from simvis_app.page.classes.widgets import Widgets
 from simvis_app.page.galleries import choice as gallery_choice
@@ -41,6 +42,8 @@ def lay_out(house: House) -> Widgets:
             order = gr.Radio(list(ORDERS), value=next(iter(ORDERS)), label="Order", elem_id="class_order")
         with gr.Column(scale=7, min_width=320):
             notice, status = gr.HTML(elem_id="class_notice"), gr.HTML(elem_id="class_status")
+            say = gr.Button(SAY, size="sm", elem_id="class_say")
+            in_words = gr.HTML(elem_id="class_in_words")
             grid = HitGrid(elem_id="members", elem_classes=["members", "scrolls"])
             share = share_row("Copy link", COPIED, {"export": "Save the class as a zip"}, "classes_")
     with gr.Accordion("Scores between the members, and between classes", open=True), gr.Row():
@@ -77,6 +80,8 @@ def lay_out(house: House) -> Widgets:
         order=order,
         notice=notice,
         status=status,
+        say=say,
+        in_words=in_words,
         grid=grid,
         share=share,
         matrix=matrix,

@@ -22,6 +22,8 @@ class Widgets:
     order: gr.Radio
     notice: gr.HTML
     status: gr.HTML
+    say: gr.Button
+    in_words: gr.HTML
     grid: HitGrid
     share: ShareRow
     matrix: gr.Plot  # scores between the members

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from statistics import fmean
+from typing import Any, NamedTuple
 
 from model_zoo.attributes import fitted
 from model_zoo.attributes.fitted import FittedAttributes
@@ -46,6 +47,14 @@ class PairInWords:
         self.ranking.place(name)
         at = self.known.model.names.index(name)
         return self.shown[0].maps[at], self.shown[1].maps[at]
+
+
+class TypicalAttribute(NamedTuple):
+    """An attribute of several pictures: its mean confidence, and of how many of them it is above the reference's."""
+
+    name: str
+    confidence: float
+    above: int
 
 
 class AttributeAnswers:
@@ -107,6 +116,22 @@ class AttributeAnswers:
         saliencies = None if drawn is None else (drawn.a, drawn.b)
         ranking = known.explain(pair, asked.preset, weights, saliencies, (a, b))
         return PairInWords(pair, known, asked.preset, ranking, (a, b), None if drawn is None else drawn.explainer)
+
+    def typical(self, files: Sequence[str | Path], backbone: str, framing: Framing) -> list[TypicalAttribute]:
+        """How sure the network is of each attribute in these pictures, beside the reference pictures, surest first.
+
+        Raises SimvisError as `explained` does, and for no pictures.
+        """
+        if not files:
+            raise SimvisError("no pictures", "one or more", "choose a class that has some")
+        known, settings = self.known(backbone), self.settings(backbone, framing)
+        rows = []
+        for file in files:
+            pair = self.session.explain(file, file, settings)  # the picture alone: one forward pass
+            rows.append(self._said(known, pair.network, framing, pair.activations_a, file).confidences.tolist())
+        columns = zip(known.model.names, zip(*rows, strict=True), strict=True)
+        found = [TypicalAttribute(name, fmean(sure), sum(one > 0 for one in sure)) for name, sure in columns]
+        return sorted(found, key=lambda one: (-one.confidence, one.name))
 
     def _said(
         self, known: FittedAttributes, network: EmbeddingNetwork, framing: Framing, seen: Activations, file: str | Path
