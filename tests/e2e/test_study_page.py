@@ -34,10 +34,10 @@ def test_a_reader_answers_by_keys_or_touch_and_saves_a_file_that_is_read(browser
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     page.on("request", lambda one: asked.append(one.url) if not one.url.startswith(("file:", "data:", "blob:")) else 0)
     page.goto((folder / "study.html").as_uri())
-    page.keyboard.press("Enter")
+    page.press("#reader", "Enter")
     assert "whole number" in page.text_content("#wrong")
     page.fill("#reader", "7")  # the second form
-    page.keyboard.press("Enter")
+    page.press("#reader", "Enter")
     shown = []
     for place in range(24):
         page.wait_for_selector(f'#trial[data-ready="{place}"]')

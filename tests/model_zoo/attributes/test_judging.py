@@ -157,7 +157,7 @@ def test_of_planted_rooms_only_the_shared_objects_attributes_are_true():
     for pair in trial.pairs:
         both, told = trial.looks.labels.shared(*pair)
         assert bool(told.all())
-        shared.append({ROOM_ATTRIBUTES[known.model.names[at]] for at in both.nonzero()[:, 0].tolist()})
+        shared.append({ROOM_ATTRIBUTES[known.model.names[at]][0] for at in both.nonzero()[:, 0].tolist()})
     assert shared == [{"headboard"}, {"lamp"}, {"painting"}, {"bedspread"}]
     found = run(verdict_steps(trial, curves=0, checks=True))
     assert set(found.agreement) == {
