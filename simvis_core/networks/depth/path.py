@@ -1,10 +1,11 @@
 """The rule "path": what each cell brings in along a straight line from a reference's output of a layer."""
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, cached_property
 from importlib import import_module
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,11 +13,13 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd import forward_ad
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.overrides import BaseTorchFunctionMode
+from torch.overrides import BaseTorchFunctionMode, TorchFunctionMode
 
 from simvis_core.errors import SimvisError
 from simvis_core.networks.depth.behind import Behind
 from simvis_core.networks.depth.embedding import Embedding, raw_embeddings
+from simvis_core.networks.depth.gates.calls import Call, plain_name
+from simvis_core.networks.depth.gates.norms import BATCH_NORM
 from simvis_core.networks.depth.layouts import Layout
 
 FIRST_STEPS, MOST_PATH_STEPS = 8, 256
@@ -133,8 +136,21 @@ class PathMoves:
                 yield start, start + share * (self._output[0] - start), counted
 
     def _unit(self, outputs: Tensor) -> Tensor:
-        raw = raw_embeddings(self._network, self._behind.run(outputs, self._size))
+        with _PlainNorms():
+            raw = raw_embeddings(self._network, self._behind.run(outputs, self._size))
         return raw / self._network.lengths(raw)
+
+
+class _PlainNorms(TorchFunctionMode):
+    """Runs batch norms as the gain and offset that they are, whose gradients are right in every layout."""
+
+    def __torch_function__(
+        self, function: Callable, _types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        call = Call(plain_name(function), function, tuple(args), dict(kwargs or {}))
+        if call.name == "batch_norm" and not call.given(5, "training") and call.given(1, "running_mean") is not None:
+            return BATCH_NORM.apply(BATCH_NORM.keep(call, {}), call)
+        return call.run()
 
 
 @contextmanager

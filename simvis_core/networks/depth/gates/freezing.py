@@ -187,10 +187,10 @@ def _written(call: Call, output: Any) -> Any:
 
 
 def affine_part(tape: Sequence[Remembered]) -> bool:
-    """Whether nothing but the pooling was frozen, whose split is its own: the recorded map is the network's everywhere.
+    """Whether all is affine as it stands but the pooling, whose split is its own: the map is the network's everywhere.
 
     >>> from simvis_core.networks.depth.gates.freezing import Remembered, affine_part
     >>> affine_part([Remembered("mul", None)])
     True
     """
-    return all(entry.kept is None or entry.name == POOL for entry in tape)
+    return all(entry.kept is None or entry.name in (POOL, "batch_norm") for entry in tape)

@@ -63,10 +63,24 @@ def _length(call: Call, _gates: Gates) -> Tensor:
     return x.norm(given.get("p", 2.0), axis, keepdim=True).clamp(min=given.get("eps", 1e-12))
 
 
-def _batch_statistics(call: Call, _gates: Gates) -> None:
-    given = arguments(call, "input", "running_mean", "running_var", "weight", "bias", "training")
-    if given.get("training") or given.get("running_mean") is None:
+_BATCH = ("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
+
+
+def _batch_scale(call: Call, _gates: Gates) -> tuple[Tensor, Tensor]:
+    """Gain and offset, spelt out: PyTorch's own gradient on CPUs is wrong where it comes in transposed (2.13)."""
+    given = arguments(call, *_BATCH)
+    mean = given.get("running_mean")
+    if given.get("training") or mean is None:
         raise Refused("by the batch's own statistics")
+    scale = (given["running_var"] + given.get("eps", 1e-5)).rsqrt()
+    scale = _affine(scale, given.get("weight"), None)
+    return scale, _affine(-mean * scale, None, given.get("bias"))
+
+
+def _batch_normed(kept: tuple[Tensor, Tensor], call: Call) -> Tensor:
+    x: Tensor = call.given(0, "input")
+    scale, shift = (one.reshape(-1, *(1,) * (x.ndim - 2)) for one in kept)
+    return x * scale + shift
 
 
 def _over_length(kept: Tensor, call: Call) -> Tensor:
@@ -78,4 +92,4 @@ LAYER_NORM = FrozenOperator(_layer_scale, _layer_normed)
 ROOT_NORM = FrozenOperator(_root_scale, _root_normed)
 GROUP_NORM = FrozenOperator(_group_scale, _group_normed)
 UNIT_NORM = FrozenOperator(_length, _over_length)
-BATCH_NORM = FrozenOperator(_batch_statistics, lambda kept, _call: kept)
+BATCH_NORM = FrozenOperator(_batch_scale, _batch_normed)

@@ -290,6 +290,25 @@ def test_the_end_of_a_path_is_enough():
     assert EmbeddingNetwork(wrapped, preprocess=tiny.PREPROCESS).at("group").depth.layer == "body.group"
 
 
+class NormedTokens(nn.Module):
+    """A batch norm whose gradient comes in transposed, where PyTorch's own is wrong on CPUs."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.norm, self.last = nn.Conv2d(3, 4, 4, 4), nn.BatchNorm2d(4), nn.LayerNorm(4)
+
+    def forward(self, pixels):
+        x = self.norm(self.stem(pixels))
+        return self.last(x.flatten(2).transpose(1, 2)).transpose(1, 2).unflatten(2, x.shape[2:])
+
+
+@pytest.mark.parametrize("rule", ["frozen", "path"])
+def test_a_batch_norm_in_front_of_tokens_has_the_right_gradient(rule):
+    net, pixels = EmbeddingNetwork(NormedTokens().double(), preprocess=tiny.PREPROCESS), tiny.pictures()[0]
+    made, query = net.at("stem", rule).decompose(pixels), torch.eye(4, dtype=torch.float64)[1]
+    assert made.similarity_map(query).sum() == pytest.approx(float((made.embedding - made.bias) @ query), abs=1e-12)
+
+
 class Vector(nn.Module):
     """All of the picture passes through one cell."""
 
