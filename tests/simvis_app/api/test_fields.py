@@ -10,6 +10,7 @@ from gradio.routes import App
 from starlette.testclient import TestClient
 
 from simvis_app.api.attributes import add_attributes_api
+from simvis_app.api.concepts import add_concepts_api
 from simvis_app.api.galleries import add_gallery_api
 from simvis_app.api.pairs import add_api
 from simvis_app.api.told import PictureDrop
@@ -63,6 +64,7 @@ def page(library):
             add_trust_api(library.session)
             add_training_api(Studies(library.session))
             add_attributes_api(AttributeAnswers(library.session))
+            add_concepts_api(library.session)
             one, number = PictureDrop(label="one"), gr.Number()
             one.upload(lambda *values: None, [one, number], None, api_visibility="private", api_name="own")
         made.queue(api_open=True)
