@@ -79,13 +79,13 @@ class Export:
         Raises SimvisError for a point outside the view, for weights of another grid, and for a colour map, an opacity
         or a ground that cannot be drawn.
         """
+        built = self.pair.a.built and self.pair.b.built
         arrays = {
             "map_a": self.pair.map_a,
             "map_b": self.pair.map_b,
+            **({"joint_map": self.pair.joint_map} if built else {}),
             "contributions": self.pair.contributions,
         }
-        if self.pair.a.built and self.pair.b.built:
-            arrays["joint_map"] = self.pair.joint_map
         scale = common_scale(self.pair.map_a, self.pair.map_b)
         drawn = partial(overlay, colours=self.colour_map, opacity=self.opacity, ground=self.ground)
         pictures = {f"overlay_{s}.png": drawn(*self.pair.side(s)[::2], scale) for s in SIDES}
