@@ -18,7 +18,14 @@ MOST = 45 * 2**20  # bytes, of all together
 
 
 def test_those_that_the_readme_measures_are_there():
-    assert {path.name for path in SERIES} == {"photos_head", "photos_last", "rooms_avg", "rooms_max", "scratch_avg", "scratch_max"}
+    assert {path.name for path in SERIES} == {
+        "photos_head",
+        "photos_last",
+        "rooms_avg",
+        "rooms_max",
+        "scratch_avg",
+        "scratch_max",
+    }
 
 
 def test_together_they_are_small_and_nothing_lies_beside_them():
