@@ -12,6 +12,7 @@ from torch import Tensor
 from simvis_core.decomposition import Decomposition
 from simvis_core.errors import SimvisError
 from simvis_core.explainers.baselines import centre_map, random_map
+from simvis_core.explainers.depths.drawers import mean_of_depths, path_at_depth, shares_by_depth
 from simvis_core.explainers.gradients import grad_cam, hires_cam, input_x_gradient, integrated_gradients
 from simvis_core.explainers.learned_mask import mask
 from simvis_core.explainers.masked import Setting, corr_rise, lime, rise, sbsm, sliding_window
@@ -21,7 +22,7 @@ from simvis_core.networks.network import EmbeddingNetwork
 from simvis_core.pictures.views import View
 from simvis_core.steps import Ended, advanced, counted, run
 
-Needs = Literal["features", "gradients", "scores", "attention", "nothing"]
+Needs = Literal["features", "gradients", "layers", "scores", "attention", "nothing"]
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,8 @@ class Explainer:
 
     @property
     def looks_inside(self) -> bool:
-        """Whether it needs PyTorch's own network: gradients or attention."""
-        return self.needs in ("gradients", "attention")
+        """Whether it needs PyTorch's own network: gradients, layers or attention."""
+        return self.needs in ("gradients", "layers", "attention")
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,6 +217,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "samples": (1, 5000),
     "segments": (1, 300),
     "steps": (1, 2000),
+    "depth": (0, 8),
+    "depths": (1, 9),
     "cells": (1, 64),
     "chance": (0.01, 1),
     "window": (1, 32),
@@ -250,6 +253,36 @@ EXPLAINERS: dict[str, Explainer] = {
     "input_x_gradient": Explainer(input_x_gradient, "Input x gradient", "Shrikumar 2016", SCORE, "gradients", 1),
     "integrated_gradients": Explainer(
         integrated_gradients, "Integrated gradients", "Sundararajan 2017", SCORE, "gradients", 50, True, {"steps": 50}
+    ),
+    "path_at_depth": Explainer(
+        path_at_depth,
+        "Path at a depth",
+        "Sundararajan 2017; Dhamdhere 2018",
+        SCORE,
+        "layers",
+        10,
+        True,
+        {"depth": 2, "steps": 8},
+    ),
+    "mean_of_depths": Explainer(
+        mean_of_depths,
+        "Mean over depths",
+        "this project, over Dhamdhere 2018",
+        SCORE,
+        "layers",
+        21,
+        True,
+        {"depths": 3, "steps": 8},
+    ),
+    "shares_by_depth": Explainer(
+        shares_by_depth,
+        "Coarse shares, drawn finer",
+        "this project, over Dhamdhere 2018",
+        SCORE,
+        "layers",
+        11,
+        True,
+        {"depth": 2, "steps": 8},
     ),
     "sliding_window": Explainer(
         sliding_window,

@@ -86,12 +86,19 @@ class OneBlock(nn.Module):
         return torch.cat([mean, spread, torch.ones_like(mean)], 1)
 
 
+class Shared(list):
+    """A list that copies of its owner share."""
+
+    def __deepcopy__(self, _memo):
+        return self
+
+
 class Recording(nn.Module):
-    """Another backbone that remembers every picture it was shown."""
+    """Another backbone that remembers every picture it was shown, as copies of it are."""
 
     def __init__(self, backbone):
         super().__init__()
-        self.backbone, self.seen = backbone, []
+        self.backbone, self.seen = backbone, Shared()
 
     def forward(self, pixels):
         self.seen.append(pixels.detach().clone())

@@ -47,8 +47,8 @@ class PathMoves:
     (torch.Size([1, 4, 4, 6]), 8, 16, True)
     >>> moves.proved()
     >>> total = moves.push(torch.ones(1, 4, 4, 6))[0] + sum(moves.leftover().values())
-    >>> torch.allclose(total, query, atol=1e-5)
-    True
+    >>> torch.allclose(total, query, atol=1e-5), torch.equal(moves.start, moves.leftover()["reference"])
+    (True, True)
     """
 
     def __init__(
@@ -116,8 +116,12 @@ class PathMoves:
 
     def leftover(self) -> Mapping[str, Tensor]:
         """The references' mean embedding, and what the steps miss of the way from it to the picture's."""
-        reference = self._ends[1:].mean(0)
-        return {"reference": reference, "remainder": self.embedding - reference - self._way}
+        return {"reference": self.start, "remainder": self.embedding - self.start - self._way}
+
+    @property
+    def start(self) -> Float[Tensor, " D"]:
+        """The references' mean embedding, from which the path starts."""
+        return self._ends[1:].mean(0)
 
     @cached_property
     def _way(self) -> Tensor:

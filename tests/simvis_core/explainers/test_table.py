@@ -14,6 +14,7 @@ from simvis_core import EmbeddingNetwork, SimvisError
 from simvis_core.explainers.baselines import CENTRE_SPREAD, LEAST_BASELINE
 from simvis_core.explainers.question import finite
 from simvis_core.explainers.table import EXPLAINERS, RANGES, check_parameters, draw_map, drawing
+from simvis_core.pictures.fills import filled
 from tests.simvis_core import drawings
 from tests.simvis_core.cases import BLACK_BOXES, make_head
 from tests.simvis_core.drawings import TALL, WIDE, finished, network, plain_view, question, recording, view
@@ -32,6 +33,9 @@ CELLS, PIXELS, BASELINE = (2, 3), WIDE, (8, 12)
 GRIDS = {
     "input_x_gradient": PIXELS,
     "integrated_gradients": PIXELS,
+    "path_at_depth": PIXELS,  # depth 2 of the small network, whose depth 1 has its cells
+    "mean_of_depths": PIXELS,
+    "shares_by_depth": PIXELS,
     "sliding_window": (6, 9),
     "rise": PIXELS,
     "lime": PIXELS,
@@ -149,6 +153,8 @@ def test_steps_rise_to_the_total_and_count_the_pictures_that_were_run(name, sett
     assert done[-1] == told[-1].total == found.passes
     assert len({step.total for step in told}) == 1
     run = sum(map(len, shown.seen))
+    if EXPLAINERS[name].needs == "layers":
+        return  # a layer is proved by passes of noise; depths/test_depths.py counts the points of a path
     assert run - found.passes in (0, 1)  # the whole picture's own pass, which a question may know already
     if EXPLAINERS[name].needs in ("features", "gradients"):
         assert run == found.passes
@@ -205,10 +211,15 @@ def test_additive_maps_sum_to_the_score_up_to_what_is_known():
         "decomposition": own.bias @ other.embedding + own.cells.sum((0, 1)) @ other.bias,
         "decomposition_bias": own.bias @ other.embedding,
         "integrated_gradients": blank,
+        "path_at_depth": (smooth := float(asked.scores(filled(asked.view.pixels, "blur", drawings.SMALL)[None])[0])),
+        "shares_by_depth": own.bias @ other.embedding,
     }
+    sizes = [drawn("path_at_depth", asked, depth=depth, steps=50)[0].map.abs().sum() for depth in range(3)]
+    weights = [1 / size / sum(1 / one for one in sizes) for size in sizes]
+    remainders["mean_of_depths"] = weights[0] * remainders["decomposition_bias"] + (weights[1] + weights[2]) * smooth
     assert set(remainders) == {name for name, entry in EXPLAINERS.items() if entry.additive}
     for name, remainder in remainders.items():
-        found = drawn(name, asked, **({"steps": 50} if name == "integrated_gradients" else {}))[0]
+        found = drawn(name, asked, **({"steps": 50} if "steps" in EXPLAINERS[name].parameters else {}))[0]
         assert abs(float(found.map.sum() + remainder) - asked.score) < 1e-9
 
 
@@ -260,6 +271,10 @@ def test_normalised_grad_cam_is_another_map():
 @every
 @pytest.mark.parametrize("size", [(8, 8), (8, 32)], ids=str)
 def test_a_view_of_one_row_of_cells_or_one_alone(name, size):
+    if name == "mean_of_depths" and size == (8, 8):
+        with pytest.raises(SimvisError, match="has no grid of cells"):
+            drawn(name, question(network(), view(size)))
+        return
     found, _ = drawn(name, question(network(), view(size)))
     assert found.map.isfinite().all()
     assert found.map.shape[1] * size[0] == found.map.shape[0] * size[1]
@@ -267,6 +282,10 @@ def test_a_view_of_one_row_of_cells_or_one_alone(name, size):
 
 @every
 def test_a_picture_equal_to_the_fill(name):
+    if EXPLAINERS[name].needs == "layers":
+        with pytest.raises(SimvisError, match="equal to the picture"):
+            drawn(name, question(network(), plain_view()))
+        return
     found, _ = drawn(name, question(network(), plain_view()))
     assert found.map.isfinite().all()
     if EXPLAINERS[name].needs in ("scores", "gradients"):
@@ -331,6 +350,8 @@ def test_numbers_that_are_none_in_masked_pictures_alone_are_refused(name):
     asked = question(network())
     asked = replace(asked, network=network(backbone=Brittle()))
     entry = EXPLAINERS[name]
+    if entry.needs == "layers":
+        return  # no picture is masked, and layers are tried out on noise of another size
     if entry.needs in ("scores", "gradients") and name != "input_x_gradient":
         with pytest.raises(SimvisError, match=r"NaN"):
             drawn(name, asked)

@@ -122,7 +122,7 @@ def test_the_drawer_draws_where_gradients_or_attention_are_needed_and_measures_n
             replace(asked, network=drawer),
         )
     )
-    assert bool(drawn_on.seen) == (EXPLAINERS[explainer].needs in ("gradients", "attention"))
+    assert bool(drawn_on.seen) == (EXPLAINERS[explainer].needs in ("gradients", "layers", "attention"))
     assert [len(seen) for seen in measured_on.seen[-2:]] == [3, 3]
     if drawn_on.seen:
         assert len(measured_on.seen) == 2
