@@ -9,6 +9,8 @@ import app
 import model_zoo
 from simvis_app.service.sessions.session import Session
 from simvis_core.evaluation import measuring, records
+from simvis_core.evaluation.depth_study import running
+from simvis_core.evaluation.depth_study.settings import SCREENED, DepthSetting
 from simvis_core.trust.localisation import WARPS
 from tests.simvis_app.conftest import BLACK_BOX, NETWORK, photographs, tiny
 
@@ -217,3 +219,52 @@ def test_a_folder_without_classes_and_one_that_is_not_there(evaluate, tmp_path):
         code, said = evaluate(source=source)
         assert code == 2
         assert wanted in said.err
+
+
+def test_the_study_of_depths_writes_its_tables_and_goes_on_where_it_stopped(evaluate, tmp_path, monkeypatch):
+    photos = photographs(tmp_path / "photos")
+    monkeypatch.setattr(running, "SCREENED", SCREENED[:2])
+    monkeypatch.setattr(running, "studied", lambda *picked: [DepthSetting((0,)), DepthSetting((1,), "frozen")])
+    sizes = ("--depths", "--screening-pairs", "1", "--screening-steps", "2", "--two-sided-pairs", "1", "--rooms", "0")
+    monkeypatch.setattr(records.os, "fsync", _stopping_after(6))
+    code, said = evaluate(*sizes, source=photos)
+    assert code == 130
+    kept = lines(tmp_path / "out" / "measured.jsonl")
+    monkeypatch.undo()
+    monkeypatch.setattr(Session, "_load", lambda self, name: tiny(name))
+    monkeypatch.setattr(running, "SCREENED", SCREENED[:2])
+    monkeypatch.setattr(running, "studied", lambda *picked: [DepthSetting((0,)), DepthSetting((1,), "frozen")])
+    code, said = evaluate(*sizes, source=photos)
+    assert code == 0
+    assert said.out.split() == [str(tmp_path / "out" / name) for name in ("depths.md", "depths.csv", "screening.csv")]
+    assert "removal: 2 of 2" in said.err
+    found = lines(tmp_path / "out" / "measured.jsonl")
+    assert found[:6] == kept
+    assert len(found) == 4 * (1 + 2 + 1)
+    assert "The screening picks 8 steps and the reference blur." in (tmp_path / "out" / "depths.md").read_text()
+    rows = list(csv.DictReader((tmp_path / "out" / "depths.csv").read_text().splitlines()))
+    assert [row["setting"] for row in rows] == ["depth 0", "frozen 1", "random", "centre"]
+    assert [row["pairs"] for row in rows] == ["2"] * 4
+    assert float(rows[0]["gap_low"]) <= float(rows[0]["gap"]) <= float(rows[0]["gap_high"])
+    code, said = evaluate(*sizes, "--seed", "1", source=photos)
+    assert code == 2
+    assert "holds an evaluation with another seed" in said.err
+    for given, sentence in ((("--pairs", "0"), "--pairs 0"), (("--steps", "1"), "--steps 1")):
+        code, said = evaluate(*sizes, *given, source=photos)
+        assert code == 2
+        assert sentence.removeprefix("--") in said.err
+    code, said = evaluate(*sizes, out="rooms")
+    assert code == 2
+    assert "--depths with drawn rooms" in said.err
+
+
+def test_both_sides_can_be_hidden_too(evaluate, tmp_path):
+    code, _ = evaluate("--explainer", "decomposition", "--two-sided", "--pairs", "1")
+    assert code == 0
+    own, random, *_ = table(tmp_path / "out")
+    assert own["joint_fitted"]
+    assert random["outer_fitted"]
+    assert random["joint_fitted"] == ""
+    code, said = evaluate("--explainer", "decomposition", "--pairs", "1")
+    assert code == 2
+    assert "another two_sided" in said.err

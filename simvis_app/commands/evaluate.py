@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from simvis_app.commands.depth_study import depth_options, study
 from simvis_app.commands.opening import session_of
 from simvis_app.commands.options import network_options
 from simvis_app.service import defaults
@@ -71,12 +72,16 @@ def add(evaluation: argparse.ArgumentParser) -> None:
     evaluation.add_argument("--seed", type=int, default=0, help="the same seed gives the same table")
     evaluation.add_argument("--checks", action="store_true", help="random weights and small shifts too")
     evaluation.add_argument(
+        "--two-sided", action="store_true", help="too: what maps predict with parts of both pictures hidden"
+    )
+    evaluation.add_argument(
         "--view-size", type=int, help=f"short side of the views in pixels (default: about {defaults.SHORT_SIDE})"
     )
     evaluation.add_argument("--framing", default=defaults.FRAMING, help=defaults.FRAMINGS_SAID)
     evaluation.add_argument(
         "--out", default="evaluation", metavar="DIR", help="folder of the records; goes on from them"
     )
+    depth_options(evaluation)
     network_options(evaluation)
 
 
@@ -91,6 +96,9 @@ def evaluate(options: argparse.Namespace, session: Session, backbone: str) -> li
 
     Raises SimvisError for a name, number or folder that it cannot use.
     """
+    if options.depths:
+        asked = {name: eager for name, _, eager in _networks(options, session, backbone)}
+        return study(options, session, asked, {name: _seen(options, network) for name, network in asked.items()})
     if options.transfer:
         measured = [network for _, network, _ in _networks(options, session, backbone)]
         return _transferred(options, measured, session.limits)
@@ -102,7 +110,7 @@ def evaluate(options: argparse.Namespace, session: Session, backbone: str) -> li
     ]
     kept = Records(options.out, _settings(options, explainers, networks))  # once nothing can be refused any more
     for network, seen, own in zip(networks, views, cases, strict=True):
-        _measure(kept, *network, own, explainers, seen, options.checks)
+        _measure(kept, *network, own, explainers, seen, (options.checks, options.two_sided))
     return _written(kept, {case.name for listed_cases in cases for case in listed_cases})
 
 
@@ -121,7 +129,7 @@ def _measure(
     cases: Sequence[Case],
     explainers: Sequence[Asked],
     seen: ViewAsked,
-    checks: bool,
+    beside: tuple[bool, bool],
 ) -> None:
     tell = _Teller(name, len(cases) * len(explainers))
     for case in cases:
@@ -129,7 +137,7 @@ def _measure(
         tell.done += len(explainers) - len(missing)
         if not missing:
             continue
-        for record in _records(case, network, eager, seen, missing, checks):
+        for record in _records(case, network, eager, seen, missing, beside):
             kept.add({"network": name, **record})
             tell.step()
 
@@ -140,7 +148,7 @@ def _records(
     eager: EmbeddingNetwork,
     seen: ViewAsked,
     asked: Sequence[Asked],
-    checks: bool,
+    beside: tuple[bool, bool],
 ) -> Iterator[Record]:
     """The case's records; one whose picture cannot be read is refused as a whole, and the others go on."""
     try:
@@ -148,7 +156,7 @@ def _records(
     except SimvisError as error:
         yield from refused(case, asked, error)
         return
-    yield from records(case, question, asked, replace(question, network=eager), checks)
+    yield from records(case, question, asked, replace(question, network=eager), *beside)
 
 
 def _explainers(options: argparse.Namespace) -> list[Asked]:
@@ -225,6 +233,7 @@ def _settings(options: argparse.Namespace, explainers: Sequence[Asked], networks
         "steps": options.steps,
         "seed": options.seed,
         "checks": options.checks,
+        "two_sided": options.two_sided,
         "engine": options.engine,
         "view": [options.view_size, options.framing],
         "parameters": {

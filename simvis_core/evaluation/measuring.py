@@ -9,6 +9,7 @@ from PIL import Image
 
 from simvis_core.errors import SimvisError
 from simvis_core.evaluation.cases import Case, ViewAsked
+from simvis_core.evaluation.joint import joint_numbers
 from simvis_core.evaluation.records import Record
 from simvis_core.explainers.question import Question
 from simvis_core.explainers.table import EXPLAINERS
@@ -19,6 +20,7 @@ from simvis_core.trust.faithfulness import retrieval_query
 from simvis_core.trust.localisation import localisation
 from simvis_core.trust.measuring import Asked, Measured, measuring
 from simvis_core.trust.sanity import OFTEN, randomisation, stability
+from simvis_core.trust.two_sided import Hidden, hidden_scores
 
 
 def question_for(case: Case, network: EmbeddingNetwork, seen: ViewAsked) -> Question:
@@ -53,11 +55,13 @@ def records(
     explainers: Sequence[Asked],
     drawer: Question | None = None,
     checks: bool = False,
+    both_sides: bool = False,
 ) -> Iterator[Record]:
     """One record for each explainer: plain numbers, ready for JSON; an explainer that cannot be used says why.
 
     ``drawer`` is the question on a network through which gradients flow. ``checks`` adds random weights and shifts for
-    explainers of at most ``OFTEN`` passes.
+    explainers of at most ``OFTEN`` passes. ``both_sides`` adds what each predicts with parts of both pictures hidden
+    (`joint_numbers`), for pairs; every explainer draws the other picture's map for it, too.
 
     >>> from PIL import Image
     >>> from torch import nn
@@ -72,14 +76,14 @@ def records(
     >>> record["explainer"], record["passes"], record["shares"]
     ('decomposition', 1, [0.0, 0.5, 1.0])
     """
+    hidden = _hidden(question, explainers[0].fill) if both_sides else None
     for asked in explainers:
         record: Record = {"case": case.name, "kind": case.kind, "same": case.same, "explainer": asked.explainer}
         record |= {"seed": asked.seed, "score": question.score}
         try:
             measured = run(measuring(question, asked, drawer))
-            record |= _numbers(measured)
-            if case.mask is not None:
-                record |= _located(measured, case.mask(), question.view)
+            record |= _numbers(measured) | _located(measured, case, question.view)
+            record |= {} if hidden is None else joint_numbers(measured, question, hidden, drawer)
         except SimvisError as error:
             record["refused"] = str(error)
         if checks and "refused" not in record:
@@ -119,8 +123,18 @@ def _numbers(measured: Measured) -> Record:
     }
 
 
-def _located(measured: Measured, mask: Bool[np.ndarray, "h w"], view: View) -> Record:
-    """Where the map falls on the known pixels; nothing where the view shows none of them, or nothing else."""
+def _hidden(question: Question, fill: str) -> Hidden | None:
+    """Scores with parts of both pictures hidden; None for a search, whose query is no picture's."""
+    if question.reference is None:
+        return None
+    return hidden_scores(question.network, question.view, question.reference, fill)
+
+
+def _located(measured: Measured, case: Case, view: View) -> Record:
+    """Where the map falls on the known pixels; nothing where none are, or the view shows none or nothing else."""
+    if case.mask is None:
+        return {}
+    mask: Bool[np.ndarray, "h w"] = case.mask()
     seen = np.asarray(Image.fromarray(mask).resize(view.size[::-1], Image.Resampling.NEAREST, box=view.box))
     if not seen.any() or seen.all():
         return {}

@@ -13,7 +13,7 @@ from simvis_core.files.writing import write_whole
 from simvis_core.trust.measuring import Asked
 
 RECORDS = "measured.jsonl"
-BEFORE = {"resizing": "reference"}  # what was the only way, so that older settings do not name it
+BEFORE = {"resizing": "reference", "two_sided": False}  # what was the only way, so that older settings do not name it
 SETTINGS_FILE = "evaluation.json"
 Record = dict[str, Any]
 

@@ -26,6 +26,12 @@ COLUMNS: dict[str, str] = {
     "iou": "iou",
     "randomised": "randomised",
     "stability": "stability",
+    "joint_fitted": "joint_fitted",
+    "joint_raw": "joint_raw",
+    "joint_raw_renormalised": "joint_raw_renormalised",
+    "joint_fitted_renormalised": "joint_fitted_renormalised",
+    "outer_fitted": "outer_fitted",
+    "outer_raw": "outer_raw",
 }
 
 

@@ -1,5 +1,6 @@
 """A network's depths by number: 0 is where its own maps are drawn, each further one lies nearer to the pixels."""
 
+from collections.abc import Sequence
 from weakref import WeakKeyDictionary
 
 from torch import nn
@@ -13,7 +14,9 @@ from simvis_core.networks.network import EmbeddingNetwork
 FEWEST_GRIDS = 3  # of a network whose grids tell its depths apart; a transformer has one grid throughout
 OF_THE_WAY = (1.0, 0.75, 0.5, 0.25)
 _found: WeakKeyDictionary[nn.Module, dict[bool, tuple[str, ...]]] = WeakKeyDictionary()
-_deep: WeakKeyDictionary[EmbeddingNetwork, dict[tuple[str, str, str], EmbeddingNetwork]] = WeakKeyDictionary()
+_deep: WeakKeyDictionary[EmbeddingNetwork, dict[tuple[str, str, tuple[str, ...]], EmbeddingNetwork]] = (
+    WeakKeyDictionary()
+)
 
 
 def ladder(network: EmbeddingNetwork) -> tuple[str, ...]:
@@ -74,9 +77,17 @@ def deepened(network: EmbeddingNetwork, layer: str, rule: str, reference: Refere
     >>> deepened(net, "0", "path", "blur") is deepened(net, "0", "path", "blur")
     True
     """
-    if not isinstance(reference, str):
+    named = _names(reference)
+    if named is None:
         return network.at(layer, rule, reference)
     known = _deep.setdefault(network, {})
-    if (layer, rule, reference) not in known:
-        known[layer, rule, reference] = network.at(layer, rule, reference)
-    return known[layer, rule, reference]
+    if (layer, rule, named) not in known:
+        known[layer, rule, named] = network.at(layer, rule, reference)
+    return known[layer, rule, named]
+
+
+def _names(reference: ReferencePictures) -> tuple[str, ...] | None:
+    """The references' names; None where one is a picture."""
+    several = [reference] if isinstance(reference, str) or not isinstance(reference, Sequence) else reference
+    names = tuple(one for one in several if isinstance(one, str))
+    return names if len(names) == len(several) else None
