@@ -65,7 +65,7 @@ def build_app(
             AttributeAnswers(session),
         )
         house.drops.limits = session.limits
-        gr.HTML(INTRO, elem_id="intro")
+        intro = gr.HTML(INTRO, elem_id="intro")
         # Before the tabs: gradio numbers a name that one of their functions has already.
         add_api(session, house.references, app.lanes, budget)
         add_gallery_api(galleries)
@@ -87,6 +87,7 @@ def build_app(
         with gr.Accordion("Credits of all sample pictures", open=False) as credits_list:
             shown = gr.HTML()
         credits_list.expand(samples.credits_html, None, shown, api_visibility="private")
+        app.hush(intro)
     return app
 
 

@@ -1,5 +1,6 @@
 """The Search and Classes tabs: a folder becomes a gallery, a box ranks it, a hit opens in Compare."""
 
+import json
 import re
 import shutil
 
@@ -143,6 +144,30 @@ def only(visitor, label):
     visitor.at("#search_labels input").click()
     visitor.at("#search_labels input").fill(label)
     visitor.page.get_by_role("option", name=label).click()
+
+
+def test_while_a_box_is_held_only_its_hits_are_asked_for(seeker):
+    """Maps of hits and the page's address wait for the hand to rest: the next movement's hits would wait for them."""
+    seeker.settle()
+    names = {one["id"]: one["targets"][0][1] for one in seeker.page.evaluate("window.gradio_config.dependencies")}
+    event = lambda request: names[json.loads(request.post_data)["fn_index"]] if request.post_data else ""
+    asked = []
+    seeker.page.on("request", lambda request: asked.append(event(request)))
+    stage = seeker.at("#picker .stage")
+    stage.scroll_into_view_if_needed()
+    box = stage.bounding_box()
+    at = lambda eighths: (box["x"] + eighths / 8 * box["width"], box["y"] + eighths / 8 * box["height"])
+    seeker.page.mouse.move(*at(1))
+    seeker.page.mouse.down()
+    for step in range(2, 6):
+        changing_the_hits(seeker, lambda step=step: seeker.page.mouse.move(*at(step)))
+        if step == 2:
+            asked.clear()  # of what was asked for before
+        seeker.page.wait_for_timeout(450)  # longer than either waits by itself
+    assert set(asked) - {""} == {"mark"}
+    with seeker.page.expect_request(lambda request: event(request) == "settle"):
+        seeker.page.mouse.up()
+    expect(seeker.page).to_have_url(re.compile("marks="))
 
 
 def test_why_classes_and_labels(seeker):

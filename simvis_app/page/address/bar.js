@@ -1,6 +1,7 @@
 // The address follows the page, and the page an address that the visitor goes back or forward to.
 const OURS = /*OURS*/ [], QUIET = /*QUIET*/ [], PAUSE = 400;
-let turn = 0, timer = 0, leaving = null;
+let turn = 0, leaving = null;
+const following = atRest(() => ask("follow", "", written), PAUSE);
 let touched = false, fresh = false; // whether the visitor has done something since the page was restored, since the last writing
 
 function parts(query, without = []) {
@@ -18,8 +19,7 @@ function ask(event, query, before) {
 
 function changed() {
   if (!touched) return; // what a restored page still fills in is no news
-  clearTimeout(timer);
-  timer = setTimeout(() => { timer = 0; ask("follow", "", written); }, PAUSE);
+  following.ask();
 }
 
 function write(query) {
@@ -36,10 +36,9 @@ function write(query) {
 function back() {
   const now = parts(location.search);
   if (now === written) return; // another part of the same page
-  if (!leaving) leaving = { before: timer ? null : written }; // a change that was not written yet is undone with the rest
-  clearTimeout(timer);
+  if (!leaving) leaving = { before: following.waiting ? null : written }; // a change that was not written yet is undone with the rest
+  following.stop();
   clearTimeout(leaving.timer);
-  timer = 0;
   touched = fresh = false;
   written = now;
   turn += 1; // what was asked before is no answer any more

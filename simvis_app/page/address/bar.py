@@ -10,7 +10,7 @@ from simvis_app.page.address.handlers import AddressHandlers, BarTold
 from simvis_app.page.address.shown import AddressAnswers, AddressFields
 from simvis_app.page.house import House
 from simvis_app.page.pair.places import PairPlaces
-from simvis_app.page.parts.drawing import filled
+from simvis_app.page.parts.drawing import HAND, filled
 from simvis_app.page.updates import Listener
 from simvis_app.service.pictures import Pictures
 
@@ -48,7 +48,7 @@ class AddressBar(gr.HTML):  # type: ignore[misc]
         super().__init__(
             value=value,
             html_template="<span></span>",
-            js_on_load=KEY_JS + script,
+            js_on_load=KEY_JS + HAND + script,
             apply_default_css=False,
             **options,
         )
@@ -72,15 +72,7 @@ def wire(house: House) -> None:
     places = {name: house.places[name] for name in FIELDS}
     fields = AddressFields(bar, pair.look.viewer, house.picker, places, pair.chosen, house.tabs, house.again)
     answers = AddressAnswers(fields, handlers)
-    bar.follow(
-        answers.follow,
-        {bar, fields.viewer, fields.picker, *places.values()},
-        bar,
-        show_progress="hidden",
-        trigger_mode="multiple",  # each carries its own turn; a repeated last one would carry the answer before
-        queue=False,  # names and numbers only
-        api_visibility="private",
-    )
+    _wire_follow(fields, answers)
     restored: Listener = {
         "fn": answers.restore,
         "inputs": [bar, pair.chosen.working],  # by place: `OPEN_JS` puts the first in place of what the bar holds
@@ -98,6 +90,19 @@ def wire(house: House) -> None:
     gr.on(changes, None, None, None, js=CHANGED_JS)
     for event in (fields.viewer.pin, house.picker.mark):
         event(None, None, None, js=CHANGED_JS)
+
+
+def _wire_follow(fields: AddressFields, answers: AddressAnswers) -> None:
+    """Binds the event that asks for the address of what is on screen, which all that is on screen goes into."""
+    gr.context.Context.root_block.carry(
+        fields.bar,
+        fields.bar.follow,
+        answers.follow,
+        {fields.viewer, fields.picker, *fields.places.values()},
+        show_progress="hidden",
+        trigger_mode="multiple",  # each carries its own turn; a repeated last one would carry the answer before
+        api_visibility="private",
+    )
 
 
 def _network_told(pair: PairPlaces) -> list[gr.blocks.Block]:

@@ -26,6 +26,7 @@ def filled(script: str, **values: object) -> str:
 
 
 MAPS = filled((HERE / "maps.js").read_text(), STOPS=STOPS, FADE=FADE)  # draws a signed map over a picture
+HAND = (HERE / "hand.js").read_text()  # waits until the visitor's hand rests
 
 
 class PagePart(gr.HTML):  # type: ignore[misc]

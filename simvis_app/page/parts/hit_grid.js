@@ -4,7 +4,8 @@ const root = $(".grid"), list = $(".cards"), blank = $("template").content.first
 const scroller = $(".scroller").closest(".scrolls") && $(".scroller"); // a long list that leaves what is below in reach
 const bar = $(".bar"), further = $("button.more"), end = $(".end");
 const NAMES = ["1st", "2nd"], LATE = 8000, PAUSE = 250, CHUNK = 60, COLUMNS = [1, 2, 3, 4, 5, 6, 10, 12];
-let pending = -1, answered = 0, rest = 0; // the maps that were asked for, those that came, and the wait before asking
+let pending = -1, answered = 0; // the maps that were asked for, those that came
+const maps = atRest(lacking, PAUSE);
 let page = null, cards = new Map(), order = []; // id -> {node, hit, scales, rank}; ids as they stand
 let why = [], chosen = "", asked = -1, timer = 0, hovered = null, focused = null, shown = null, pointer = "mouse";
 
@@ -21,8 +22,7 @@ function load() {
   settle();
   if (other) { pending = -1; answered = 0; }
   else if (value.skip === pending) { pending = -1; answered = value.skip + value.hits.length; }
-  clearTimeout(rest);
-  rest = setTimeout(lacking, PAUSE);
+  maps.ask();
 }
 
 // Once the visitor pauses, Python is asked for the maps that are still missing, from the first such card on.

@@ -11,7 +11,7 @@ from typing import Any
 from gradio.data_classes import FileData, GradioModel
 from gradio_client.utils import encode_file_path
 
-from simvis_app.page.parts.drawing import HERE, MAPS, PagePart
+from simvis_app.page.parts.drawing import HAND, HERE, MAPS, PagePart
 
 STEPS = 32767  # a map's scale in int16 steps
 MOST_WANTED = 1_000_000
@@ -114,7 +114,7 @@ class HitGrid(PagePart):
 
     data_model = GridData
     files = HERE / "hit_grid"
-    behind = MAPS
+    behind = MAPS + HAND
 
     def __init__(self, value: object = None, blank: str = "", **options: object) -> None:
         super().__init__(value, **options)
