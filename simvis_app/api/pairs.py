@@ -9,13 +9,14 @@ import gradio as gr
 
 from simvis_app.api.told import PictureDrop, told
 from simvis_app.service import defaults, words
+from simvis_app.service.depths import DepthAsked, Depths, carried, checked_depth, is_little
 from simvis_app.service.lanes import QUICK, Lanes, Turns, paced
 from simvis_app.service.references import References
 from simvis_app.service.sessions.budget import USUAL_METHOD, Budget
 from simvis_app.service.sessions.session import Session, Settings
 from simvis_core import PairExplanation, SimvisError
 from simvis_core.explainers.masks import MASKED
-from simvis_core.pairs.sides import Side
+from simvis_core.pairs.sides import SIDES, Side
 from simvis_core.pairs.standing import Reference, standing
 from simvis_core.pictures.views import Framing, cell_at
 from simvis_core.steps import Ended
@@ -41,6 +42,9 @@ def add_api(
         view_size: float,
         framing: Framing,
         method: str = "",
+        layer: str = "",
+        rule: str = "",
+        reference: str = "",
     ) -> AsyncIterator[dict[str, Any]]:
         """Why two pictures are similar: score, maps, ledger and verdict.
 
@@ -50,15 +54,20 @@ def add_api(
         forward pass for each; empty, only those of a black box are. Maps are rows of cells, signed, in units of the
         score; where additive is true, map_a plus bias_part.a sums to the score. standing: the shares of pairs of
         unrelated reference pictures, and of pairs of one class, that this network scores lower; null while that is
-        being measured (ask again), and where it cannot be. While masks draw, answers of {"done", "of"} come first;
-        whoever stops listening stops them.
+        being measured (ask again), and where it cannot be. layer: where in the network the maps are drawn, such as
+        blocks.2 or pixels, finer further in front; empty, at its last features. rule: frozen (the network's gates
+        held) or path, which starts from a reference: blur, mean or grey. bias_parts: what each bias comes from,
+        offsets, reference, tokens without a place, remainder. depth: null at the last features; else what the cells
+        carry of the score, little where that is under a fifth, and how far its score is off the engine's. While masks
+        draw, answers of {"done", "of"} come first; whoever stops listening stops them.
         """
         with told():
             files = _files(image_a, image_b)
             settings = _settings(backbone, pooling, view_size, framing, method)
-            async for pair in explaining.steps(*files, settings):
+            depth = _depth(layer, rule, reference, method)
+            async for pair in explaining.steps(*files, settings, depth):
                 yield (
-                    pair_json(pair, _reference(references, pair, settings))
+                    pair_json(pair, _reference(references, pair, settings), explaining.served(files, settings, depth))
                     if isinstance(pair, PairExplanation)
                     else pair
                 )
@@ -74,17 +83,22 @@ def add_api(
         view_size: float,
         framing: Framing,
         method: str = "",
+        layer: str = "",
+        rule: str = "",
+        reference: str = "",
     ) -> AsyncIterator[dict[str, Any]]:
         """Where a point of one picture counts in the other, and what it carries of the score.
 
         side: a or b. x, y: pixels of that picture's view, whole numbers at pixel centres. A click on a cell of the page
-        is the point at the cell's centre. While masks draw, answers of {"done", "of"} come first.
+        is the point at the cell's centre. layer, rule, reference: as /explain_pair takes them. While masks draw,
+        answers of {"done", "of"} come first.
         """
         with told():
             at = _number("x", x), _number("y", y)
             files = _files(image_a, image_b)
             settings = _settings(backbone, pooling, view_size, framing, method)
-            async for pair in explaining.steps(*files, settings):
+            depth = _depth(layer, rule, reference, method)
+            async for pair in explaining.steps(*files, settings, depth):
                 yield point_json(pair, side, *at) if isinstance(pair, PairExplanation) else pair
 
     with gr.Row(visible=False):
@@ -92,14 +106,14 @@ def add_api(
         choices = [gr.Textbox(defaults.BACKBONE, label="backbone"), gr.Textbox(defaults.POOLING, label="pooling")]
         point = [gr.Textbox("a", label="side"), gr.Number(0, label="x"), gr.Number(0, label="y")]
         view = [gr.Number(defaults.SHORT_SIDE, label="view_size"), gr.Textbox(defaults.FRAMING, label="framing")]
-        method = gr.Textbox("", label="method")
+        how = [gr.Textbox("", label=name) for name in ("method", "layer", "rule", "reference")]
         answer = gr.JSON()
         ask = gr.Button()
     # What is known is told at once; the rest takes turns inside. The fields are checked and plain: Gradio would read
     # each in a thread, and a dozen changes of threads on a busy processor are what an answer waits for.
     asked = {"concurrency_limit": None, "concurrency_id": QUICK, "preprocess": False, "postprocess": False}
-    ask.click(explain_pair, [*pictures, *choices, *view, method], answer, api_name="explain_pair", **asked)
-    ask.click(explain_point, [*pictures, *choices, *point, *view, method], answer, api_name="explain_point", **asked)
+    ask.click(explain_pair, [*pictures, *choices, *view, *how], answer, api_name="explain_pair", **asked)
+    ask.click(explain_point, [*pictures, *choices, *point, *view, *how], answer, api_name="explain_point", **asked)
 
 
 class Explaining:
@@ -110,13 +124,26 @@ class Explaining:
 
     def __init__(self, session: Session, lanes: Lanes, budget: Budget = Budget()) -> None:  # noqa: B008
         self.session, self.lanes, self.budget = session, lanes, budget
+        self.depths = Depths(session)
         self._passes, self._masks = Turns(), Turns()
 
-    async def steps(self, image_a: str, image_b: str, settings: Settings) -> AsyncIterator[PairExplanation | Progress]:
-        """How far the masks are, ``{"done", "of"}``, then the explanation.
+    async def steps(
+        self,
+        image_a: str,
+        image_b: str,
+        settings: Settings,
+        depth: DepthAsked = DepthAsked(),  # noqa: B008
+    ) -> AsyncIterator[PairExplanation | Progress]:
+        """How far the masks are, ``{"done", "of"}``, then the explanation; at a depth without masks.
 
-        Raises SimvisError as `Session.explain` does, where too many wait, and for more than the budget.
+        Raises SimvisError as `Session.explain` and `Depths.drawing` do, where too many wait, and for more than the
+        budget.
         """
+        if depth.layer:
+            self.budget.check_depth(settings, depth.rule)
+            async with self._masks.turn():
+                yield await self.lanes.slow(lambda: self.depths.explained(image_a, image_b, settings, depth))
+            return
         pair = await self.lanes.quick(lambda: self.session.known(image_a, image_b, settings))
         if pair is None:
             self.budget.check_masks(settings, settings.method)
@@ -130,6 +157,10 @@ class Explaining:
             async for step in steps:
                 yield step
 
+    def served(self, files: tuple[str, str], settings: Settings, depth: DepthAsked) -> PairExplanation | None:
+        """What the engine itself says of a pair at a depth, which was explained for it; None at the last features."""
+        return self.session.explain(*files, settings) if depth.layer else None
+
     async def _drawn(
         self, image_a: str, image_b: str, settings: Settings
     ) -> AsyncGenerator[PairExplanation | Progress]:
@@ -139,8 +170,13 @@ class Explaining:
                 yield step.result if isinstance(step, Ended) else {"done": step[0], "of": step[1]}
 
 
-def pair_json(pair: PairExplanation, reference: Reference | None = None) -> dict[str, Any]:
-    """Everything of a pair that fits JSON; with a reference, how its score stands there."""
+def pair_json(
+    pair: PairExplanation, reference: Reference | None = None, served: PairExplanation | None = None
+) -> dict[str, Any]:
+    """Everything of a pair that fits JSON; with a reference, how its score stands there.
+
+    ``served`` is the pair as the engine explains it, where ``pair`` is that at a depth.
+    """
     return {
         "score": pair.score,
         "warnings": pair.warnings,
@@ -149,6 +185,8 @@ def pair_json(pair: PairExplanation, reference: Reference | None = None) -> dict
         "map_b": pair.map_b.tolist(),
         "ledger": pair.ledger if pair.additive else None,
         "bias_part": {"a": pair.bias_part("a"), "b": pair.bias_part("b")} if pair.additive else None,
+        "bias_parts": pair.bias_parts if pair.additive else None,
+        "depth": None if served is None else depth_json(pair, served),
         "verdict": pair.verdict,
         "method": pair.method,
         "additive": pair.additive,
@@ -158,6 +196,14 @@ def pair_json(pair: PairExplanation, reference: Reference | None = None) -> dict
         "backbone": pair.network.name,
         "pooling": str(pair.network.pooling),
     }
+
+
+def depth_json(pair: PairExplanation, served: PairExplanation) -> dict[str, Any]:
+    """At which layer a pair's maps are, by which rule, what of the score they carry, and how far off the engine is."""
+    facts = {} if pair.network.depth is None else dict(pair.network.depth.facts)
+    off = {"engine_served": served.network.engine, "score_off_engine": pair.score - served.score}
+    steps = {side: int(getattr(pair.side(side)[1], "steps", 0)) for side in SIDES}
+    return {**facts, "steps": steps, "cells_share": carried(pair), "little": is_little(pair), **off}
 
 
 def standing_json(score: float, reference: Reference) -> dict[str, Any]:
@@ -202,6 +248,17 @@ def _settings(backbone: str, pooling: str, view_size: float, framing: Framing, m
     if method and method not in MASKED:
         raise SimvisError(f"method '{method}'", f"one of {', '.join(MASKED)}, or nothing", "send one of these")
     return Settings(backbone, pooling, int(size), framing, method or None, True)
+
+
+def _depth(layer: str, rule: str, reference: str, method: str) -> DepthAsked:
+    """What the fields ask for. Raises SimvisError for what does not go together, and for what there is not."""
+    rule, reference = rule or DepthAsked.rule, reference or DepthAsked.reference
+    asked = checked_depth(DepthAsked(layer, rule, reference))
+    if layer and method:
+        raise SimvisError("both a layer and a method", "one way to draw the maps", "leave one of them empty")
+    if reference != DepthAsked.reference and rule != "path":
+        raise SimvisError(f"reference '{reference}' with the rule {rule}", "the rule path", "send rule path with it")
+    return asked
 
 
 def _number(name: str, value: float | None) -> float:

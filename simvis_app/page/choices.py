@@ -10,6 +10,7 @@ from simvis_core.decomposition import Method
 from simvis_core.explainers.masks import MASKED
 from simvis_core.explainers.table import EXPLAINERS
 from simvis_core.files.colours import STOPS
+from simvis_core.networks.depth.depth import RULE_NAMES
 from simvis_core.networks.poolings import INNER
 from simvis_core.pairs.sides import SIDES
 from simvis_core.pictures.fills import FILLS
@@ -115,6 +116,10 @@ CHOICES: dict[str, Choice] = {
 
 MODES = ("share", "cosine")  # what a point shows
 MODE = OneOf(MODES)
+
+LAYER = Named("")  # of the network, at which maps are drawn; empty for its last features
+RULE = OneOf(tuple(sorted(RULE_NAMES, reverse=True)))  # the path first: under held gates cells carry little in front
+DEPTH: dict[str, Choice] = {"layer": LAYER, "rule": RULE}
 
 ORDERS = {"most typical first": False, "least typical first": True}  # of a class's members, and whether it is reversed
 ORDER = OneOf(tuple(ORDERS))

@@ -20,9 +20,13 @@ GLOSSARY = {
     "contribution": "How much one feature of the embedding adds to the score; the contributions of all add up to it.",
     "cosine of the patches": "How alike two places look to the network, -1 to 1, be they part of the score or not.",
     "deletion": "The map's strongest pixels are taken away first. The faster the score falls, the better the map.",
+    "depth": "How far in front in the network a map is drawn: its last features give few large cells, layers in front "
+    "of them more and smaller ones, the pixels themselves the smallest.",
     "embedding": "The list of numbers that a network makes of a picture; a score compares two of them.",
     "explainer": "A method that draws a map of which places matter. Different methods may disagree.",
     "feature": "One of the numbers of the embedding. Nobody gave it a meaning; the maps show where it fires.",
+    "frozen rule": "A cell's part with everything that the network decides behind the layer held as it is at this "
+    "picture: activations, norms, attention. It is exact, and what the layers add to every picture is in no cell.",
     "gallery": "A collection of pictures whose embeddings are kept, so that it can be searched.",
     "GeM": "Generalised mean pooling: exponent 1 is the average, a large exponent tends to the maximum.",
     "hit": "A picture that a search found.",
@@ -33,6 +37,8 @@ GLOSSARY = {
     "mean score": "The average of a picture's scores with several others.",
     "mean picture": "What all the photographs' embeddings have in common: it is in every score, whatever the pictures.",
     "overlap": "How far the similarity map lies where the attribute is, beyond what an even map would.",
+    "path rule": "A cell's part summed up while the layer's output goes straight from a blurred picture's to the "
+    "picture's. What the blurred picture scores, and a small remainder, are in no cell.",
     "pin": "A place that is held while you look: click or tap it, or press Enter; Escape lets it go.",
     "pooling": "How the cells become one embedding: avg takes their mean, max the strongest of each feature.",
     "prior": "How often more of the attribute raises the score, over many labelled pairs.",

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+FINEST = 4096  # cells on a side of a grid
 HEAVIEST = 33.0  # of a region's weights on a cell: a box and 32 points
 MOST_REGIONS, MOST_POINTS = 32, 500
 ROUNDING = 1e-3  # of the picture's side: so far outside still counts as its edge
@@ -12,17 +13,27 @@ Marked = dict[str, Any]
 
 
 def checked_pin(pin: object, grids: dict[str, Any]) -> dict[str, Any] | None:
-    """The pin if it names a cell of the pair's grids, or a weight for each cell of one picture, else None."""
+    """The pin if it names a cell of the pair's grids, or a weight for each cell of one picture, else None.
+
+    A cell of another layer's grid names that grid beside, as ``of``: rows and columns.
+    """
     if not isinstance(pin, dict) or pin.get("side") not in ("a", "b"):
         return None
     rows, columns = grids[pin["side"]]
     if "weights" in pin:
         weights = checked_weights(pin["weights"], rows * columns)
         return None if weights is None else {"side": pin["side"], "weights": weights}
+    finer = {"of": pin["of"]} if _is_grid(pin.get("of")) else {}
+    rows, columns = finer.get("of", (rows, columns))
     row, column = pin.get("row"), pin.get("col")
     if not (type(row) is int and type(column) is int and 0 <= row < rows and 0 <= column < columns):
         return None
-    return {"side": pin["side"], "row": row, "col": column}
+    return {"side": pin["side"], "row": row, "col": column, **finer}
+
+
+def _is_grid(of: object) -> bool:
+    """Whether it is rows and columns, of cells no smaller than a view's pixels."""
+    return isinstance(of, list) and len(of) == 2 and all(type(one) is int and 0 < one <= FINEST for one in of)
 
 
 def checked_weights(weights: object, cells: int) -> list[float] | None:

@@ -7,12 +7,14 @@ from PIL import Image
 
 from simvis_core.decomposition import Decomposition, Method
 from simvis_core.explainers.masks import MASKED, Drawing, MasksDone, draw
+from simvis_core.networks.depth.decomposed import DeepDecomposition
 from simvis_core.networks.network import EmbeddingNetwork
 from simvis_core.pairs.explanation import PairExplanation, explain_features
 from simvis_core.pictures.views import Framing
 from simvis_core.steps import counted, mapped, run
 
 Explaining = Generator[MasksDone, None, PairExplanation]
+DrawingAt = Generator[PairExplanation, None, PairExplanation]
 
 
 def explain_pair(
@@ -84,6 +86,43 @@ def explain_by(
     a = yield from mapped(drawings[0], lambda step: (step[0], sum(counts)))
     b = yield from mapped(drawings[1], lambda step: (counts[0] + step[0], sum(counts)))
     return replace(pair, a=replace(a, verdict=pair.verdict), b=replace(b, verdict=pair.verdict))
+
+
+def drawing_at(pair: PairExplanation, network: EmbeddingNetwork, most_steps: int) -> DrawingAt:
+    """A pair's maps at the layer of a network that `EmbeddingNetwork.at` gave: yields the pair each time it is better.
+
+    By the frozen rule that is once. By a path the first has its fewest points, and each next one twice as many on the
+    sides whose remainder is not small yet, up to ``most_steps``. Maps and biases of what is yielded are computed.
+
+    Raises SimvisError as `EmbeddingNetwork.at` says of what only a picture shows.
+
+    >>> from PIL import Image
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork, Preprocess, explain_pair
+    >>> from simvis_core.pairs.explain import drawing_at
+    >>> from simvis_core.steps import run
+    >>> backbone = nn.Sequential(nn.Conv2d(3, 4, 4, 4), nn.ReLU(), nn.Conv2d(4, 5, 2, 2))
+    >>> net = EmbeddingNetwork(backbone, preprocess=Preprocess(short_side=16, stride=8))
+    >>> pair = explain_pair(net, Image.new("RGB", (60, 40), "orange"), Image.new("RGB", (30, 30), "red"))
+    >>> run(drawing_at(pair, net.at("1"), 64), lambda drawn: print(drawn.a.grid)).b.grid
+    (4, 6)
+    (4, 4)
+    """
+    a, b = (network.activations(view.pixels[None]).one() for view in (pair.view_a, pair.view_b))
+    found = explain_features(network, pair.view_a, pair.view_b, a, b, refine=False)
+    while True:
+        _ = found.map_a, found.map_b, found.ledger, found.bias_parts
+        yield found
+        finer = _finer(found.a, found.b, most_steps), _finer(found.b, found.a, most_steps)
+        if finer == (None, None):
+            return found
+        found = replace(found, a=finer[0] or found.a, b=finer[1] or found.b)
+
+
+def _finer(own: Decomposition, other: Decomposition, most_steps: int) -> Decomposition | None:
+    if not isinstance(own, DeepDecomposition) or own.steps * 2 > most_steps:
+        return None
+    return own.finer(other.embedding)
 
 
 def _known(decomposition: Decomposition) -> Drawing:

@@ -342,8 +342,11 @@ def explain_features(
     features_a: Activations | Float[Tensor, "C H1 W1"],
     features_b: Activations | Float[Tensor, "C H2 W2"],
     unsplit: bool = False,
+    refine: bool = True,
 ) -> PairExplanation:
     """Why two pictures are similar, from their features or activations already computed: no forward pass.
+
+    Without ``refine`` a path keeps its first few points, and what it leaves over may be large: `drawing_at` adds more.
 
     Raises SimvisError where ``flatten`` meets two different grids, and for a black box. With ``unsplit`` that one gives
     its score and whatever needs no map: its cells are all zero and its method is "none".
@@ -372,7 +375,8 @@ def explain_features(
             "two grids alike",
             "choose the square view, or another pooling",
         )
-    a, b = a.refined(b.embedding), b.refined(a.embedding)
+    if refine:
+        a, b = a.refined(b.embedding), b.refined(a.embedding)
     return PairExplanation(network, view_a, view_b, activations[0], activations[1], a, b)
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 from torch import Tensor
 
 from simvis_core.pairs.explanation import PairExplanation
@@ -44,6 +45,17 @@ def packed_numbers(pair: PairExplanation) -> PackedNumbers:
         map.cpu().float().numpy().astype("<f4").tobytes() for map in (pair.map_a, pair.map_b)
     ) + b"".join(_steps(table, scale) for table, scale in zip(tables, scales, strict=True))
     return PackedNumbers(content, common_scale(pair.map_a, pair.map_b), *scales, *([0.0] if cosines is None else []))
+
+
+def packed_map(map: Float[Tensor, "H W"], scale: float) -> bytes:
+    """One map, row by row, as little-endian int16 steps of a scale that no value of it passes.
+
+    >>> import torch
+    >>> from simvis_core.pairs.packing import packed_map
+    >>> packed_map(torch.tensor([[0.5, -0.25]]), scale=0.5).hex()
+    'ff7f00c0'
+    """
+    return _steps(map, scale)
 
 
 def _largest(table: Tensor) -> float:

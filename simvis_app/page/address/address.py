@@ -20,10 +20,10 @@ FINE = 10_000  # steps of a mark's place over the picture's side
 QUIET = frozenset(
     (
         *("pin", "mode", "marks", "exponent", "colours", "opacity", "method", "labels", "exact", "explainers"),
-        *("seed", "step", "attribute", "weights"),
+        *("seed", "step", "attribute", "weights", "layer", "rule"),
     )
 )
-_PIN = re.compile(r"([ab])\.(\d{1,4})\.(\d{1,4})", re.ASCII)
+_PIN = re.compile(r"([ab])\.(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4})\.(\d{1,4}))?", re.ASCII)
 _REGION = re.compile(r"([ab])\.w(\d{0,4})\.((?:[A-Za-z0-9_-]{4})*(?:[A-Za-z0-9_-]{2,3})?)", re.ASCII)
 _MARK = re.compile(r"(-?)([bpr])((?:\d{1,5}\.)*\d{1,5})(?:_([A-Za-z0-9_-]+))?", re.ASCII)
 
@@ -49,6 +49,8 @@ class Address:
     opacity: float | None = None
     pin: dict[str, Any] | None = None
     mode: str | None = None
+    layer: str | None = None
+    rule: str | None = None
     q: str | None = None
     gallery: str | None = None
     space: str | None = None
@@ -117,7 +119,8 @@ def pin_of(text: str) -> dict[str, Any]:
     """The pin that a link names: a cell, or a weight for each cell. Raises ValueError for any other text."""
     found = _PIN.fullmatch(text)
     if found:
-        return {"side": found[1], "row": int(found[2]), "col": int(found[3])}
+        of = {} if found[4] is None else {"of": [int(found[4]), int(found[5])]}
+        return {"side": found[1], "row": int(found[2]), "col": int(found[3]), **of}
     found = _REGION.fullmatch(text)
     if not found:
         raise ValueError(text)
@@ -126,9 +129,12 @@ def pin_of(text: str) -> dict[str, Any]:
 
 
 def _pin_text(pin: dict[str, Any]) -> str:
-    """A cell as side.row.column; a region as side.w, its heaviest weight in hundredths if above 1, a byte a cell."""
+    """A cell as side.row.column, then its grid's rows and columns where that is another layer's.
+
+    A region as side.w, its heaviest weight in hundredths if above 1, a byte a cell.
+    """
     if "weights" not in pin:
-        return f"{pin['side']}.{pin['row']}.{pin['col']}"
+        return ".".join(map(str, (pin["side"], pin["row"], pin["col"], *pin.get("of", ()))))
     heaviest = max(1.0, math.ceil(100 * max(map(abs, pin["weights"]))) / 100)
     steps = bytes(round(weight / heaviest * STEPS) % 256 for weight in pin["weights"])
     scale = "" if heaviest == 1 else round(100 * heaviest)
@@ -244,6 +250,7 @@ FIELDS: dict[str, Part] = {
     "short_side": _offered(choices.Whole(choices.SHORT_SIDE.default, 4096)),  # hits open in the size of their gallery
     "pin": Part(pin_of, _pin_text),
     "mode": _offered(choices.MODE),
+    **{name: _offered(choice) for name, choice in choices.DEPTH.items()},
     "q": Part(_held),
     "gallery": Part(_held),
     "space": Part(_held),

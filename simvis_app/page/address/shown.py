@@ -94,6 +94,12 @@ def _among(value: str | None) -> Updates:
     return update
 
 
+def _layer(value: str | None) -> Updates:
+    """A layer stands in its list, which the comparison that follows fills anew."""
+    update: Updates = gr.update(choices=[(value or "coarse", value or "")], value=value or "")
+    return update
+
+
 SHOWN: dict[str, Callable[[Any], object]] = {
     "short_side": _size,
     "method": lambda value: gr.update(choices=list(choices.METHODS), value=None if value == "auto" else value),
@@ -103,4 +109,5 @@ SHOWN: dict[str, Callable[[Any], object]] = {
     "series": _among,
     "attribute": lambda value: value or "",
     "other": _among,
+    "layer": _layer,
 }

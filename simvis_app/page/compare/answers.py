@@ -22,7 +22,7 @@ class Answers:
 
     def __init__(self, widgets: Widgets, handlers: Handlers) -> None:
         self.widgets, self.handlers = widgets, handlers
-        self.sharing = CompareSharing(handlers.session, handlers.pictures)
+        self.sharing = CompareSharing(handlers.session, handlers.pictures, handlers.depths)
 
     def compare(self, values: Values, request: gr.Request | None = None) -> Updates:
         """Everything the tab shows about the pair; a sentence and empty panels where it cannot be explained."""

@@ -7,6 +7,7 @@ from simvis_app.page.compare.handlers import Handlers
 from simvis_app.page.compare.layout import Widgets, layout
 from simvis_app.page.compare.own_panel import OwnFields
 from simvis_app.page.concepts.concept_panel import wire_concepts
+from simvis_app.page.depth.dial_answers import wire_dial
 from simvis_app.page.house import House
 from simvis_app.page.pair.places import COMPARE, PairPlaces, components, read_pair
 from simvis_app.page.parts.drops import wire_drops
@@ -43,7 +44,10 @@ def wire(widgets: Widgets, handlers: Handlers) -> Listener:
     if widgets.own is not None:
         _wire_own(widgets, widgets.own, handlers, ask)
     _wire_panels(widgets, answers)
-    everything = {*components(widgets.pair), *components(widgets.look)}
+    pair = {*components(widgets.pair)}
+    wire_dial(widgets.dial, handlers.depths, widgets.look.viewer, pair, lambda values: read_pair(values, widgets.pair))
+    depth = {widgets.dial.layer, widgets.dial.rule}
+    everything = {*components(widgets.pair), *components(widgets.look)} | depth
     wire_share(widgets.share, everything, answers.link, [answers.figure, answers.export])
     _wire_viewer(widgets)
     stopped = [widgets.progress, widgets.stop, widgets.pair.method]
@@ -62,6 +66,7 @@ def _comparison(widgets: Widgets, answers: Answers) -> Listener:
             *(*widgets.panels, widgets.link_pin, widgets.progress, widgets.stop),
             *(widgets.share.told, widgets.to_stand, widgets.to_draw, widgets.to_say, widgets.in_words),
             *(widgets.refusals.seen, *widgets.concepts.told, widgets.concepts.to_split),
+            *(widgets.dial.to_offer, widgets.dial.rule, widgets.dial.depth_told),
         ],
         "show_progress": "minimal",
         "show_progress_on": widgets.score,
@@ -78,7 +83,7 @@ def _wire_what_follows(widgets: Widgets, answers: Answers) -> None:
     widgets.to_draw.change(
         answers.draw,
         {widgets.look.viewer, widgets.k},
-        [widgets.progress, widgets.stop, *widgets.panels],
+        [widgets.progress, widgets.stop, *widgets.panels, widgets.dial.to_offer],
         show_progress="hidden",
         trigger_mode="multiple",  # the older one ends by itself
         concurrency_limit=2,

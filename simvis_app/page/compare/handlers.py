@@ -13,6 +13,7 @@ from simvis_app.page.compare.panels import Panels
 from simvis_app.page.pair.asked import PairAsked, pair_of
 from simvis_app.service import samples, words
 from simvis_app.service.attributes.asking import AttributeAnswers
+from simvis_app.service.depths import Depths
 from simvis_app.service.links import LinkedPictures
 from simvis_app.service.references import References
 from simvis_app.service.sessions.session import Session, content_hash
@@ -27,7 +28,7 @@ class Compared:
     """What is shown of a pair; what starts what is still to come is another text each time, or empty.
 
     ``to_stand``: how high the score is for its network; ``to_draw``: a black box's map; ``to_say``: the pair in words;
-    ``to_split``: the score over concepts.
+    ``to_split``: the score over concepts; ``to_offer``: how fine its maps can be.
     """
 
     panels: Panels
@@ -35,6 +36,7 @@ class Compared:
     to_draw: str
     to_say: str
     to_split: str
+    to_offer: str
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,9 @@ class Handlers:
         pictures: LinkedPictures,
         references: References | None = None,
         attributes: AttributeAnswers | None = None,
+        depths: Depths | None = None,
     ) -> None:
+        self.depths = depths or Depths(session)
         self.session, self.pictures, self.references, self.attributes = session, pictures, references, attributes
 
     def compare(self, asked: CompareAsked, visitor: str = "") -> Compared | NotCompared:
@@ -86,7 +90,12 @@ class Handlers:
         to_draw = self.session.needs_masks(pair, settings)
         to_say = self.attributes is not None and self.attributes.fits(settings)
         return Compared(
-            shown, _another(self._measuring(asked.pair)), _another(to_draw), _another(to_say), _another(True)
+            shown,
+            _another(self._measuring(asked.pair)),
+            _another(to_draw),
+            _another(to_say),
+            _another(True),
+            _another(True),
         )
 
     def draw(self, asked: CompareAsked, visitor: str = "") -> Iterator[MasksRun | Panels]:
@@ -140,8 +149,9 @@ class Handlers:
         return pair_of(self.session, asked.pair).method
 
     def leave(self, visitor: str) -> None:
-        """Ends the drawing of a visitor who closes the page."""
+        """Ends the drawings of a visitor who closes the page."""
         self.session.ask(visitor, None)
+        self.session.ask(f"{visitor} dial", None)
 
     def top_k(self, asked: CompareAsked) -> panels.Rows | None:
         """The maps of only the top k features. Raises gr.Error as `pair_of` does."""

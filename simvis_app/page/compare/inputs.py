@@ -5,9 +5,11 @@ from typing import Any
 
 from simvis_app.page.compare.layout import Widgets
 from simvis_app.page.compare.own_panel import OwnAsked, OwnFields
+from simvis_app.page.depth.dial_answers import read_depth
 from simvis_app.page.pair.asked import PairAsked, PairLook
 from simvis_app.page.pair.places import read_look, read_pair
 from simvis_app.page.updates import Values, by_name
+from simvis_app.service.depths import DepthAsked
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class CompareAsked:
     said: str = ""
     working: str = ""
     own: OwnAsked = field(default_factory=OwnAsked)
+    depth: DepthAsked = field(default_factory=DepthAsked)
 
 
 def read(values: Values, widgets: Widgets) -> CompareAsked:
@@ -41,6 +44,7 @@ def read(values: Values, widgets: Widgets) -> CompareAsked:
         said=widgets.refusals.unseen(values),
         working=values.get(widgets.network.working, ""),
         own=OwnAsked() if widgets.own is None else _own(values, widgets.own),
+        depth=read_depth(values, widgets.dial),
     )
 
 

@@ -9,6 +9,7 @@ from simvis_app.api.told import PictureDrop
 from simvis_app.page import choices
 from simvis_app.page.compare.own_panel import OwnFields, own_panel
 from simvis_app.page.concepts.concept_panel import ConceptFields, concept_panel
+from simvis_app.page.depth.dial import DialFields, dial_panel
 from simvis_app.page.glossary import terms
 from simvis_app.page.pair.networks import about, backbones, first
 from simvis_app.page.pair.places import LookFields, NetworkFields, PairFields
@@ -61,6 +62,7 @@ class Widgets:
     credits: gr.HTML
     share: ShareRow
     concepts: ConceptFields
+    dial: DialFields
     topk_plot: gr.Plot
     k: HeldSlider
     topk_maps: MapRows
@@ -88,7 +90,9 @@ class Widgets:
         """What holds each field of the page's address."""
         chosen = {one.name: getattr(held, one.name) for held in (self.pair, self.look) for one in fields(held)}
         pictures = {"a": self.pair.image_a, "b": self.pair.image_b}
-        return pictures | {name: chosen[name] for name in choices.CHOICES} | {"pin": self.link_pin, "mode": self.mode}
+        depth = {name: getattr(self.dial, name) for name in choices.DEPTH}
+        shown = {"pin": self.link_pin, "mode": self.mode}
+        return pictures | {name: chosen[name] for name in choices.CHOICES} | shown | depth
 
 
 def layout(session: Session) -> Widgets:
@@ -210,10 +214,11 @@ def _answer() -> dict[str, Any]:
             progress = gr.HTML(elem_id="progress", min_width=200)
             stop = gr.Button("Stop", size="sm", elem_id="stop", visible=False, scale=0, min_width=90)
     viewer = PairViewer(elem_id="pair_viewer")
+    dial = dial_panel()
     gr.HTML(terms(*WORDS), elem_classes="words")
     credits_line = gr.HTML(elem_id="credits")
     share = share_row("Copy link", COPIED, {"figure": "Save as one picture", "export": "Save maps as a zip"})
-    drawing = {"method": method, "progress": progress, "stop": stop, "viewer": viewer}
+    drawing = {"method": method, "progress": progress, "stop": stop, "viewer": viewer, "dial": dial}
     return {**lines, **drawing, "credits": credits_line, "share": share}
 
 

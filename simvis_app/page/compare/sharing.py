@@ -1,14 +1,18 @@
 """What the Compare tab gives away: a link to what is shown, its maps as a zip, and one picture of all of it."""
 
+import gradio as gr
+
+from simvis_app.page import choices
 from simvis_app.page.compare.inputs import CompareAsked
 from simvis_app.page.pair.asked import pair_of
 from simvis_app.page.pair.link import pair_link
-from simvis_app.service import samples
+from simvis_app.service import samples, words
+from simvis_app.service.depths import Depths
 from simvis_app.service.files import kept
 from simvis_app.service.links import LinkedPictures
 from simvis_app.service.marks import checked_pin
 from simvis_app.service.sessions.session import Session, content_hash
-from simvis_core import PairExplanation
+from simvis_core import PairExplanation, SimvisError
 from simvis_core.files.writing import zipped
 from simvis_core.pairs.export import Export
 from simvis_core.pairs.sides import Side
@@ -19,28 +23,40 @@ Pinned = tuple[tuple[Side, float, float] | None, tuple[Side, list[float]] | None
 class CompareSharing:
     """What the tab's row gives. All raise gr.Error, a sentence for the visitor, for what cannot be shared."""
 
-    def __init__(self, session: Session, pictures: LinkedPictures) -> None:
-        self.session, self.pictures = session, pictures
+    def __init__(self, session: Session, pictures: LinkedPictures, depths: Depths) -> None:
+        self.session, self.pictures, self.depths = session, pictures, depths
 
     def link(self, asked: CompareAsked) -> str:
         """The query of a link to what is shown; both pictures are kept for it."""
-        return pair_link(self.session, self.pictures, asked.pair, asked.look)
+        depth = {name: getattr(asked.depth, name) for name in choices.DEPTH} if asked.depth.layer else {}
+        return pair_link(self.session, self.pictures, asked.pair, asked.look, **depth)
 
     def export(self, asked: CompareAsked) -> str:
         """The path of a zip with overlays, maps and manifest of what is shown."""
-        pair, look = pair_of(self.session, asked.pair), asked.look
+        pair, look = self._pair(asked), asked.look
         point, region = _pinned(pair, look.viewer["pin"])
         shown = Export(pair, point, look.colours, look.opacity, region=region, ground=look.viewer["ground"])
         return kept(zipped(shown.files()), "simvis.zip")
 
     def figure(self, asked: CompareAsked) -> str:
         """The path of one picture to share: what is shown, with the score and what it was measured with."""
-        pair, look = pair_of(self.session, asked.pair), asked.look
+        pair, look = self._pair(asked), asked.look
         point, region = _pinned(pair, look.viewer["pin"])
         assert asked.pair.files is not None
         facts = samples.facts_of(asked.pair.files, [content_hash(image) for image in asked.pair.files])
         shown = Export(pair, point, look.colours, look.opacity, facts, region, look.viewer["ground"])
         return kept(shown.figure_png(), "simvis.png")
+
+    def _pair(self, asked: CompareAsked) -> PairExplanation:
+        """The pair at the depth that is shown, as good as it gets."""
+        pair = pair_of(self.session, asked.pair)
+        if not asked.depth.layer:
+            return pair
+        assert asked.pair.files is not None
+        try:
+            return self.depths.explained(*asked.pair.files, asked.pair.settings(self.session), asked.depth)
+        except SimvisError as error:
+            raise gr.Error(words.toast(error), print_exception=False) from error
 
 
 def _pinned(pair: PairExplanation, pin: object) -> Pinned:
@@ -51,8 +67,9 @@ def _pinned(pair: PairExplanation, pin: object) -> Pinned:
     if "weights" in checked:
         return None, (checked["side"], checked["weights"])
     view, own, _ = pair.side(checked["side"])
+    grid = checked.get("of", own.grid)
     x, y = (
         (at + 0.5) * side / cells - 0.5
-        for at, side, cells in zip((checked["col"], checked["row"]), view.size[::-1], own.grid[::-1], strict=True)
+        for at, side, cells in zip((checked["col"], checked["row"]), view.size[::-1], grid[::-1], strict=True)
     )
     return (checked["side"], x, y), None

@@ -1,5 +1,7 @@
 """What the Compare tab's components show of what its handlers computed."""
 
+import uuid
+
 import gradio as gr
 
 from simvis_app.page import choices
@@ -8,6 +10,7 @@ from simvis_app.page.compare.handlers import Compared, MasksRun, NotCompared
 from simvis_app.page.compare.layout import Widgets
 from simvis_app.page.compare.panels import Panels
 from simvis_app.page.concepts.concept_panel import nothing_split
+from simvis_app.page.depth.dial_answers import nothing_drawn
 from simvis_app.page.updates import Updates
 from simvis_app.service import words
 from simvis_core import PairExplanation
@@ -26,6 +29,7 @@ def compared(found: Compared | NotCompared, said: str, widgets: Widgets) -> Upda
             **_nothing(widgets),
             **_begun(widgets),
             **_follows("", "", "", "", widgets),
+            **nothing_drawn(widgets.dial),
             **nothing_split(widgets.concepts),
         }
     return {
@@ -34,6 +38,7 @@ def compared(found: Compared | NotCompared, said: str, widgets: Widgets) -> Upda
         widgets.link_pin: None,
         **_begun(widgets),
         **_follows(found.to_stand, found.to_draw, found.to_say, found.to_split, widgets),
+        widgets.dial.to_offer: found.to_offer,
     }
 
 
@@ -43,7 +48,8 @@ def drawn(step: MasksRun | Panels, widgets: Widgets) -> Updates:
         told = words.progress(step.done, step.count, step.seconds)
         return {widgets.progress: told, widgets.stop: gr.update(visible=True)}
     notice = words.warning(*step.pair.warnings)
-    return {**_idle(widgets), widgets.notice: notice, **panels_shown(step, widgets)}
+    again = {widgets.dial.to_offer: uuid.uuid4().hex}  # the viewer goes back to the coarse map
+    return {**_idle(widgets), widgets.notice: notice, **panels_shown(step, widgets), **again}
 
 
 def stopped(method: str, widgets: Widgets) -> Updates:

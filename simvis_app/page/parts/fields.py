@@ -40,6 +40,16 @@ class MethodChoice(gr.Radio):  # type: ignore[misc]
         return payload if payload in METHODS else None
 
 
+class LayerChoice(gr.Radio):  # type: ignore[misc]
+    """A list of layers that follows the network; the session refuses one that the network does not have."""
+
+    is_template = True
+
+    def preprocess(self, payload: object) -> str:
+        """The layer as it was chosen; an empty one for none."""
+        return payload if isinstance(payload, str) else ""
+
+
 class ChangingChoice(gr.Radio):  # type: ignore[misc]
     """A list that may have been replaced, by another pair's, while a choice was on its way."""
 

@@ -2,11 +2,14 @@
 const $ = (selector, root = element) => root.querySelector(selector);
 const root = $(".pair"), status = $('[role="status"]'), bar = $(".bar");
 const stage = { a: $('[data-side="a"]'), b: $('[data-side="b"]') }, other = { a: "b", b: "a" };
+let fine = null; // the maps at a chosen depth, with the pinned point's map there once it has come
 let data = null, pinned = null, current = null, frame = 0, generation = 0, wanted = (props.value && props.value.mode) || "share", mode = wanted, shown = "";
 
 async function load() {
   const value = props.value && props.value.numbers ? props.value : null, mine = ++generation;
   root.dataset.ready = "0";
+  fine = null; // of the pair before; the dial sends another
+  delete root.dataset.fine; delete root.dataset.finePoint;
   root.classList.toggle("empty", !value);
   // For the pair already on screen the browser knows best: a pin may have come while the answer was on its way.
   if (!value || value.key !== shown) pinned = (value && value.pin) || null;
@@ -18,6 +21,7 @@ async function load() {
   if (value.method === "none") { // a black box's map is still to be drawn: pictures and score only
     data = null;
     root.classList.add("undrawn");
+    if (fine) { draw(null); root.dataset.ready = "1"; return; } // it came while the pictures were on their way
     for (const s of "ab") { clear($("canvas", stage[s])); mark(s, null, []); }
     status.textContent = "This network's score cannot be split into places. Its map is drawn by hiding parts of the pictures.";
     root.dataset.ready = "1";
@@ -58,7 +62,7 @@ function unpack(value, buffer) {
 // of its cells' (of cosines: the mean).
 function row(point) {
   if (point.weights) return regionRow(point);
-  const step = data.scale[mode] / 32767, values = data[mode], cell = point.row * data.grid[point.side][1] + point.col;
+  const step = data.scale[mode] / 32767, values = data[mode], cell = coarse(point);
   return point.side === "a" ? (j) => values[cell * data.m + j] * step : (i) => values[i * data.m + cell] * step;
 }
 
@@ -74,6 +78,58 @@ function regionRow(point) {
   if (mode === "cosine") for (let i = 0; i < far; i++) sum[i] /= heavy;
   return (i) => sum[i];
 }
+
+// A point's cell in the coarse table, whatever grid it was pointed at in.
+function coarse(point) {
+  const [H, W] = data.grid[point.side], { row, col } = fitted(point, [H, W]);
+  return row * W + col;
+}
+
+// The cell of another grid in which a point's middle lies.
+function fitted(point, [H, W]) {
+  const [R, C] = point.of || data.grid[point.side];
+  return { row: Math.floor(((point.row + 0.5) / R) * H), col: Math.floor(((point.col + 0.5) / C) * W) };
+}
+
+// A point as a cell of the grid that is on screen; a finer one's is named beside it, so that links know it.
+const cells = (side) => (fine || data).grid[side];
+function onto(point) {
+  if (!point || point.weights || !(fine || data) || !(point.of || data)) return point;
+  const found = { side: point.side, ...fitted(point, cells(point.side)) };
+  return fine ? { ...found, of: cells(point.side) } : found;
+}
+
+// The map that Python drew of the pinned point at the chosen depth, where it is the one to be shown.
+function drawnAt(point) {
+  const held = fine && fine.point;
+  return held && !point.weights && mode === "share" && held.side === point.side && held.row === point.row && held.col === point.col ? held : null;
+}
+
+function steps(text, scale) {
+  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  return Float32Array.from(new Int16Array(bytes.buffer), (step) => (step * scale) / 32767);
+}
+
+document.addEventListener("simvis-fine", ({ detail }) => {
+  const told = detail ? JSON.parse(detail) : {};
+  fine = told.map_a ? { grid: { a: told.grid_a, b: told.grid_b }, map: { a: steps(told.map_a, told.scale), b: steps(told.map_b, told.scale) }, scale: told.scale, score: told.score, unit: told.unit, point: null } : null;
+  delete root.dataset.finePoint;
+  if (fine) root.dataset.fine = `${fine.grid.a}`; else delete root.dataset.fine;
+  if (root.dataset.ready === "0" || !(data || fine)) return; // the pictures are still on their way; `load` draws
+  if (fine) root.classList.remove("undrawn");
+  pinned = onto(pinned);
+  draw(pinned); say();
+  if (pinned || props.value.pin) { props.value = { ...props.value, pin: pinned }; trigger("pin", {}); }
+});
+
+document.addEventListener("simvis-fine-point", ({ detail }) => {
+  const told = detail ? JSON.parse(detail) : {};
+  if (!fine || !pinned || told.side !== pinned.side || told.row !== pinned.row || told.col !== pinned.col) return; // of a pin before
+  if (told.refused) { status.textContent = `No map of this point at this depth: ${told.refused}`; return; }
+  fine.point = { ...told, map: steps(told.map, told.scale) };
+  root.dataset.finePoint = root.dataset.point;
+  draw(pinned); say();
+});
 
 // The smallest box of cells that holds everything of a region.
 function extent(weights, columns) {
@@ -93,16 +149,18 @@ function scaleOf(value, count) {
 }
 
 function draw(point) {
-  if (!data) return;
+  if (!data && !(fine && !point)) return;
   current = point;
   if (!point) {
-    for (const s of "ab") { paint($("canvas", stage[s]), ...data.grid[s], (i) => data.map[s][i], data.scale.map); mark(s, null, []); }
-    paintBar(bar, data.scale.map, data.unit);
+    const scale = fine ? fine.scale : data.scale.map;
+    for (const s of "ab") { paint($("canvas", stage[s]), ...cells(s), (i) => (fine || data).map[s][i], scale); mark(s, null, []); }
+    paintBar(bar, scale, (fine || data).unit);
   } else {
-    const far = other[point.side], value = row(point), scale = scaleOf(value, far === "a" ? data.n : data.m);
+    const held = drawnAt(point), far = other[point.side], grid = held ? held.grid : data.grid[far], value = held ? (i) => held.map[i] : row(point);
+    const scale = held ? held.scale : scaleOf(value, far === "a" ? data.n : data.m);
     clear($("canvas", stage[point.side]));
-    paint($("canvas", stage[far]), ...data.grid[far], value, scale);
-    mark(point.side, point, []); mark(far, null, best(value, far));
+    paint($("canvas", stage[far]), ...grid, value, scale);
+    mark(point.side, point, [], point.of || data.grid[point.side]); mark(far, null, best(value, grid), grid);
     const name = `the ${point.weights ? "region" : "cell"} of ${point.side.toUpperCase()}`;
     if (point.weights) paint($("canvas", stage[point.side]), ...data.grid[point.side], (i) => point.weights[i] * data.map[point.side][i], data.scale.map);
     paintBar(bar, scale, mode === "share" ? `${WITH_POINT[data.method]} ${name}` : `cosine with ${name}`);
@@ -112,14 +170,13 @@ function draw(point) {
   window.simvisDraws = (window.simvisDraws || 0) + 1;
 }
 
-function best(value, side, count = 3) {
-  const cells = Array.from({ length: side === "a" ? data.n : data.m }, (_, i) => i).sort((p, q) => value(q) - value(p));
-  return cells.slice(0, count).filter((i) => value(i) > 0).map((i) => ({ row: Math.floor(i / data.grid[side][1]), col: i % data.grid[side][1], value: value(i) }));
+function best(value, [H, W], count = 3) {
+  const ranked = Array.from({ length: H * W }, (_, i) => i).sort((p, q) => value(q) - value(p));
+  return ranked.slice(0, count).filter((i) => value(i) > 0).map((i) => ({ row: Math.floor(i / W), col: i % W, value: value(i) }));
 }
 
 // The first box outlines the point itself, the other three its best matches.
-function mark(side, point, matches) {
-  const [H, W] = data ? data.grid[side] : [1, 1];
+function mark(side, point, matches, [H, W] = [1, 1]) {
   stage[side].querySelectorAll(".cell").forEach((box, i) => place(box, i ? matches[i - 1] : point, H, W));
 }
 
@@ -142,12 +199,14 @@ const OWN = {
 };
 
 function sentence(point) {
-  const map = data.map[point.side];
-  const carried = point.weights ? point.weights.reduce((sum, weight, i) => sum + weight * map[i], 0) : map[point.row * data.grid[point.side][1] + point.col];
+  const map = (point.of && fine ? fine : data).map[point.side], held = drawnAt(point);
+  const carried = point.weights ? point.weights.reduce((sum, weight, i) => sum + weight * data.map[point.side][i], 0) : point.of && !fine ? map[coarse(point)] : map[point.row * (point.of || data.grid[point.side])[1] + point.col];
   const percent = data.score ? `, ${((100 * carried) / data.score).toFixed(1)} %` : "";
-  const far = other[point.side], matches = best(row(point), far).map((m) => `${m.row},${m.col} (${number(m.value)})`);
+  const far = other[point.side], found = held ? best((i) => held.map[i], held.grid) : best(row(point), data.grid[far]);
+  const matches = found.map((m) => `${m.row},${m.col} (${number(m.value)})`);
   const unit = mode === "cosine" ? "by cosine" : data.method in { "sliding window": 1, RISE: 1 } ? "by joint change" : "by share";
-  const list = matches.length ? `Best matches in ${far.toUpperCase()}, ${unit}: ${matches.join(", ")}.` : `No cell of ${far.toUpperCase()} matches.`;
+  const among = point.of && !held ? " among the coarse cells" : held ? " with gates held" : "";
+  const list = matches.length ? `Best matches in ${far.toUpperCase()}${among}, ${unit}: ${matches.join(", ")}.` : `No cell of ${far.toUpperCase()} matches.`;
   const cell = `${point.weights ? "the marked region" : `cell ${point.row},${point.col}`} of ${point.side.toUpperCase()}`;
   return `${OWN[data.method](cell, number(carried), number(data.score))}${percent}. ${list}`;
 }
@@ -182,17 +241,17 @@ function pin(point) {
 }
 
 function at(side, event) {
-  const box = stage[side].getBoundingClientRect(), [H, W] = data.grid[side];
+  const box = stage[side].getBoundingClientRect(), [H, W] = cells(side), of = fine ? { of: [H, W] } : {};
   const inside = (share, cells) => Math.min(cells - 1, Math.max(0, Math.floor(share * cells)));
-  return { side, row: inside((event.clientY - box.top) / box.height, H), col: inside((event.clientX - box.left) / box.width, W) };
+  return { side, row: inside((event.clientY - box.top) / box.height, H), col: inside((event.clientX - box.left) / box.width, W), ...of };
 }
 
 function later(point) { cancelAnimationFrame(frame); frame = requestAnimationFrame(() => draw(point)); }
 
 const MOVES = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 function moved(point, [down, right]) {
-  if (point.weights) point = middle(point);
-  const [H, W] = data.grid[point.side], held = (at, cells) => Math.min(cells - 1, Math.max(0, at));
+  point = onto(point.weights ? middle(point) : point);
+  const [H, W] = cells(point.side), held = (at, cells) => Math.min(cells - 1, Math.max(0, at));
   return { ...point, row: held(point.row + down, H), col: held(point.col + right, W) };
 }
 
@@ -204,7 +263,7 @@ function middle({ side, weights }) {
 
 function key(side, event) {
   if (!data) return;
-  const start = current && current.side === side ? (current.weights ? middle(current) : current) : { side, row: data.grid[side][0] >> 1, col: data.grid[side][1] >> 1 };
+  const start = onto(current && current.side === side ? (current.weights ? middle(current) : current) : { side, row: data.grid[side][0] >> 1, col: data.grid[side][1] >> 1 });
   if (event.key in MOVES) { const point = moved(start, MOVES[event.key]); draw(point); say(point); }
   else if (event.key === "Enter" || event.key === " ") pin(start);
   else if (event.key === "Escape") pin(null);

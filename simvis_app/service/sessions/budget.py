@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from simvis_app.service import defaults
+from simvis_app.service.depths import MOST_STEPS
 from simvis_app.service.sessions.session import Settings
 from simvis_core import SimvisError
 from simvis_core.explainers.masks import MASKED
@@ -36,6 +37,11 @@ class Budget:
         """Raises SimvisError for a pair whose maps take a masking method more passes than one answer may."""
         if method is not None:
             self.check(2 + 2 * _PASSES.get(method, _PASSES[USUAL_METHOD]), settings, f"a pair by {method}")
+
+    def check_depth(self, settings: Settings, rule: str) -> None:
+        """Raises SimvisError for a pair at a layer that takes more passes than one answer may: two for a gradient."""
+        points = 2 * MOST_STEPS if rule == "path" else 1  # 64 points after 32, 16 and 8
+        self.check(2 * (2 + 3 * points), settings, f"a pair at a layer by the rule {rule}")
 
     def check_trust(self, settings: Settings, explainers: Sequence[str], setting: str) -> None:
         """Raises SimvisError for measurements of more passes than one answer may take, and for an unknown explainer."""

@@ -1,9 +1,11 @@
 """Which layers of a network are cuts: found among its blocks, and proved by replacing their output."""
 
 import difflib
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from simvis_core.errors import SimvisError
@@ -52,6 +54,56 @@ def cuts(backbone: nn.Module, views: Tensor, inner: bool) -> list[Cut]:
             found.append(Cut(in_a_row[module], layout.grid))
     layout = layout_of(tuple(one.features.shape[1:]), size)
     return found if inner or layout is None else [*found, Cut(FEATURES, layout.grid)]
+
+
+def dial(found: Sequence[Cut], inner: bool) -> list[Cut]:
+    """The cuts that a reader chooses among, from coarse to fine; the network's own last features are not among them.
+
+    Of each grid the last one in the network's order. A plain transformer keeps one grid from its first block to its
+    last, so a few of its blocks are offered, evenly spaced. With ``inner``, the network pools by itself: what it reads
+    behind its last block is a token without a place, so that block's cells carry nothing, and it is left out.
+
+    >>> from simvis_core.networks.depth.cuts import Cut, dial
+    >>> found = [Cut("pixels", (8, 8)), Cut("0", (4, 4)), Cut("1", (4, 4)), Cut("2", (2, 2)), Cut("features", (2, 2))]
+    >>> [cut.layer for cut in dial(found, inner=False)]
+    ['1', 'pixels']
+    >>> blocks = [Cut("pixels", (8, 8)), *(Cut(f"blocks.{at}", (2, 2)) for at in range(12))]
+    >>> [cut.layer for cut in dial(blocks, inner=True)]
+    ['blocks.10', 'blocks.7', 'blocks.4', 'blocks.1', 'pixels']
+    """
+    by_grid: dict[tuple[int, int], list[Cut]] = {}
+    for cut in found:
+        by_grid.setdefault(cut.grid, []).append(cut)
+    plain, offered = len(by_grid) <= 2, []
+    for same in reversed(list(by_grid.values())):
+        whole = [cut for cut in (same[:-1] if inner and len(same) > 1 else same) if cut.layer != FEATURES]
+        last_is_own = not inner and same[-1].layer == FEATURES and not plain
+        step = max(1, -(-len(whole) // FEW_BLOCKS)) if plain else max(1, len(whole))
+        offered += [] if last_is_own else whole[::-1][::step][:FEW_BLOCKS]
+    return offered
+
+
+@torch.no_grad()
+def grids_at(backbone: nn.Module, layers: Sequence[str], pixels: Float[Tensor, "3 h w"]) -> dict[str, tuple[int, int]]:
+    """The grid (H, W) of each layer for a view, by one pass; a layer without one at this size is left out.
+
+    >>> import torch
+    >>> from torch import nn
+    >>> from simvis_core.networks.depth.cuts import grids_at
+    >>> backbone = nn.Sequential(nn.Conv2d(3, 4, 4, 4), nn.ReLU(), nn.Conv2d(4, 5, 2, 2)).eval()
+    >>> grids_at(backbone, ["pixels", "1", "features"], torch.rand(3, 16, 24))
+    {'pixels': (16, 24), '1': (4, 6), 'features': (2, 3)}
+    """
+    size = (pixels.shape[1], pixels.shape[2])
+    copied = twin(getattr(backbone, "eager", backbone))
+    modules = {layer: copied.get_submodule(layer) for layer in layers if layer not in (PIXELS, FEATURES)}
+    with noting(copied, ()) as calls:
+        seen = run_through(copied, pixels[None].to(next(copied.parameters(), pixels)))
+    shapes = {PIXELS: (1, 3, *size), FEATURES: tuple(seen.features.shape)}
+    for layer, module in modules.items():
+        shapes[layer] = calls.shapes.get(module, [None])[0] or (1,)
+    layouts = {layer: layout_of(shapes[layer][1:], size) for layer in layers}
+    return {layer: layout.grid for layer, layout in layouts.items() if layout is not None}
 
 
 @torch.no_grad()
@@ -165,4 +217,5 @@ def _proved(one: Activations, other: Activations, again: Activations) -> bool:
     return bool((third - second).norm() <= _PROVED.get(second.dtype, 3e-2) * (first - second).norm() + rounding)
 
 
+FEW_BLOCKS = 4  # of a plain transformer that a reader chooses among
 LISTS = ("blocks", "layers", "stages", "features")  # what libraries call a list of blocks inside of a module

@@ -10,7 +10,7 @@ from torch import Tensor
 from simvis_core.decomposition import BIAS_PARTS, Decomposition, Verdict
 from simvis_core.errors import SimvisError
 from simvis_core.networks.depth.moves import Moves
-from simvis_core.networks.depth.path import MOST_PATH_STEPS, PathMoves, allowed, refined
+from simvis_core.networks.depth.path import PathMoves, allowed, enough, refined
 from simvis_core.steps import run
 
 MOST_PATH_CELLS = 14 * 14  # whose parts are built one by one, with all steps of a path for each
@@ -40,8 +40,8 @@ class DeepDecomposition(Decomposition):
     (True, [])
     >>> list(made.building())[-1], made.cells.shape, made.built
     ((24, 24), torch.Size([4, 6, 5]), True)
-    >>> made.refined(query).grid
-    (4, 6)
+    >>> made.refined(query).grid, made.steps, made.finer(query) is None
+    ((4, 6), 8, True)
     """
 
     moves: Moves
@@ -138,6 +138,17 @@ class DeepDecomposition(Decomposition):
         moves = refined(self.moves, query.to(self.embedding))
         return self if moves is self.moves else DeepDecomposition(moves, self.verdict, self.layer)
 
+    def finer(self, query: Float[Tensor, " D"]) -> "DeepDecomposition | None":
+        """The same along a path of twice as many points; None where what is left over for a query is small already."""
+        if not isinstance(self.moves, PathMoves) or enough(self.moves, query.to(self.embedding)):
+            return None
+        return DeepDecomposition(self.moves.with_steps(self.moves.steps * 2), self.verdict, self.layer)
+
+    @property
+    def steps(self) -> int:
+        """The points of its path; 0 under the frozen rule."""
+        return self.moves.steps if isinstance(self.moves, PathMoves) else 0
+
     def notes(self, query: Float[Tensor, " D"]) -> list[str]:
         """Sentences on what a reader of the map for a query has to know; none where all is as it should be."""
         if not isinstance(self.moves, PathMoves):
@@ -148,7 +159,7 @@ class DeepDecomposition(Decomposition):
         )
         said = []
         if abs(left) > allowed(score):
-            said.append(f"after {MOST_PATH_STEPS} steps {left:+.4f} of its score {score:.4f} is in no cell (remainder)")
+            said.append(f"after {self.steps} steps {left:+.4f} of its score {score:.4f} is in no cell (remainder)")
         if score < start:
             said.append(f"its score {score:.4f} is less than its reference's {start:.4f}: the cells sum to less than 0")
         return said

@@ -199,7 +199,23 @@ def refined(moves: PathMoves, query: Float[Tensor, " D"]) -> PathMoves:
     >>> refined(moves, torch.ones(4) / 2).steps
     8
     """
-    score = float(moves.embedding @ query)
-    while abs(float(moves.leftover()["remainder"] @ query)) > allowed(score) and moves.steps < MOST_PATH_STEPS:
+    while not enough(moves, query) and moves.steps < MOST_PATH_STEPS:
         moves = moves.with_steps(moves.steps * 2)
     return moves
+
+
+def enough(moves: PathMoves, query: Float[Tensor, " D"]) -> bool:
+    """Whether what the path's points leave over of a query's score is `allowed`.
+
+    >>> import torch
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork
+    >>> from simvis_core.networks.depth.behind import Behind
+    >>> from simvis_core.networks.depth.layouts import Layout
+    >>> from simvis_core.networks.depth.path import PathMoves, enough
+    >>> net, ends = EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8)), torch.rand(2, 4, 2, 3)
+    >>> moves = PathMoves(net, Behind(net.backbone, "features"), ends[:1], ends[1:], (16, 24), Layout("maps", (2, 3)))
+    >>> enough(moves, torch.ones(4) / 2)
+    True
+    """
+    return abs(float(moves.leftover()["remainder"] @ query)) <= allowed(float(moves.embedding @ query))

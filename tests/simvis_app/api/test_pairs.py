@@ -10,6 +10,8 @@ import pytest
 from model_zoo.architectures.library import LIBRARIES
 from simvis_app.api import pairs
 from simvis_app.service import lanes
+from simvis_app.service.depths import DepthAsked
+from simvis_app.service.sessions.budget import Budget
 from simvis_app.service.sessions.session import Session
 from simvis_core import POOLINGS, SimvisError
 from simvis_core.explainers.masks import MASKED
@@ -195,3 +197,53 @@ def test_a_program_is_told_of_every_choice_there_is(session, built):
     assert {*POOLINGS, *INNER, *FRAMINGS} <= set(words)
     assert all(f"{name}/NAME" in words for name in LIBRARIES)
     assert all(f'"{name}"' in told for name in MASKED)
+
+
+def test_a_pair_at_a_layer_adds_up_and_says_what_its_cells_carry(endpoints, files, pair):
+    usual = (*map(sent, files), "tiny", "avg", 16.0, "whole", "")
+    for rule, reference in (("", ""), ("path", "mean")):
+        (answer,) = endpoints["explain_pair"](*usual, "pixels", rule, reference)
+        json.dumps(answer, allow_nan=False)
+        depth = answer["depth"]
+        assert (depth["layer"], depth["rule"], depth.get("reference", "")) == ("pixels", rule or "frozen", reference)
+        assert abs(depth["score_off_engine"]) < 1e-6
+        for side in "ab":
+            cells = sum(sum(row) for row in answer[f"map_{side}"])
+            assert abs(cells + sum(answer["bias_parts"][side].values()) - answer["score"]) < 1e-5
+            assert depth["cells_share"][side] == pytest.approx(cells / answer["score"], abs=1e-5)
+        assert answer["grids"]["a"] == list(pair.view_a.size)
+        assert depth["steps"]["a"] == 0 if not rule else depth["steps"]["a"] >= 8
+    (point,) = endpoints["explain_point"](*usual[:4], "a", 9.0, 7.0, *usual[4:], "pixels", "", "")
+    assert point["cell"] == [7, 9]
+    assert (len(point["map"]), len(point["map"][0])) == pair.view_b.size
+    (coarse,) = endpoints["explain_pair"](*usual, "", "", "")
+    assert coarse["depth"] is None
+    assert coarse["map_a"] == pair.map_a.tolist()
+
+
+@pytest.mark.parametrize(
+    ("method", "layer", "rule", "reference", "said"),
+    [
+        ("", "nowhere", "", "", "which the network does not have"),
+        ("", "pixels", "straight", "", "one of frozen, path"),
+        ("", "pixels", "path", "black", "one of blur, mean, grey"),
+        ("", "pixels", "frozen", "mean", "send rule path with it"),
+        ("", "", "path", "", "name the layer"),
+        ("RISE", "pixels", "", "", "one way to draw the maps"),
+    ],
+)
+def test_a_wrong_depth_is_a_sentence(endpoints, files, method, layer, rule, reference, said):
+    usual = (*map(sent, files), "tiny", "avg", 16.0, "whole", method)
+    with pytest.raises(gr.Error, match=said):
+        endpoints["explain_pair"](*usual, layer, rule, reference)
+
+
+def test_a_path_beyond_the_budget_is_refused_before_any_work(session, files, small):
+    explaining = pairs.Explaining(session, lanes.Lanes(), Budget(100))
+
+    async def answer():
+        return [pair async for pair in explaining.steps(*map(str, files), small(), DepthAsked("pixels", "path"))]
+
+    with pytest.raises(SimvisError, match="at most 100"):
+        asyncio.run(answer())
+    assert session.forward_passes == 0

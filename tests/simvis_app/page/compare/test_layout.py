@@ -52,7 +52,7 @@ def test_a_missing_picture_is_asked_for(tab, asked, missing):
 def test_a_refused_pair_empties_what_an_explained_one_fills(tab, asked):
     good, bad = tab.compare(asked), tab.compare(by(asked, image_a=None))
     assert set(good) - set(bad) == {"k", "link_pin"}  # a link's pin waits for its pair
-    by_itself = {"said", "choice", "places", "maps"}  # the concepts, which follow the map
+    by_itself = {"said", "choice", "places", "maps", "rule", "depth_told"}  # concepts and dial, which follow the map
     filled = set(tab.told(dict.fromkeys(tab.outputs("compare")))) - {"seen"}
     assert set(bad) - by_itself < set(good) == filled - by_itself
     assert (good["progress"], good["stop"]["visible"], good["told"]) == ("", False, None)

@@ -1,0 +1,1 @@
+"""The dial of Compare: maps from coarse to fine."""
