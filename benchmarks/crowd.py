@@ -196,7 +196,7 @@ class Visitor:
     async def pair(self, files: tuple[Path, Path]) -> float:
         """The pair's score."""
         pictures = [await self.picture(file) for file in files]
-        answer = await self.ask("explain_pair", *pictures, "efficientnet_lite0", "avg", 224, "whole", "")
+        answer = await self.ask("explain_pair", *pictures, "efficientnet_lite0", "avg", 224, "whole", "", "", "", "")
         return float(answer["score"])
 
     async def compare(self, files: tuple[Path, Path]) -> float:
