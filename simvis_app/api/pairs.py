@@ -9,10 +9,10 @@ import gradio as gr
 
 from simvis_app.api.told import PictureDrop, told
 from simvis_app.service import defaults, words
-from simvis_app.service.depths import DepthAsked, Depths, carried, checked_depth, is_little
 from simvis_app.service.lanes import QUICK, Lanes, Turns, paced
 from simvis_app.service.references import References
 from simvis_app.service.sessions.budget import USUAL_METHOD, Budget
+from simvis_app.service.sessions.depths import DepthAsked, Depths, carried, checked_depth, is_little
 from simvis_app.service.sessions.session import Session, Settings
 from simvis_core import PairExplanation, SimvisError
 from simvis_core.explainers.masks import MASKED

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from simvis_app.service import samples
-from simvis_app.service.depths import DepthAsked, Depths
+from simvis_app.service.sessions.depths import DepthAsked, Depths
 from simvis_app.service.sessions.session import Settings
 from simvis_core.pairs.sides import SIDES
 from simvis_core.pictures.overlays import common_scale

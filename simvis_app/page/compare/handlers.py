@@ -13,9 +13,9 @@ from simvis_app.page.compare.panels import Panels
 from simvis_app.page.pair.asked import PairAsked, pair_of
 from simvis_app.service import samples, words
 from simvis_app.service.attributes.asking import AttributeAnswers
-from simvis_app.service.depths import Depths
 from simvis_app.service.links import LinkedPictures
 from simvis_app.service.references import References
+from simvis_app.service.sessions.depths import Depths
 from simvis_app.service.sessions.session import Session, content_hash
 from simvis_core import PairExplanation, SimvisError
 from simvis_core.pairs.explain import Explaining

@@ -9,7 +9,7 @@ from simvis_app.page.depth.dial_answers import read_depth
 from simvis_app.page.pair.asked import PairAsked, PairLook
 from simvis_app.page.pair.places import read_look, read_pair
 from simvis_app.page.updates import Values, by_name
-from simvis_app.service.depths import DepthAsked
+from simvis_app.service.sessions.depths import DepthAsked
 
 
 @dataclass(frozen=True)

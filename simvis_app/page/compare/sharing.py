@@ -7,10 +7,10 @@ from simvis_app.page.compare.inputs import CompareAsked
 from simvis_app.page.pair.asked import pair_of
 from simvis_app.page.pair.link import pair_link
 from simvis_app.service import samples, words
-from simvis_app.service.depths import Depths
 from simvis_app.service.files import kept
 from simvis_app.service.links import LinkedPictures
 from simvis_app.service.marks import checked_pin
+from simvis_app.service.sessions.depths import Depths
 from simvis_app.service.sessions.session import Session, content_hash
 from simvis_core import PairExplanation, SimvisError
 from simvis_core.files.writing import zipped

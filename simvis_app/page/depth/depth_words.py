@@ -4,7 +4,7 @@ import html
 from collections.abc import Sequence
 
 from simvis_app.service import words
-from simvis_app.service.depths import LITTLE, Offered, carried, is_little
+from simvis_app.service.sessions.depths import LITTLE, Offered, carried, is_little
 from simvis_core import PairExplanation
 from simvis_core.decomposition import BIAS_PARTS
 from simvis_core.pairs.sides import SIDES

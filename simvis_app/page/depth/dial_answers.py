@@ -14,7 +14,7 @@ from simvis_app.page.depth.dial import DialFields
 from simvis_app.page.pair.asked import PairAsked
 from simvis_app.page.updates import Listener, Updates, Values, unchanged
 from simvis_app.page.visits import visitor_of
-from simvis_app.service.depths import DepthAsked, Depths, Offered, is_little
+from simvis_app.service.sessions.depths import DepthAsked, Depths, Offered, is_little
 from simvis_app.service.sessions.session import Settings
 from simvis_core import PairExplanation, SimvisError
 from simvis_core.files.numbers import UNITS

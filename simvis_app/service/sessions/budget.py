@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from simvis_app.service import defaults
-from simvis_app.service.depths import MOST_STEPS
+from simvis_app.service.sessions.depths import MOST_SHOWN_POINTS
 from simvis_app.service.sessions.session import Settings
 from simvis_core import SimvisError
 from simvis_core.explainers.masks import MASKED
@@ -40,7 +40,7 @@ class Budget:
 
     def check_depth(self, settings: Settings, rule: str) -> None:
         """Raises SimvisError for a pair at a layer that takes more passes than one answer may: two for a gradient."""
-        points = 2 * MOST_STEPS if rule == "path" else 1  # 64 points after 32, 16 and 8
+        points = 2 * MOST_SHOWN_POINTS if rule == "path" else 1  # 64 points after 32, 16 and 8
         self.check(2 * (2 + 3 * points), settings, f"a pair at a layer by the rule {rule}")
 
     def check_trust(self, settings: Settings, explainers: Sequence[str], setting: str) -> None:

@@ -139,7 +139,7 @@ class DeepDecomposition(Decomposition):
         return self if moves is self.moves else DeepDecomposition(moves, self.verdict, self.layer)
 
     def finer(self, query: Float[Tensor, " D"]) -> "DeepDecomposition | None":
-        """The decomposition along twice as many points; None where what a path leaves over for a query is small already."""
+        """The decomposition along twice as many points; None where a path leaves little over for a query."""
         if not isinstance(self.moves, PathMoves) or enough(self.moves, query.to(self.embedding)):
             return None
         return DeepDecomposition(self.moves.with_steps(self.moves.steps * 2), self.verdict, self.layer)

@@ -10,8 +10,8 @@ import pytest
 from model_zoo.architectures.library import LIBRARIES
 from simvis_app.api import pairs
 from simvis_app.service import lanes
-from simvis_app.service.depths import DepthAsked
 from simvis_app.service.sessions.budget import Budget
+from simvis_app.service.sessions.depths import DepthAsked
 from simvis_app.service.sessions.session import Session
 from simvis_core import POOLINGS, SimvisError
 from simvis_core.explainers.masks import MASKED

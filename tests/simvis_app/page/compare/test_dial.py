@@ -15,7 +15,7 @@ from simvis_app.page.address import address
 from simvis_app.page.depth import depth_words
 from simvis_app.page.depth.dial_answers import DialAnswers, fine_json
 from simvis_app.page.pair.places import read_pair
-from simvis_app.service.depths import DepthAsked
+from simvis_app.service.sessions.depths import DepthAsked
 from simvis_core import SimvisError
 from tests.simvis_app.page.compare.conftest import VIEWER
 

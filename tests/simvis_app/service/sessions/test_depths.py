@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from simvis_app.service.depths import DepthAsked, Depths, carried, checked_depth, is_little
+from simvis_app.service.sessions.depths import DepthAsked, Depths, carried, checked_depth, is_little
 from simvis_core import SimvisError
 from simvis_core.pairs.sides import SIDES
 from simvis_core.steps import run

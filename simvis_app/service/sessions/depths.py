@@ -15,8 +15,8 @@ from simvis_core.pictures.fills import FILLS
 from simvis_core.pictures.views import cell_at
 from simvis_core.steps import run
 
-KEPT = 8  # pairs drawn at a layer, and networks with one
-MOST_STEPS = 64  # points of a path: each doubling holds up everybody else's passes for as long as all before it
+KEPT_AT_LAYERS = 8  # pairs drawn at a layer, and networks with one
+MOST_SHOWN_POINTS = 64  # points of a path: each doubling holds up everybody else's passes for as long as all before it
 LITTLE = 0.2  # of the score: what cells that carry less are marked for
 
 
@@ -54,8 +54,8 @@ class Depths:
         self.session = session
         self._cuts: BoundedCache[list[Cut]] = BoundedCache(64, lambda _: 1)
         self._grids: BoundedCache[dict[str, tuple[int, int]]] = BoundedCache(256, lambda _: 1)
-        self._networks: BoundedCache[EmbeddingNetwork] = BoundedCache(KEPT, lambda _: 1)
-        self._drawn: BoundedCache[PairExplanation] = BoundedCache(KEPT, lambda _: 1)
+        self._networks: BoundedCache[EmbeddingNetwork] = BoundedCache(KEPT_AT_LAYERS, lambda _: 1)
+        self._drawn: BoundedCache[PairExplanation] = BoundedCache(KEPT_AT_LAYERS, lambda _: 1)
 
     def offered(self, file_a: str | Path, file_b: str | Path, settings: Settings) -> list[Offered]:
         """The layers that a pair's maps can be drawn at beside the last features, from coarse to fine.
@@ -91,7 +91,7 @@ class Depths:
             return held
         pair = self.session.explain(file_a, file_b, settings)
         network = self._network(settings, asked)
-        drawn = yield from self.session.in_turn(drawing_at(pair, network, MOST_STEPS))
+        drawn = yield from self.session.in_turn(drawing_at(pair, network, MOST_SHOWN_POINTS))
         return self._drawn.get(key, lambda: drawn)
 
     def explained(
