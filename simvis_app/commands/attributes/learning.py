@@ -27,7 +27,8 @@ def add(learn: argparse.ArgumentParser) -> None:
     source.add_argument(
         "--csv",
         metavar="FILE",
-        help="a column file, and attributes with semicolons between or a column of 1 and 0 for each attribute",
+        help="a column file, and attributes with semicolons between or a column of 1 and 0 for each attribute, "
+        "from which a row with an empty one, which cannot be told, is left out",
     )
     source.add_argument("--folders", metavar="DIR", help="class folders, each an attribute")
     source.add_argument("--rooms", type=positive, metavar="N", help="so many drawn hotel rooms, with 116 attributes")

@@ -12,7 +12,7 @@ from simvis_core.pictures.listing import FILE_COLUMNS, LABEL_COLUMNS
 from simvis_core.pictures.opening import OWNERS, Limits
 
 LISTED_COLUMN = "attributes"  # names what is true, with semicolons between
-YES, NO = ("1", "yes", "true"), ("0", "no", "false", "")
+YES, NO = ("1", "yes", "true"), ("0", "no", "false")
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,14 @@ def labelled_table(
     r"""The pictures of a CSV with a column "file" (or path, image, picture), and what each row says is true.
 
     Either a column "attributes" names what is true, with semicolons between, or each further column is an attribute,
-    with 1 or yes where it is true, and 0, no or nothing where it is not or cannot be told. A column "label" (or class)
-    is passed over. Files are sought from ``root``, the CSV's own folder unless it is given. With ``known`` there are no
-    attributes but these.
+    with 1 or yes where it is true, and 0 or no where it is not. A column "label" (or class) is passed over. An empty
+    entry says that it cannot be told, as in `read_labels`: nothing is learnt from such a row, which would have to say
+    yes or no. An empty list is of a picture that shows none of the attributes. Files are sought from ``root``, the
+    CSV's own folder unless it is given. With ``known`` there are no attributes but these.
 
     A row is left out, with its line and the reason, that names no file that is there, an attribute that is not known, a
-    word that is neither yes nor no, more fields than there are columns, or what another row has said already; of rows
-    that contradict each other none is used.
+    word that is neither yes nor no, or nothing, in the place of one; and a row with more fields than there are columns,
+    or with what another row has said already. Of rows that contradict each other none is used.
 
     Raises SimvisError for a file that is not there or cannot be read as such a table, for an attribute that is two
     columns, and where no row is left.
@@ -149,6 +150,8 @@ def _said(fields: Sequence[str], columns: _Columns) -> list[str] | str:
     true = []
     for name, at in columns.attributes.items():
         word = fields[at].strip() if len(fields) > at else ""
+        if not word:
+            return f"nothing for '{name}', which says that it cannot be told: only yes and no can be learnt"
         if word.lower() not in (*YES, *NO):
             return f"'{word}' for '{name}' is neither yes nor no"
         if word.lower() in YES:

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from simvis_core import SimvisError
+from simvis_core.attributes.datasets.labels import read_labels
 from simvis_core.attributes.learnt.attribute_table import labelled_table
 from simvis_core.attributes.learnt.labelled import (
     LabelledPictures,
@@ -35,7 +36,7 @@ def said(found):
 
 
 def test_a_column_for_each_attribute(table):
-    found = table("file,label,fur,dome\n1.jpg,cat,1,no\n2.jpg,church,,TRUE\n")
+    found = table("file,label,fur,dome\n1.jpg,cat,1,no\n2.jpg,church,False,TRUE\n")
     assert found.attributes == ("fur", "dome")
     assert found.truth.tolist() == [[True, False], [False, True]]
     assert [name[-5:] for name in found.names] == ["1.jpg", "2.jpg"]
@@ -68,6 +69,17 @@ def test_a_row_that_cannot_be_used_is_left_out_by_its_line(table, row, why):
     found = table(f"file,fur,dome\n1.jpg,1,0\n2.jpg,0,1\n{row}\n")
     assert said(found) == {f"truth.csv, line 4: {row.split(',')[0]}": why}
     assert len(found.names) == 2
+
+
+@pytest.mark.parametrize("row", ["3.jpg,,0", "3.jpg, ,0", "3.jpg"])
+def test_an_empty_entry_is_no_answer_here_either(table, tmp_path, row):
+    found = table(f"file,fur,dome\n1.jpg,1,0\n{row}\n")
+    why = "nothing for 'fur', which says that it cannot be told: only yes and no can be learnt"
+    assert said(found) == {"truth.csv, line 3: 3.jpg": why}
+    assert len(found.names) == 1
+    (tmp_path / "labels.csv").write_text("file,label,fur,dome\n1.jpg,,1,0\n3.jpg,,,0\n")
+    labels = read_labels(tmp_path / "labels.csv")
+    assert labels.values.isnan().tolist() == [[False, False], [True, False]]
 
 
 def test_of_rows_that_contradict_each_other_none_is_used(table):
