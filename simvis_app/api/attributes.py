@@ -2,9 +2,8 @@
 
 from typing import Any
 
-import gradio as gr
-
-from simvis_app.api.told import PictureDrop, told
+from simvis_app.api.fields import add_pair_twin
+from simvis_app.api.told import told
 from simvis_app.service import defaults
 from simvis_app.service.attributes.asking import AttributeAnswers, AttributesAsked, PairInWords, weights_of
 from simvis_app.service.attributes.telling import attribute_json, in_words_json
@@ -39,20 +38,8 @@ def add_attributes_api(answers: AttributeAnswers) -> None:
             asked = AttributesAsked(preset, weights_of(weights))
             return attributes_json(answers.explained((image_a, image_b), backbone, framing, asked), names or "")
 
-    with gr.Row(visible=False):
-        pictures = [PictureDrop(type="filepath", label=name) for name in ("image_a", "image_b")]
-        place = [gr.Textbox(defaults.BACKBONE, label="backbone"), gr.Textbox(defaults.FRAMING, label="framing")]
-        how = [gr.Textbox(AttributesAsked.preset, label="preset"), gr.Textbox("", label="weights")]
-        names = gr.Textbox("", label="names")
-        answer, ask = gr.JSON(), gr.Button()
-    ask.click(
-        attributes,
-        [*pictures, *place, *how, names],
-        answer,
-        api_name="attributes",
-        concurrency_limit=1,
-        concurrency_id="attributes api",
-    )
+    place = {"backbone": defaults.BACKBONE, "framing": defaults.FRAMING}
+    add_pair_twin(attributes, "attributes", place | {"preset": AttributesAsked.preset, "weights": "", "names": ""})
 
 
 def attributes_json(found: PairInWords, names: str) -> dict[str, Any]:

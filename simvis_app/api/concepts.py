@@ -2,10 +2,8 @@
 
 from typing import Any
 
-import gradio as gr
-
-from simvis_app.api.told import PictureDrop, told
-from simvis_app.api.trust import whole
+from simvis_app.api.fields import add_pair_twin, whole
+from simvis_app.api.told import told
 from simvis_app.service import defaults
 from simvis_app.service.concepts import split_over_concepts
 from simvis_app.service.sessions.session import Session, Settings
@@ -46,17 +44,10 @@ def add_concepts_api(session: Session) -> None:
                 row |= {f"map_{side}": split.concept_map(side, row["concept"]).tolist() for side in SIDES}
             return ledger
 
-    with gr.Row(visible=False):
-        pictures = [PictureDrop(type="filepath", label=name) for name in ("image_a", "image_b")]
-        backbone = gr.Textbox(defaults.BACKBONE, label="backbone")
-        view = [gr.Number(defaults.SHORT_SIDE, label="view_size"), gr.Textbox(defaults.FRAMING, label="framing")]
-        top = gr.Number(SHOWN, label="top")
-        answer, ask = gr.JSON(), gr.Button()
-    ask.click(
-        concepts,
-        [*pictures, backbone, *view, top],
-        answer,
-        api_name="concepts",
-        concurrency_limit=1,
-        concurrency_id="concepts api",
-    )
+    usual: dict[str, str | float] = {
+        "backbone": defaults.BACKBONE,
+        "view_size": defaults.SHORT_SIDE,
+        "framing": defaults.FRAMING,
+        "top": SHOWN,
+    }
+    add_pair_twin(concepts, "concepts", usual)

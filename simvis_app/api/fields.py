@@ -1,8 +1,8 @@
-"""What a program may send for a field of the API: checked before any work, anything else told in a sentence."""
+"""The fields of the API: a pair's, and what a program may send, checked before any work; else told in a sentence."""
 
 import inspect
 import reprlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import gradio as gr
@@ -11,11 +11,35 @@ from gradio.utils import get_upload_folder
 from gradio_client.utils import is_file_obj_with_meta
 
 from simvis_app.api.told import PictureDrop
+from simvis_app.service import defaults
 from simvis_app.service.galleries.asking import check_labels, check_regions
 from simvis_core import SimvisError
 
 LONGEST = 1000  # letters of a text
 LARGEST = 1e15  # of a number: what a float holds to the unit
+
+
+def add_pair_twin(function: Callable[..., object], name: str, usual: Mapping[str, str | float]) -> None:
+    """Adds /NAME to the app that is being built: two pictures, then fields with what each usually is, text or number.
+
+    The function gets them in that order; one call of it runs at a time.
+    """
+    with gr.Row(visible=False):
+        pictures = [PictureDrop(type="filepath", label=side) for side in ("image_a", "image_b")]
+        fields = [
+            gr.Textbox(value, label=field) if isinstance(value, str) else gr.Number(value, label=field)
+            for field, value in usual.items()
+        ]
+        answer, ask = gr.JSON(), gr.Button()
+    once = {"concurrency_limit": 1, "concurrency_id": f"{name} api"}
+    ask.click(function, [*pictures, *fields], answer, api_name=name, **once)
+
+
+def whole(number: float | None, name: str, usual: int = defaults.SHORT_SIDE) -> int:
+    """A field's whole number. Raises SimvisError for none, a fraction, NaN and infinity."""
+    if number is None or not float(number).is_integer():
+        raise SimvisError(f"{name} {number}", "a whole number", f"send {usual}")
+    return int(number)
 
 
 def check_fields(function: BlockFunction, values: Sequence[object]) -> None:

@@ -5,9 +5,8 @@ from contextlib import aclosing
 from functools import partial
 from typing import Any
 
-import gradio as gr
-
-from simvis_app.api.told import PictureDrop, told
+from simvis_app.api.fields import add_pair_twin, whole
+from simvis_app.api.told import told
 from simvis_app.service import defaults
 from simvis_app.service.lanes import Lanes, paced
 from simvis_app.service.sessions.budget import Budget
@@ -65,28 +64,18 @@ def add_trust_api(
                 async for step in steps:
                     yield step.result if isinstance(step, Ended) else step
 
-    with gr.Row(visible=False):
-        pictures = [PictureDrop(type="filepath", label=name) for name in ("image_a", "image_b")]
-        place = [gr.Textbox(defaults.BACKBONE, label="backbone"), gr.Textbox(defaults.POOLING, label="pooling")]
-        view = [gr.Number(defaults.SHORT_SIDE, label="view_size"), gr.Textbox(defaults.FRAMING, label="framing")]
-        texts = [gr.Textbox("a", label="side"), gr.Textbox("decomposition", label="explainers")]
-        how = [gr.Textbox("blur", label="fill"), gr.Textbox("fixed", label="setting"), gr.Number(0, label="seed")]
-        answer, ask = gr.JSON(), gr.Button()
-    ask.click(
-        trust,
-        [*pictures, *place, *view, *texts, *how],
-        answer,
-        api_name="trust",
-        concurrency_limit=1,
-        concurrency_id="trust api",
-    )
-
-
-def whole(number: float | None, name: str, usual: int = defaults.SHORT_SIDE) -> int:
-    """A field's whole number. Raises SimvisError for none, a fraction, NaN and infinity."""
-    if number is None or not float(number).is_integer():
-        raise SimvisError(f"{name} {number}", "a whole number", f"send {usual}")
-    return int(number)
+    usual: dict[str, str | float] = {
+        "backbone": defaults.BACKBONE,
+        "pooling": defaults.POOLING,
+        "view_size": defaults.SHORT_SIDE,
+        "framing": defaults.FRAMING,
+        "side": "a",
+        "explainers": "decomposition",
+        "fill": "blur",
+        "setting": "fixed",
+        "seed": 0,
+    }
+    add_pair_twin(trust, "trust", usual)
 
 
 def trust_steps(
