@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PACKAGES = ("simvis_core", "model_zoo")
-LISTS = ("attributes.toml", "concepts.toml", "core.toml", "learning.toml", "learnt.toml", "progress.toml", "zoo.toml")
+LISTS = (
+    "attributes.toml",
+    "concepts.toml",
+    "core.toml",
+    "depths.toml",
+    "learning.toml",
+    "learnt.toml",
+    "progress.toml",
+    "zoo.toml",
+)
 _TEST = re.compile(r"^def (test_\w+)\(", re.MULTILINE)
 
 Lines = Mapping[str, Sequence[tuple[Path, int]]]

@@ -75,7 +75,7 @@ def test_what_a_layer_was_proved_for_is_kept_by_name_and_a_picture_is_not():
 
 @pytest.mark.parametrize("rule", ["path", "frozen"])
 @pytest.mark.parametrize("name", ["convolutional", "tokens", "convolutional, gem"])
-@pytest.mark.parametrize("depth", [0, 1])
+@pytest.mark.parametrize("depth", [0, 2])
 def test_a_depths_map_and_what_it_leaves_out_sum_to_the_score(name, rule, depth):
     question = asked(name)
     found = layer_map(question, depth, rule, "blur", steps=6)
@@ -95,7 +95,7 @@ def test_a_paths_parts_are_the_references_score_and_a_remainder_that_steps_make_
     assert abs(many.left["remainder"]) < abs(few.left["remainder"]) / 50
 
 
-def test_several_references_are_averaged():
+def test_maps_from_several_references_are_averaged():
     question = asked("gated")
     both, *single = (layer_map(question, 1, reference=one, steps=4) for one in (["blur", "grey"], "blur", "grey"))
     assert torch.allclose(both.map, (single[0].map + single[1].map) / 2, atol=1e-12)

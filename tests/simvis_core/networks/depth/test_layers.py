@@ -199,13 +199,14 @@ def test_a_paths_remainder_shrinks_with_its_steps_and_is_stated():
 
 
 def test_a_pairs_paths_are_refined_until_the_remainder_is_small(monkeypatch):
-    monkeypatch.setattr(path, "FIRST_STEPS", 1)
-    monkeypatch.setattr(path.PathMoves.__init__, "__defaults__", (1,))
+    for share in ("SHARE_LEFT", "LEFT"):
+        monkeypatch.setattr(path, share, 3e-4)  # which the first steps do not reach for a
     pair = tiny_pair("gated", "0", "path")
     limit = path.allowed(pair.score)
     for side, own in (("a", pair.a), ("b", pair.b)):
         assert abs(pair.bias_parts[side]["remainder"]) <= limit
-        assert 1 < own.moves.steps <= path.MOST_PATH_STEPS
+        assert own.moves.steps <= path.MOST_PATH_STEPS
+    assert pair.a.moves.steps > path.FIRST_STEPS
     assert pair.warnings == []
 
 
