@@ -19,10 +19,18 @@ _POOLS = (torch.mean, functional.adaptive_avg_pool2d)
 
 
 class _Tracer(fx.Tracer):
-    """Keeps norms whole, so that one behind the pooling is seen as a layer and not as its arithmetic."""
+    """Keeps norms whole, so that one behind the pooling is seen as a layer and not as its arithmetic.
+
+    It keeps ``whole`` the modules of these paths, too.
+    """
+
+    def __init__(self, whole: frozenset[str] = frozenset()) -> None:
+        super().__init__()
+        self.whole = whole
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, nn.LayerNorm) or super().is_leaf_module(m, module_qualified_name)
+        kept = isinstance(m, nn.LayerNorm) or module_qualified_name in self.whole
+        return kept or super().is_leaf_module(m, module_qualified_name)
 
 
 def names() -> list[str]:
@@ -114,7 +122,7 @@ def anatomy(network: nn.Module, _: Tensor) -> Anatomy:
     pool = pools[-1]
     behind = [network.get_submodule(str(node.target)) for node in _after(pool) if node.op == "call_module"]
     embedding = network if _to_one_cell(pool, network) else None  # VGG's and AlexNet's layers are the classifier's
-    trunk = _up_to(pool.all_input_nodes[0], graph, network)
+    trunk = _in_blocks(graph, pool, network)
     return Anatomy(trunk, ("avg",), (chain(behind) if embedding else None,), network, embedding)
 
 
@@ -132,6 +140,25 @@ def _to_one_cell(pool: fx.Node, network: nn.Module) -> bool:
 def _after(node: fx.Node) -> list[fx.Node]:
     nodes = list(node.graph.nodes)
     return nodes[nodes.index(node) + 1 :]
+
+
+def _in_blocks(graph: fx.Graph, pool: fx.Node, network: nn.Module) -> TracedTrunk:
+    """The network cut in front of its pooling, its stages and blocks kept as the modules that they are.
+
+    What of its children has no part in the pooling or behind it runs as it was written, so that maps can be drawn at
+    each of its blocks; traced through, a block would be nothing but its layers.
+    """
+    opened = {str(path).partition(".")[0] for node in (pool, *_after(pool)) for path in _modules_of(node)}
+    whole = frozenset(name for name, child in network.named_children() if name not in opened and list(child.children()))
+    blocks = _Tracer(whole).trace(network)
+    pools = [node for node in blocks.nodes if _is_pool(node, network)]
+    return _up_to(pools[-1].all_input_nodes[0], blocks, network)
+
+
+def _modules_of(node: fx.Node) -> list[str]:
+    """The paths of the modules that a node was traced in, and of the one that it calls."""
+    called = [str(node.target)] if node.op == "call_module" else []
+    return called + [str(path) for path in node.meta.get("nn_module_stack", {})]
 
 
 def _up_to(features: fx.Node, graph: fx.Graph, network: nn.Module) -> TracedTrunk:

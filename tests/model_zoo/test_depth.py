@@ -9,6 +9,7 @@ import torch
 import model_zoo
 from simvis_core import SimvisError
 from simvis_core.networks.depth.behind import Behind
+from simvis_core.networks.depth.cuts import dial
 
 pytestmark = pytest.mark.slow
 
@@ -99,6 +100,20 @@ def test_linear_attention_that_computes_in_single_precision_adds_up_to_it():
     for cut in few_cuts(network):
         made = network.at(cut.layer).decompose(a)
         assert abs(made.similarity_map(query).sum() + made.bias @ query - made.embedding @ query) < 1e-5, cut
+
+
+@pytest.mark.parametrize(
+    ("name", "stages"),
+    [
+        ("resnet18", ["traced.layer3", "traced.layer2", "traced.layer1", "traced.relu", "pixels"]),
+        ("shufflenet_v2_x0_5", ["traced.stage3", "traced.stage2", "traced.maxpool", "traced.conv1", "pixels"]),
+        ("regnet_y_400mf", [*(f"traced.trunk_output.block{at}" for at in (3, 2, 1)), "traced.stem", "pixels"]),
+        ("convnext_tiny", [*(f"traced.features.{at}.0" for at in (6, 4, 2)), "pixels"]),
+    ],
+)
+def test_the_stages_of_torchvisions_networks_are_cuts(name, stages):
+    network = model_zoo.untrained(f"torchvision/{name}")
+    assert [cut.layer for cut in dial(network.cuts, inner=False)] == stages
 
 
 def test_an_unknown_layer_of_a_real_network_is_refused_with_near_names():

@@ -53,7 +53,7 @@ def wire_dial(
     )
     held.fine_maps.change(None, held.fine_maps, None, js=FINE_JS)
     held.fine_point.change(None, held.fine_point, None, js=POINT_JS)
-    viewer.pin(
+    viewer.deepen(
         answers.point,
         asked | {viewer},
         held.fine_point,

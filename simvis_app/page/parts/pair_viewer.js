@@ -119,7 +119,7 @@ document.addEventListener("simvis-fine", ({ detail }) => {
   if (fine) root.classList.remove("undrawn");
   pinned = onto(pinned);
   draw(pinned); say();
-  if (pinned || props.value.pin) { props.value = { ...props.value, pin: pinned }; trigger("pin", {}); }
+  if (pinned || props.value.pin) { props.value = { ...props.value, pin: pinned }; trigger("pin", {}); if (fine && pinned) trigger("deepen", {}); }
 });
 
 document.addEventListener("simvis-fine-point", ({ detail }) => {
@@ -238,6 +238,7 @@ function pin(point) {
   if (point) status.scrollIntoView({ block: "nearest" }); // the answer to a tap on a small screen
   props.value = { ...props.value, pin: point, mode: wanted };
   trigger("pin", {});
+  if (fine && point) trigger("deepen", {}); // the coarse table needs no answer
 }
 
 function at(side, event) {
