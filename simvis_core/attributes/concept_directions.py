@@ -1,7 +1,6 @@
 """Directions of concepts from two small sets of pictures (TCAV), and whether more of them raises scores."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
@@ -13,10 +12,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_score
 from torch import Tensor
 
 from simvis_core.attributes.calibrating import holm, score_derivatives
-from simvis_core.decomposition import Verdict
 from simvis_core.errors import SimvisError
-from simvis_core.networks.backbone import Activations
-from simvis_core.networks.network import EmbeddingNetwork
 
 LEAST_SHOWN = 4  # pictures of either set: fewer cannot be held out in turn
 FOLDS = 4
@@ -146,58 +142,6 @@ def corrected(tests: Mapping[str, RandomTest]) -> dict[str, float]:
     {'fur': 0.02, 'dome': 0.3}
     """
     return dict(zip(tests, holm([one.p for one in tests.values()]), strict=True))
-
-
-@dataclass(frozen=True, eq=False)
-class ConceptAttributes:
-    """Concepts by their directions, as an `AttributeModel` of a network: exact where the network's split is.
-
-    An attribute's confidence is the classifier's log-odds in the picture, its map `similarity_map` of its direction:
-    with the bias's part and the offset the map sums to the log-odds.
-
-    >>> import torch
-    >>> from torch import nn
-    >>> from simvis_core import Activations, EmbeddingNetwork
-    >>> from simvis_core.attributes.concept_directions import ConceptAttributes, ConceptDirection
-    >>> concepts = {"left": ConceptDirection(torch.tensor([1.0, 0.0]), -0.5)}
-    >>> model = ConceptAttributes(EmbeddingNetwork(nn.Conv2d(3, 2, 8, 8)), concepts)
-    >>> picture = Activations(torch.tensor([[[0.0, 6.0]], [[4.0, 4.0]]]))
-    >>> model.names, model.verdict, model.directions(picture).shape
-    (('left',), 'exact', torch.Size([1, 2]))
-    >>> model.activation_maps(picture), model.confidences(picture)
-    (tensor([[[0.0000, 0.6000]]]), tensor([0.1000], dtype=torch.float64))
-    """
-
-    network: EmbeddingNetwork
-    concepts: Mapping[str, ConceptDirection]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The concepts, in their order."""
-        return tuple(self.concepts)
-
-    @property
-    def verdict(self) -> Verdict:
-        """The network's: a direction is the same for every picture."""
-        return self.network.verdict
-
-    def confidences(self, picture: Activations) -> Float[Tensor, " K"]:
-        """Each concept's log-odds; float64."""
-        embedding = self.network.decompose_features(picture).embedding.double().cpu()
-        offsets = torch.tensor([one.offset for one in self.concepts.values()], dtype=torch.float64)
-        return self._ways().double() @ embedding + offsets
-
-    def directions(self, picture: Activations) -> Float[Tensor, "K D"]:
-        """Each concept's direction, whatever the picture."""
-        return self._ways().to(picture.features)
-
-    def activation_maps(self, picture: Activations) -> Float[Tensor, "K H W"]:
-        """Each cell's signed share of <embedding, direction>. Raises SimvisError for a network without such cells."""
-        split = self.network.decompose_features(picture)
-        return torch.stack([split.similarity_map(one.direction.to(split.cells)) for one in self.concepts.values()])
-
-    def _ways(self) -> Tensor:
-        return torch.stack([one.direction for one in self.concepts.values()]).cpu()
 
 
 def _classifier() -> Any:
