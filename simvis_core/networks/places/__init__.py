@@ -1,0 +1,1 @@
+"""Where a network's cells look: centres of receptive fields by arithmetic."""
