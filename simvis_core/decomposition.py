@@ -13,7 +13,6 @@ Verdict = Literal["exact", "exact at this input", "black box"]
 VERDICTS: tuple[Verdict, ...] = ("exact", "exact at this input", "black box")  # from best to worst
 Method = Literal["decomposition", "last-block values", "sliding window", "RISE", "none"]
 ADDITIVE: tuple[Method, ...] = ("decomposition", "last-block values", "none")  # whose cells are shares of the score
-PLACED: tuple[Method, ...] = ("decomposition", "last-block values")  # whose maps stand where a network's cells look
 # What a bias comes from: offsets of the layers, a path's reference, tokens that have no place in the picture (class
 # and register tokens), and what an integral or an estimate leaves over.
 BIAS_PARTS = ("offsets", "reference", "tokens", "remainder")

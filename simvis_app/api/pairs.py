@@ -229,7 +229,7 @@ def point_json(pair: PairExplanation, side: Side, x: float, y: float) -> dict[st
         "map": map.tolist(),
         "share": pair.point_share(side, x, y),
         "score": pair.score,
-        "cell": list(cell_at(x, y, view.size, own.grid, view.placed(own.grid))),
+        "cell": list(cell_at(x, y, view.size, own.grid)),
     }
 
 

@@ -304,9 +304,8 @@ def _maps(
 
     seen = _seen(options, opened)
     network = opened.network(followed.steps[0])
-    names = zip("AB", (Path(options.a).name, Path(options.b).name), strict=True)
-    views = [network.looking(network.view(image, seen.side, seen.framing)) for image in (pair.a, pair.b)]
-    shown = [(view, caption(side, name)) for view, (side, name) in zip(views, names, strict=True)]
+    names = zip("AB", (Path(options.a).name, Path(options.b).name), (pair.a, pair.b), strict=True)
+    shown = [(network.view(image, seen.side, seen.framing), caption(side, name)) for side, name, image in names]
     by_step = {step: row[0] for step, row in zip(followed.steps, followed.rows, strict=True)}
     scale = common_scale(*(map for one in by_step.values() for map in one.maps))
     files = {}

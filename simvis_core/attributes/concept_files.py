@@ -163,7 +163,7 @@ def framed_place(
     True
     """
     try:
-        view = network.looking(network.view(open_picture(place.picture, limits=limits), short_side, framing))
+        view = network.view(open_picture(place.picture, limits=limits), short_side, framing)
     except SimvisError:
         return None
     picture = view.image.copy()

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from simvis_core.decomposition import Decomposition
 from simvis_core.errors import SimvisError
-from simvis_core.pictures.centres import Centres
 from simvis_core.pictures.views import View, weights_at, weights_in
 
 Sign = Literal[1, -1]
@@ -83,13 +82,10 @@ class Point:
 Region = Box | Brush | Point
 
 
-def region_weights(
-    regions: Sequence[Region], size: tuple[int, int], grid: tuple[int, int], centres: Centres | None = None
-) -> Float[Tensor, "H W"]:
+def region_weights(regions: Sequence[Region], size: tuple[int, int], grid: tuple[int, int]) -> Float[Tensor, "H W"]:
     """Each cell's weight: the share of its area inside the plus regions less the share inside the minus regions.
 
-    ``centres`` is where the cells look, as the picture's view has it (`View.placed`); without it they share the view
-    out evenly. Regions of one sign that overlap count once; points come on top, each with a total weight of 1.
+    Regions of one sign that overlap count once; points come on top, each with a total weight of 1.
 
     Raises SimvisError where nothing is left: no region, only ones that hold no pixel of the view, or as much against as
     for; and for a point outside the view.
@@ -103,9 +99,9 @@ def region_weights(
     for sign in (1, -1):
         masks = [region.mask(size) for region in regions if region.sign == sign and not isinstance(region, Point)]
         if masks:
-            weights += sign * weights_in(torch.stack(masks).any(0), grid, centres)
+            weights += sign * weights_in(torch.stack(masks).any(0), grid)
     for point in (region for region in regions if isinstance(region, Point)):
-        weights += point.sign * weights_at(point.x * size[1] - 0.5, point.y * size[0] - 0.5, size, grid, centres)
+        weights += point.sign * weights_at(point.x * size[1] - 0.5, point.y * size[0] - 0.5, size, grid)
     if not bool(weights.any()):
         raise SimvisError(
             "regions that leave no part of the view (too small, outside it, or cancelling out)",
@@ -116,7 +112,7 @@ def region_weights(
 
 
 def regions_query(
-    decomposition: Decomposition, regions: Sequence[Region], size: tuple[int, int], centres: Centres | None = None
+    decomposition: Decomposition, regions: Sequence[Region], size: tuple[int, int]
 ) -> Float[Tensor, " D"]:
     """What to search a gallery by: the embedding where nothing is marked, else the marked cells' part of it.
 
@@ -133,7 +129,7 @@ def regions_query(
     """
     if not regions:
         return decomposition.embedding
-    return decomposition.region_query(region_weights(regions, size, decomposition.grid, centres))
+    return decomposition.region_query(region_weights(regions, size, decomposition.grid))
 
 
 def box_on(view: View, x: float, y: float, width: float, height: float, sign: Sign = 1) -> Box:

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor, nn
 
-from simvis_core.decomposition import PLACED, Decomposition, Verdict
+from simvis_core.decomposition import Decomposition, Verdict
 from simvis_core.errors import SimvisError
 from simvis_core.networks.backbone import Activations, inner_parts, inner_pooling
 from simvis_core.networks.depth.behind import FEATURES, Behind
@@ -19,10 +19,8 @@ from simvis_core.networks.depth.cuts import Cut, check_cut, cuts, layer_named, n
 from simvis_core.networks.depth.depth import Depth, checked_rule
 from simvis_core.networks.depth.references import ReferencePictures
 from simvis_core.networks.heads import split_head
-from simvis_core.networks.places.centres_of import cells_look_at
 from simvis_core.networks.poolings import INNER, POOLINGS, Pooling
 from simvis_core.networks.states import numbers, pieces
-from simvis_core.pictures.centres import Centres
 from simvis_core.pictures.resizing import Resizing, check_resizing
 from simvis_core.pictures.views import Framing, Preprocess, View
 
@@ -79,7 +77,6 @@ class EmbeddingNetwork:
         self.trained_pooling = Pooling.parse(trained_pooling or pooling)
         self.depth: Depth | None = None  # the layer that maps are drawn at, where it is not the last features
         self._single_heads: dict[nn.Module, nn.Module] = {}
-        self._looks: dict[tuple[int, int], Centres | None] = {}  # where cells look, by size; shared likewise
         self._probes: dict[tuple[int, int], Activations] = {}  # of noise, by size; shared with every other pooling
         self._widths: dict[tuple[str, int], int] = {}  # by pooling and short side; shared likewise
 
@@ -147,7 +144,7 @@ class EmbeddingNetwork:
         """
         other = self._without_memory()
         other.head = head if head is None else head.eval()
-        other._probes, other._looks = self._probes, self._looks  # of the backbone, which stays
+        other._probes = self._probes  # of the backbone, which stays
         return other
 
     def at(self, layer: str, rule: str = "frozen", reference: ReferencePictures = "blur") -> "EmbeddingNetwork":
@@ -187,7 +184,7 @@ class EmbeddingNetwork:
         check_cut(behind, self._noise(), self.name)
         other = copy.copy(self)
         other.depth = Depth(behind, checked_rule(rule), reference, self.preprocess)
-        other._probes, other._looks = {}, {}
+        other._probes = {}
         return other
 
     @property
@@ -211,7 +208,7 @@ class EmbeddingNetwork:
     def _without_memory(self) -> "EmbeddingNetwork":
         """A copy that remembers nothing of weights or features."""
         other = copy.copy(self)
-        other._probes, other._widths, other._single_heads, other._looks = {}, {}, {}, {}
+        other._probes, other._widths, other._single_heads = {}, {}, {}
         other.__dict__.pop("fingerprint", None)
         return other
 
@@ -225,64 +222,6 @@ class EmbeddingNetwork:
         (224, 320)
         """
         return self.preprocess.view(image, short_side, framing)
-
-    def centres(self, size: tuple[int, int]) -> Centres | None:
-        """Where the cells of a view of ``size`` (h, w) look; None where that cannot be known, and for a single cell.
-
-        Centres of receptive fields, by arithmetic from strides, paddings, dilations and the weights of each kernel; at
-        another layer (`at`) its own. The first time for a size it costs a pass. It cannot be known where the cells
-        cannot be followed to the pixels, where branches whose centres lie more than half a cell apart are added up, and
-        where a centre would lie more than a quarter of a cell outside of the view.
-
-        >>> from torch import nn
-        >>> from simvis_core import EmbeddingNetwork
-        >>> backbone = nn.Sequential(nn.Conv2d(3, 4, 1), nn.MaxPool2d(3, stride=2, padding=1))
-        >>> EmbeddingNetwork(backbone).centres((16, 32)).facts((16, 32))  # in pixels: 0, 2, 4, ...
-        {'rows': [0.0, 2.0], 'columns': [0.0, 2.0]}
-        """
-        if not self.centres_known(size):
-            behind = self.depth.behind if self.depth is not None else Behind(self.backbone, FEATURES)
-            self._looks[size] = cells_look_at(behind, size)
-        return self._looks[size]
-
-    def centres_known(self, size: tuple[int, int]) -> bool:
-        """Whether `centres` was asked for this size (h, w) before, so that it costs no pass.
-
-        >>> from torch import nn
-        >>> from simvis_core import EmbeddingNetwork
-        >>> EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8)).centres_known((16, 32))
-        False
-        """
-        return size in self._looks
-
-    def registered(self, view: View, decomposition: Decomposition) -> View:
-        """The view with its cells where they look, for the maps of its decomposition; as `centres` says.
-
-        What masks drew is where they hid the picture, so on an even grid, as is what cannot be known.
-
-        >>> import torch
-        >>> from PIL import Image
-        >>> from torch import nn
-        >>> from simvis_core import EmbeddingNetwork, Preprocess
-        >>> net = EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8), preprocess=Preprocess(short_side=32, stride=8))
-        >>> view = net.view(Image.new("RGB", (60, 40)))
-        >>> view = net.registered(view, net.decompose(view.pixels))
-        >>> view.centres.grid, view.centres.off() < 1e-6
-        ((4, 6), True)
-        """
-        return self.looking(view) if decomposition.method in PLACED else replace(view, centres=None)
-
-    def looking(self, view: View) -> View:
-        """The view with its cells where they look, whatever is to be drawn over it; as `centres` says.
-
-        >>> from PIL import Image
-        >>> from torch import nn
-        >>> from simvis_core import EmbeddingNetwork, Preprocess
-        >>> net = EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8), preprocess=Preprocess(short_side=32, stride=8))
-        >>> net.looking(net.view(Image.new("RGB", (60, 40)))).cell_box((4, 6), row=0, column=5)
-        (50.0, 0.0, 60.0, 10.0)
-        """
-        return replace(view, centres=self.centres(view.size))
 
     def features(self, pixels: Float[Tensor, "B 3 h w"]) -> Float[Tensor, "B C H W"]:
         """The last feature maps, in the backbone's own dtype and on its device; see `activations`."""

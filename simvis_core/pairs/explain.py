@@ -28,9 +28,6 @@ def explain_pair(
 ) -> PairExplanation:
     """Why the network finds the two pictures as similar as it does; one forward pass a picture.
 
-    One more for a size of views that the network meets for the first time finds where its cells look
-    (`EmbeddingNetwork.centres`).
-
     A black box, and any network under a ``method`` of MASKED ("sliding window", "RISE"), is drawn by masks instead,
     with a forward pass for each; ``progress`` is told how many of how many are done. The explanation's ``method`` says
     what drew it.
@@ -51,8 +48,7 @@ def explain_pair(
     a, b = (network.activations(view.pixels[None]).one() for view in (view_a, view_b))
     pair = explain_features(network, view_a, view_b, a, b, unsplit=True)
     if (method or default_method(pair)) == pair.method:
-        views = [network.registered(view, own) for view, own in ((view_a, pair.a), (view_b, pair.b))]
-        return replace(pair, view_a=views[0], view_b=views[1])
+        return pair
     return run(explain_by(pair, method or default_method(pair)), counted(progress))
 
 
@@ -89,9 +85,7 @@ def explain_by(
     yield 0, sum(counts)
     a = yield from mapped(drawings[0], lambda step: (step[0], sum(counts)))
     b = yield from mapped(drawings[1], lambda step: (counts[0] + step[0], sum(counts)))
-    a, b = (replace(one, verdict=pair.verdict) for one in (a, b))
-    views = [pair.network.registered(view, one) for view, one in ((pair.view_a, a), (pair.view_b, b))]
-    return replace(pair, a=a, b=b, view_a=views[0], view_b=views[1])
+    return replace(pair, a=replace(a, verdict=pair.verdict), b=replace(b, verdict=pair.verdict))
 
 
 def drawing_at(pair: PairExplanation, network: EmbeddingNetwork, most_steps: int) -> DrawingAt:
@@ -115,8 +109,6 @@ def drawing_at(pair: PairExplanation, network: EmbeddingNetwork, most_steps: int
     (4, 4)
     """
     a, b = (network.activations(view.pixels[None]).one() for view in (pair.view_a, pair.view_b))
-    for view in (pair.view_a, pair.view_b):
-        network.centres(view.size)
     found = explain_features(network, pair.view_a, pair.view_b, a, b, refine=False)
     while True:
         _ = found.map_a, found.map_b, found.ledger, found.bias_parts

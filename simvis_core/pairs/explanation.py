@@ -30,7 +30,6 @@ from simvis_core.networks.network import EmbeddingNetwork
 from simvis_core.networks.poolings import Pooling
 from simvis_core.pairs.export import Export
 from simvis_core.pairs.sides import OTHER, SIDES, Side
-from simvis_core.pictures.centres import Centres
 from simvis_core.pictures.view_warnings import view_warning
 from simvis_core.pictures.views import View, weights_at, weights_in
 
@@ -206,13 +205,13 @@ class PairExplanation:
         (x, y) are view pixels, whole numbers at pixel centres. Raises SimvisError for a point outside the view.
         """
         view, own, _ = self.side(side)
-        query = own.region_query(weights_at(x, y, view.size, own.grid, view.placed(own.grid)))
+        query = own.region_query(weights_at(x, y, view.size, own.grid))
         return self._other(side)[1].similarity_map(query)
 
     def point_share(self, side: Side, x: float, y: float) -> float:
         """What the point carries of the score, in score units: its point map's sum plus its part of the bias."""
         view, own, map = self.side(side)
-        return float((weights_at(x, y, view.size, own.grid, view.placed(own.grid)).to(map) * map).sum())
+        return float((weights_at(x, y, view.size, own.grid).to(map) * map).sum())
 
     def region_map(self, side: Side, mask: Bool[Tensor, "h w"]) -> Float[Tensor, "H W"]:
         """Where in the other picture a region of this side's view counts; ``mask`` is over the view's pixels.
@@ -222,7 +221,7 @@ class PairExplanation:
         view, own, _ = self.side(side)
         if tuple(mask.shape) != view.size:
             raise SimvisError(f"a mask of {tuple(mask.shape)}", f"the view's size {view.size}", "draw it over the view")
-        return self.cells_map(side, weights_in(mask, own.grid, view.placed(own.grid)))
+        return self.cells_map(side, weights_in(mask, own.grid))
 
     def cells_map(self, side: Side, weights: Float[Tensor, "H W"]) -> Float[Tensor, "H2 W2"]:
         """Where in the other picture cells of this side count, each by its weight, in score units.
@@ -280,8 +279,6 @@ class PairExplanation:
         """
         network = self.network.at(layer, rule, reference)
         a, b = (network.activations(view.pixels[None]).one() for view in (self.view_a, self.view_b))
-        for view in (self.view_a, self.view_b):
-            network.centres(view.size)
         return explain_features(network, self.view_a, self.view_b, a, b)
 
     def save(
@@ -350,7 +347,6 @@ def explain_features(
     """Why two pictures are similar, from their features or activations already computed: no forward pass.
 
     Without ``refine`` a path keeps its first few points, and what it leaves over may be large: `drawing_at` adds more.
-    Cells are drawn where they look if the network was asked for it before (`EmbeddingNetwork.centres`), else evenly.
 
     Raises SimvisError where ``flatten`` meets two different grids, and for a black box. With ``unsplit`` that one gives
     its score and whatever needs no map: its cells are all zero and its method is "none".
@@ -381,13 +377,7 @@ def explain_features(
         )
     if refine:
         a, b = a.refined(b.embedding), b.refined(a.embedding)
-    views = _where_known(network, view_a, a), _where_known(network, view_b, b)
-    return PairExplanation(network, views[0], views[1], activations[0], activations[1], a, b)
-
-
-def _where_known(network: EmbeddingNetwork, view: View, own: Decomposition) -> View:
-    """The view with its cells where they look, if that costs no pass."""
-    return network.registered(view, own) if network.centres_known(view.size) else view
+    return PairExplanation(network, view_a, view_b, activations[0], activations[1], a, b)
 
 
 def half_share(map: Float[Tensor, "H W"], score: float) -> float | None:
@@ -418,12 +408,4 @@ def _picture_facts(view: View, decomposition: Decomposition) -> dict[str, object
         "view_size": list(view.size),
         "view_box": list(view.box),
         "grid": list(decomposition.grid),
-        "cell_centres": _registration(view, decomposition),
     }
-
-
-def _registration(view: View, decomposition: Decomposition) -> dict[str, object]:
-    """Where cells are drawn, in view pixels, and whether that is where the network looks."""
-    placed = view.placed(decomposition.grid)
-    known = "receptive fields" if placed is not None else "even grid"
-    return {"from": known, **(placed or Centres.even(decomposition.grid)).facts(view.size)}

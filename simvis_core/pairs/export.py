@@ -179,7 +179,7 @@ class Export:
             return {}
         side, x, y = self.point
         view, own, _ = self.pair.side(side)
-        cell = cell_at(x, y, view.size, own.grid, view.placed(own.grid))
+        cell = cell_at(x, y, view.size, own.grid)
         return {"point": {"side": side, "x": x, "y": y, "cell": list(cell), "share": self.pair.point_share(side, x, y)}}
 
     def _region_facts(self) -> dict[str, object]:

@@ -13,7 +13,7 @@ from simvis_core.decomposition import Method
 from simvis_core.files import colours
 from simvis_core.files.lettering import font, name, paragraph, plain, shortened
 from simvis_core.files.numbers import number, of_score, sum_of, three
-from simvis_core.pictures.views import View
+from simvis_core.pictures.views import View, enlarge
 
 # A messenger shows 1080 pixels as some 400: text is large here so that it can be read there.
 FIGURE_WIDTH, MARGIN, GAP = 1080, 36, 16
@@ -221,7 +221,7 @@ def _row(row: PanelRow, look: Look) -> list[Image.Image]:
 def _panel(panel: Panel, size: tuple[int, int], scale: float, look: Look) -> Image.Image:
     drawn = panel.view.picture(max(size)).resize(size, Image.Resampling.BICUBIC)
     if panel.map is not None:
-        values = panel.view.enlarged(panel.map.cpu().double(), size[::-1]).numpy()
+        values = enlarge(panel.map.cpu().double(), size[::-1]).numpy()
         drawn = colours.laid(drawn, values, scale, look.colour_map, look.opacity, look.ground)
     if panel.pin:
         x, y = panel.pin[0] * size[0], panel.pin[1] * size[1]

@@ -10,7 +10,6 @@ from PIL import Image
 from torch import Tensor
 
 from simvis_core.errors import SimvisError
-from simvis_core.pictures.centres import Centres, Line, edges_of
 from simvis_core.pictures.opening import upright_rgb
 from simvis_core.pictures.resizing import Resampling, Resizing, check_resizing, resized
 
@@ -25,8 +24,7 @@ CROP_SHARE = 0.875  # the field's classic: short side 256, centre 224
 class View:
     """What the network sees of a picture: ``pixels`` covers ``box`` = (left, top, right, bottom) of ``image``.
 
-    ``image`` is upright RGB; ``box`` is in its pixels, as edges, and may have fractions. ``centres`` is where a
-    network's cells look, once it was explained: maps of that grid are drawn there, those of any other grid evenly.
+    ``image`` is upright RGB; ``box`` is in its pixels, as edges, and may have fractions.
 
     >>> import torch
     >>> from PIL import Image
@@ -36,20 +34,13 @@ class View:
     ((32, 48), 1.5, (60, 40))
     >>> view.cell_box((4, 6), row=0, column=5)
     (50.0, 0.0, 60.0, 10.0)
-    >>> view.on_original(torch.ones(4, 6)).shape, view.enlarged(torch.ones(4, 6), (8, 12)).shape
-    (torch.Size([40, 60]), torch.Size([8, 12]))
-    >>> view.placed((4, 6)) is None, view.middle_of((4, 6), row=0, column=0)
-    (True, (3.5, 3.5))
+    >>> view.on_original(torch.ones(4, 6)).shape
+    torch.Size([40, 60])
     """
 
     image: Image.Image
     pixels: Float[Tensor, "3 h w"]
     box: tuple[float, float, float, float]
-    centres: Centres | None = None
-
-    def placed(self, grid: tuple[int, int]) -> Centres | None:
-        """Where the cells of a grid look; None for cells that share the view out evenly."""
-        return self.centres if self.centres is not None and self.centres.grid == grid else None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -57,32 +48,17 @@ class View:
         return self.pixels.shape[1], self.pixels.shape[2]
 
     def cell_box(self, grid: tuple[int, int], row: int, column: int) -> tuple[float, float, float, float]:
-        """The cell's rectangle (left, top, right, bottom) in pixels of the picture: what lies nearest to it."""
-        (left, top, right, bottom), centres = self.box, self.placed(grid)
-        if centres is None:
-            height, width = (bottom - top) / grid[0], (right - left) / grid[1]
-            return left + column * width, top + row * height, left + (column + 1) * width, top + (row + 1) * height
-        (up, down), (near, far) = (centres.edges(a)[i : i + 2].tolist() for a, i in ((0, row), (1, column)))
-        height, width = bottom - top, right - left
-        return left + near * width, top + up * height, left + far * width, top + down * height
-
-    def middle_of(self, grid: tuple[int, int], row: int, column: int) -> tuple[float, float]:
-        """Where a cell looks: (row, column) in view pixels, whole numbers at pixel centres, held inside."""
-        centres = self.placed(grid) or Centres.even(grid)
-        at = [first + step * i for (first, step), i in ((centres.down, row), (centres.across, column))]
-        y, x = (min(max(share * side - 0.5, 0.0), side - 1.0) for share, side in zip(at, self.size, strict=True))
-        return y, x
+        """The cell's rectangle (left, top, right, bottom) in pixels of the picture."""
+        left, top, right, bottom = self.box
+        height, width = (bottom - top) / grid[0], (right - left) / grid[1]
+        return left + column * width, top + row * height, left + (column + 1) * width, top + (row + 1) * height
 
     def on_original(self, map: Float[Tensor, "H W"]) -> Float[Tensor, "h0 w0"]:
         """The map at the picture's own resolution, zero outside the view's box."""
         left, top, right, bottom = self.box
         rows = _positions(self.image.height, top, bottom)
         columns = _positions(self.image.width, left, right)
-        return _blend(map, rows, columns, self.placed((map.shape[0], map.shape[1])))
-
-    def enlarged(self, map: Float[Tensor, "H W"], size: tuple[int, int]) -> Float[Tensor, "h w"]:
-        """`enlarge` with the cells where they look."""
-        return enlarge(map, size, self.placed((map.shape[0], map.shape[1])))
+        return _blend(map, rows, columns)
 
     @property
     def aspect(self) -> float:
@@ -188,31 +164,24 @@ class Preprocess:
         return torch.from_numpy(pixels)
 
 
-def enlarge(map: Float[Tensor, "H W"], size: tuple[int, int], centres: Centres | None = None) -> Float[Tensor, "h w"]:
+def enlarge(map: Float[Tensor, "H W"], size: tuple[int, int]) -> Float[Tensor, "h w"]:
     """The map at ``size`` (h, w): bilinear between cell centres, held constant beyond the outermost ones.
 
-    ``centres`` is where the cells look; without it they share the view out evenly. A constant map stays constant;
-    whole-number factors keep the mean of an even grid's map.
+    A constant map stays constant; whole-number factors keep the mean.
 
     >>> import torch
     >>> from simvis_core import enlarge
     >>> enlarge(torch.tensor([[0.0, 1.0]]), (1, 4))
     tensor([[0.0000, 0.2500, 0.7500, 1.0000]])
-    >>> from simvis_core.pictures.centres import Centres
-    >>> enlarge(torch.tensor([[0.0, 1.0]]), (1, 4), Centres((1, 2), down=(0.5, 1.0), across=(0.125, 0.5)))
-    tensor([[0.0000, 0.5000, 1.0000, 1.0000]])
     """
-    return _blend(map, _positions(size[0]), _positions(size[1]), centres)
+    return _blend(map, _positions(size[0]), _positions(size[1]))
 
 
-def weights_at(
-    x: float, y: float, size: tuple[int, int], grid: tuple[int, int], centres: Centres | None = None
-) -> Float[Tensor, "H W"]:
+def weights_at(x: float, y: float, size: tuple[int, int], grid: tuple[int, int]) -> Float[Tensor, "H W"]:
     """Cell weights of the point at view pixel (x, y): non-negative, summing to 1. The transpose of `enlarge`.
 
-    ``(weights_at(x, y, size, grid) * map).sum() == enlarge(map, size)[y, x]``, and so with ``centres`` in both; a point
-    may lie between pixels. Whole numbers are pixel centres. Source: Zhu 2021, point-to-point map, bilinear over the
-    grid.
+    ``(weights_at(x, y, size, grid) * map).sum() == enlarge(map, size)[y, x]``; a point may lie between pixels.
+    Whole numbers are pixel centres. Source: Zhu 2021, point-to-point map, bilinear over the grid.
 
     Raises SimvisError for a point outside the view.
 
@@ -231,39 +200,30 @@ def weights_at(
             f"the point ({x:g}, {y:g})", f"0 <= x <= {width - 1} and 0 <= y <= {height - 1}", "choose a point inside"
         )
     row, column = (torch.tensor([(at + 0.5) / side], dtype=torch.float64) for at, side in ((y, height), (x, width)))
-    down, across = (None, None) if centres is None else (centres.down, centres.across)
-    return torch.outer(_bilinear(row, grid[0], down)[0], _bilinear(column, grid[1], across)[0])
+    return torch.outer(_bilinear(row, grid[0])[0], _bilinear(column, grid[1])[0])
 
 
-def weights_in(
-    mask: Bool[Tensor, "h w"], grid: tuple[int, int], centres: Centres | None = None
-) -> Float[Tensor, "H W"]:
+def weights_in(mask: Bool[Tensor, "h w"], grid: tuple[int, int]) -> Float[Tensor, "H W"]:
     """Cell weights of a region: for each cell the share of its area that the mask covers, 0 to 1.
 
-    With ``centres`` a cell's area is what lies nearest to its centre. Disjoint regions add; the whole view gives 1
-    everywhere, so its region query is the embedding without bias.
+    Disjoint regions add; the whole view gives 1 everywhere, so its region query is the embedding without bias.
 
     >>> import torch
     >>> from simvis_core import weights_in
     >>> weights_in(torch.tensor([[True, True, True, False]]), grid=(1, 2))
     tensor([[1.0000, 0.5000]], dtype=torch.float64)
     """
-    down, across = (None, None) if centres is None else (centres.down, centres.across)
-    rows, columns = _coverage(mask.shape[0], grid[0], down), _coverage(mask.shape[1], grid[1], across)
+    rows, columns = _coverage(mask.shape[0], grid[0]), _coverage(mask.shape[1], grid[1])
     return rows @ mask.to(torch.float64) @ columns.T
 
 
-def cell_at(
-    x: float, y: float, size: tuple[int, int], grid: tuple[int, int], centres: Centres | None = None
-) -> tuple[int, int]:
-    """The (row, column) of the cell that view pixel (x, y) lies in: with ``centres`` the one that is nearest.
+def cell_at(x: float, y: float, size: tuple[int, int], grid: tuple[int, int]) -> tuple[int, int]:
+    """The (row, column) of the cell that view pixel (x, y) lies in.
 
     >>> from simvis_core.pictures.views import cell_at
     >>> cell_at(x=30, y=10, size=(32, 48), grid=(4, 6))
     (1, 3)
     """
-    if centres is not None:
-        return centres.cell_of((y + 0.5) / size[0], 0), centres.cell_of((x + 0.5) / size[1], 1)
     row, column = int((y + 0.5) * grid[0] / size[0]), int((x + 0.5) * grid[1] / size[1])
     return min(max(row, 0), grid[0] - 1), min(max(column, 0), grid[1] - 1)
 
@@ -291,17 +251,14 @@ def _positions(pixels: int, start: float = 0.0, stop: float | None = None) -> Te
     return (torch.arange(pixels, dtype=torch.float64) + 0.5 - start) / (stop - start)
 
 
-def _blend(map: Tensor, rows: Tensor, columns: Tensor, centres: Centres | None = None) -> Tensor:
-    lines = (None, None) if centres is None else (centres.down, centres.across)
-    sides = zip((rows, columns), map.shape, lines, strict=True)
-    down, across = (_bilinear(at, cells, line).to(map) for at, cells, line in sides)
+def _blend(map: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    down, across = (_bilinear(at, cells).to(map) for at, cells in ((rows, map.shape[0]), (columns, map.shape[1])))
     return down @ map @ across.T
 
 
-def _bilinear(fractions: Float[Tensor, " n"], cells: int, line: Line | None = None) -> Float[Tensor, "n cells"]:
-    """Each position's two nearest cell centres with their weights, clamped; zero outside 0..1."""
-    at = fractions * cells - 0.5 if line is None else (fractions - line[0]) / line[1]
-    at = at.clamp(0, cells - 1)
+def _bilinear(fractions: Float[Tensor, " n"], cells: int) -> Float[Tensor, "n cells"]:
+    """Each position's two nearest cell centres with their weights; half-pixel centres, clamped; zero outside 0..1."""
+    at = (fractions * cells - 0.5).clamp(0, cells - 1)
     low = at.floor().long().clamp(max=cells - 1)
     high = (low + 1).clamp(max=cells - 1)
     share = at - low
@@ -313,11 +270,9 @@ def _bilinear(fractions: Float[Tensor, " n"], cells: int, line: Line | None = No
     return weights * inside[:, None]
 
 
-def _coverage(pixels: int, cells: int, line: Line | None = None) -> Float[Tensor, "cells pixels"]:
+def _coverage(pixels: int, cells: int) -> Float[Tensor, "cells pixels"]:
     """Share of each cell's length that each pixel fills; rows sum to 1."""
-    evenly = torch.arange(cells + 1, dtype=torch.float64) * pixels / cells
-    edges = evenly if line is None else edges_of(cells, line) * pixels
+    edges = torch.arange(cells + 1, dtype=torch.float64) * pixels / cells
     starts = torch.arange(pixels, dtype=torch.float64)
     overlap = torch.minimum(edges[1:, None], starts + 1) - torch.maximum(edges[:-1, None], starts)
-    overlap = overlap.clamp(min=0)
-    return overlap * cells / pixels if line is None else overlap / edges.diff()[:, None]
+    return overlap.clamp(min=0) * cells / pixels

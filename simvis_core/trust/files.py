@@ -1,7 +1,6 @@
 """A row of measurements as files: maps, numbers, curves, pictures, and what they belong to."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from simvis_core.errors import SimvisError
 from simvis_core.explainers.table import EXPLAINERS
@@ -54,7 +53,7 @@ def measured_files(
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
         raise SimvisError(f"two measurements of '{twice}'", "one of each explainer", "write them apart")
-    view = replace(pair.side(side)[0], centres=None)  # maps are measured on an even grid, and drawn as measured
+    view, _, _ = pair.side(side)
     maps = {name: one.drawn.map for name, one in zip(names, measured, strict=True)}
     pictures = {f"{name}.png": overlay(view, map, common_scale(map), colours, opacity) for name, map in maps.items()}
     return {name: writing.png(picture) for name, picture in pictures.items()} | {

@@ -127,7 +127,6 @@ def _maps(seen: _Seen, found: ConceptDirection) -> dict[str, bytes]:
     for file in seen.options.show:
         view = seen.network.view(open_picture(file, limits=seen.session.limits), seen.side, seen.options.framing)
         split = seen.network.decompose(view.pixels)
-        view = seen.network.registered(view, split)
         way = found.direction.to(split.cells)
         map, whole = split.similarity_map(way), float(split.embedding @ way) + found.offset
         print(f"{Path(file).name}: log-odds {whole:+.2f}, of which the cells {float(map.sum()):+.2f}")

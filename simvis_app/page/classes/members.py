@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from simvis_app.page.choices import ORDERS
 from simvis_app.page.galleries.cards import Scales, row_card
-from simvis_app.page.parts.drawing import centres_told
 from simvis_app.page.parts.hit_grid import HitCard, Page
 from simvis_app.service import words
 from simvis_app.service.galleries.galleries import Galleries
@@ -61,7 +60,6 @@ class MemberPages:
             score=words.three(float(members.typicality[rank])) if len(members.rows) > 1 else "",
             note=words.typical(rank, len(members.rows)),
             hit_grid=(0, 0) if picture is None else picture.decomposition.grid,
-            hit_centres=None if picture is None else centres_told(picture.view.placed(picture.decomposition.grid)),
             hit_map=None if map is None else map.flatten().tolist(),
             stale=stale or plain.stale,
         )

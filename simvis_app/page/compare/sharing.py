@@ -67,5 +67,9 @@ def _pinned(pair: PairExplanation, pin: object) -> Pinned:
     if "weights" in checked:
         return None, (checked["side"], checked["weights"])
     view, own, _ = pair.side(checked["side"])
-    y, x = view.middle_of(checked.get("of", own.grid), checked["row"], checked["col"])
+    grid = checked.get("of", own.grid)
+    x, y = (
+        (at + 0.5) * side / cells - 0.5
+        for at, side, cells in zip((checked["col"], checked["row"]), view.size[::-1], grid[::-1], strict=True)
+    )
     return (checked["side"], x, y), None

@@ -12,7 +12,6 @@ from simvis_app.page import choices
 from simvis_app.page.depth import depth_words
 from simvis_app.page.depth.dial import DialFields
 from simvis_app.page.pair.asked import PairAsked
-from simvis_app.page.parts.drawing import centres_told
 from simvis_app.page.updates import Listener, Updates, Values, unchanged
 from simvis_app.page.visits import visitor_of
 from simvis_app.service.sessions.depths import DepthAsked, Depths, Offered, is_little
@@ -175,14 +174,12 @@ def nothing_drawn(held: DialFields) -> Updates:
 
 
 def fine_json(pair: PairExplanation) -> str:
-    """Both maps at a depth for the viewer, with grids, where cells look, and their scale; another text each time."""
+    """Both maps at a depth for the viewer, with their grids and their scale; another text each time."""
     scale = common_scale(pair.map_a, pair.map_b)
     maps = {f"map_{side}": base64.b64encode(packed_map(pair.side(side)[2], scale)).decode() for side in SIDES}
     grids = {f"grid_{side}": list(pair.side(side)[1].grid) for side in SIDES}
-    sides = {side: pair.side(side) for side in SIDES}
-    looks = {f"centres_{side}": centres_told(view.placed(own.grid)) for side, (view, own, _) in sides.items()}
     facts = {"stamp": uuid.uuid4().hex, "scale": scale, "score": pair.score, "unit": UNITS[pair.method]}
-    return json.dumps({**facts, **grids, **looks, **maps})
+    return json.dumps({**facts, **grids, **maps})
 
 
 def _nothing() -> str:

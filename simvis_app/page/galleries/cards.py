@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from simvis_app.page.parts.drawing import centres_told
 from simvis_app.page.parts.files import picture_file
 from simvis_app.page.parts.hit_grid import HitCard
 from simvis_app.service import words
@@ -82,6 +81,5 @@ def own_card(picture: Pictured, map: "Tensor", name: str, title: str, score: str
         image=picture_file(picture.view).path,
         aspect=picture.view.aspect,
         hit_grid=picture.decomposition.grid,
-        hit_centres=centres_told(picture.view.placed(picture.decomposition.grid)),
         hit_map=map.flatten().tolist(),
     )

@@ -3,14 +3,11 @@
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import gradio as gr
 
 from simvis_core.files.colours import FADE, STOPS
-
-if TYPE_CHECKING:
-    from simvis_core.pictures.centres import Centres
 
 HERE = Path(__file__).parent
 
@@ -26,11 +23,6 @@ def filled(script: str, **values: object) -> str:
             raise ValueError(f"/*{name}*/ stands {len(around) - 1} times in the script")
         script = json.dumps(value).join(around)
     return script
-
-
-def centres_told(centres: "Centres | None") -> list[float] | None:
-    """Where cells look as the script for maps takes it: [down, step, across, step]; None for an even grid."""
-    return None if centres is None else [round(share, 7) for share in (*centres.down, *centres.across)]
 
 
 MAPS = filled((HERE / "maps.js").read_text(), STOPS=STOPS, FADE=FADE)  # draws a signed map over a picture

@@ -158,9 +158,9 @@ function dress(card) {
     $(".frame", node).append(canvas, best);
   }
   const [canvas, best] = card.marks, top = map.indexOf(Math.max(...map));
-  paint(canvas, H, W, (i) => map[i], card.scale.hit, hit.hit_centres);
+  paint(canvas, H, W, (i) => map[i], card.scale.hit);
   best.hidden = !(map[top] > 0);
-  Object.assign(best.style, cellBox(hit.hit_grid, hit.hit_centres, Math.floor(top / W), top % W));
+  Object.assign(best.style, { left: `${(100 * (top % W)) / W}%`, top: `${(100 * Math.floor(top / W)) / H}%`, width: `${100 / W}%`, height: `${100 / H}%` });
 }
 
 function undress(card) {
@@ -178,7 +178,7 @@ const watcher = new IntersectionObserver((entries) => {
 }, { rootMargin: "300px" });
 
 function hover(card) {
-  const detail = card ? { map: steps(card.hit.query_map, card.scale.query), scale: card.scale.query, title: card.hit.title, grid: card.hit.query_grid, centres: card.hit.query_centres } : { map: null, scale: 0, title: "" };
+  const detail = card ? { map: steps(card.hit.query_map, card.scale.query), scale: card.scale.query, title: card.hit.title, grid: card.hit.query_grid } : { map: null, scale: 0, title: "" };
   document.dispatchEvent(new CustomEvent("simvis-hover", { detail }));
 }
 

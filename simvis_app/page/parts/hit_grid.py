@@ -35,10 +35,8 @@ class HitCard:
     image: str | None
     aspect: float
     query_grid: tuple[int, int] = (0, 0)
-    query_centres: list[float] | None = None
     query_map: list[float] | None = None
     hit_grid: tuple[int, int] = (0, 0)
-    hit_centres: list[float] | None = None
     hit_map: list[float] | None = None
     stale: str = ""
 
@@ -74,10 +72,8 @@ class HitData(GradioModel):  # type: ignore[misc]
     image: str | None
     aspect: float
     query_grid: tuple[int, int]
-    query_centres: list[float] | None
     query_map: str | None
     hit_grid: tuple[int, int]
-    hit_centres: list[float] | None
     hit_map: str | None
     stale: str
 
@@ -189,10 +185,8 @@ def _hit(card: HitCard, page: Page) -> HitData:
         image=None if card.image is None else encode_file_path(card.image),
         aspect=card.aspect,
         query_grid=card.query_grid,
-        query_centres=card.query_centres,
         query_map=in_steps(card.query_map, page.scale_query),
         hit_grid=card.hit_grid,
-        hit_centres=card.hit_centres,
         hit_map=in_steps(card.hit_map, page.scale_hit),
         stale=card.stale,
     )

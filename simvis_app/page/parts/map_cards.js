@@ -36,7 +36,7 @@ function fill(node, card, value) {
   node.dataset.drawn = card.cells ? "1" : "0";
   if (!card.cells) { clear(canvas); return; }
   const map = cells(card.cells), [H, W] = card.grid;
-  paint(canvas, H, W, (i) => map[i], 1, null);
+  paint(canvas, H, W, (i) => map[i], 1);
 }
 
 function load() {

@@ -28,7 +28,7 @@ function drawn(both, value, row, side) {
   box.style.setProperty("--aspect", value["aspect_" + side]);
   image.src = value[side].url;
   image.alt = `Picture ${side.toUpperCase()}, ${row.title}`;
-  paint(canvas, H, W, (i) => row[side][i], value.scale, value["centres_" + side]);
+  paint(canvas, H, W, (i) => row[side][i], value.scale);
 }
 
 document.addEventListener("simvis-look", load);

@@ -4,7 +4,7 @@ from typing import Any
 
 from gradio.data_classes import FileData, GradioModel
 
-from simvis_app.page.parts.drawing import HERE, MAPS, PagePart, centres_told
+from simvis_app.page.parts.drawing import HERE, MAPS, PagePart
 from simvis_app.page.parts.files import picture_file
 from simvis_core.files.numbers import UNITS
 from simvis_core.pairs.explanation import PairExplanation
@@ -17,8 +17,6 @@ class MapRowsData(GradioModel):  # type: ignore[misc]
     b: FileData
     grid_a: tuple[int, int]
     grid_b: tuple[int, int]
-    centres_a: list[float] | None
-    centres_b: list[float] | None
     aspect_a: float
     aspect_b: float
     scale: float
@@ -54,8 +52,6 @@ class MapRows(PagePart):
             b=picture_file(pair.view_b),
             grid_a=pair.a.grid,
             grid_b=pair.b.grid,
-            centres_a=centres_told(pair.view_a.placed(pair.a.grid)),
-            centres_b=centres_told(pair.view_b.placed(pair.b.grid)),
             aspect_a=pair.view_a.aspect,
             aspect_b=pair.view_b.aspect,
             scale=scale,

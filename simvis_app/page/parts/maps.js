@@ -42,41 +42,29 @@ offerGrounds(element.querySelector(".ground"));
 const tables = {};
 const table = () => (tables[look().colours] ||= lookupTable(look().colours));
 
-// Where a grid's cells look, along one side: the first centre and the step to the next in shares of the side. What comes
-// from Python is [down, step, across, step], or null for cells that share the picture out evenly.
-const lineOf = (centres, axis, cells) => (centres ? [centres[2 * axis], centres[2 * axis + 1]] : [0.5 / cells, 1 / cells]);
-// Where cell i begins, halfway to the one before; the outermost reach to the picture's ends.
-const edge = ([first, step], cells, i) => (i <= 0 ? 0 : i >= cells ? 1 : first + step * (i - 0.5));
-const cellOf = ([first, step], cells, share) => Math.min(cells - 1, Math.max(0, Math.floor((share - first) / step + 0.5)));
-function cellBox([H, W], centres, row, col, down = 1, across = 1) {
-  const y = lineOf(centres, 0, H), x = lineOf(centres, 1, W), top = edge(y, H, row), left = edge(x, W, col);
-  return { left: `${100 * left}%`, top: `${100 * top}%`, width: `${100 * (edge(x, W, col + across) - left)}%`, height: `${100 * (edge(y, H, row + down) - top)}%` };
-}
-
-// The two nearest cell centres of every pixel along one side, held constant at the edge.
-function nearest(cells, pixels, [first, step]) {
+// The two nearest cell centres of every pixel along one side: half-pixel centres, held constant at the edge.
+function nearest(cells, pixels) {
   const low = new Int32Array(pixels), high = new Int32Array(pixels), share = new Float32Array(pixels);
   for (let i = 0; i < pixels; i++) {
-    const at = Math.min(cells - 1, Math.max(0, ((i + 0.5) / pixels - first) / step));
+    const at = Math.min(cells - 1, Math.max(0, ((i + 0.5) * cells) / pixels - 0.5));
     low[i] = Math.floor(at); high[i] = Math.min(cells - 1, low[i] + 1); share[i] = at - low[i];
   }
   return { low, high, share };
 }
 
 const shapes = new Map();
-function shape(rows, columns, centres) {
-  const key = [rows, columns, ...(centres || [])].join("x");
+function shape(rows, columns) {
+  const key = rows + "x" + columns;
   if (!shapes.has(key)) {
-    if (shapes.size > 200) shapes.clear(); // pictures of many sizes
     const side = Math.max(4, Math.min(24, Math.floor(288 / Math.max(rows, columns))));
-    shapes.set(key, { w: columns * side, h: rows * side, down: nearest(rows, rows * side, lineOf(centres, 0, rows)), across: nearest(columns, columns * side, lineOf(centres, 1, columns)) });
+    shapes.set(key, { w: columns * side, h: rows * side, down: nearest(rows, rows * side), across: nearest(columns, columns * side) });
   }
   return shapes.get(key);
 }
 
 // Values are enlarged first and coloured after; the colour grows opaque with the value, so zero shows the picture.
-function paint(canvas, rows, columns, value, scale, centres, lines = ground() === "outline") {
-  const { w, h, down, across } = shape(rows, columns, centres), colours = table(), opacity = 255 * look().opacity;
+function paint(canvas, rows, columns, value, scale, lines = ground() === "outline") {
+  const { w, h, down, across } = shape(rows, columns), colours = table(), opacity = 255 * look().opacity;
   if (canvas.width !== w || canvas.height !== h) { canvas.width = w; canvas.height = h; }
   const context = canvas.getContext("2d"), image = context.createImageData(w, h), data = image.data, steps = lines && new Int8Array(w * h);
   for (let y = 0, at = 0; y < h; y++) {
@@ -117,7 +105,7 @@ const clear = (canvas) => canvas.getContext("2d").clearRect(0, 0, canvas.width, 
 
 function paintBar(bar, scale, unit) {
   const canvas = bar.querySelector("canvas");
-  paint(canvas, 1, 65, (i) => (i - 32) / 32, 1, null, false);
+  paint(canvas, 1, 65, (i) => (i - 32) / 32, 1, false);
   bar.querySelector(".low").textContent = number(-scale);
   bar.querySelector(".high").textContent = number(scale);
   bar.querySelector(".unit").textContent = unit;

@@ -50,7 +50,7 @@ function picture(side, value) {
 function unpack(value, buffer) {
   const [H, W] = value.grid_a, [R, C] = value.grid_b, n = H * W, m = R * C;
   return {
-    score: value.score, method: value.method, unit: value.unit, grid: { a: [H, W], b: [R, C] }, centres: { a: value.centres_a, b: value.centres_b }, n, m,
+    score: value.score, method: value.method, unit: value.unit, grid: { a: [H, W], b: [R, C] }, n, m,
     scale: { map: value.scale_map, share: value.scale_share, cosine: value.scale_cosine },
     map: { a: new Float32Array(buffer, 0, n), b: new Float32Array(buffer, 4 * n, m) },
     share: new Int16Array(buffer, 4 * (n + m), n * m),
@@ -93,8 +93,6 @@ function fitted(point, [H, W]) {
 
 // A point as a cell of the grid that is on screen; a finer one's is named beside it, so that links know it.
 const cells = (side) => (fine || data).grid[side];
-// Where the cells of a grid look, of those that are known; null for an even one.
-const looks = (side, grid) => { const from = [fine, data].find((held) => held && `${held.grid[side]}` === `${grid}`); return from ? from.centres[side] : null; };
 function onto(point) {
   if (!point || point.weights || !(fine || data) || !(point.of || data)) return point;
   const found = { side: point.side, ...fitted(point, cells(point.side)) };
@@ -114,7 +112,7 @@ function steps(text, scale) {
 
 document.addEventListener("simvis-fine", ({ detail }) => {
   const told = detail ? JSON.parse(detail) : {};
-  fine = told.map_a ? { grid: { a: told.grid_a, b: told.grid_b }, centres: { a: told.centres_a, b: told.centres_b }, map: { a: steps(told.map_a, told.scale), b: steps(told.map_b, told.scale) }, scale: told.scale, score: told.score, unit: told.unit, point: null } : null;
+  fine = told.map_a ? { grid: { a: told.grid_a, b: told.grid_b }, map: { a: steps(told.map_a, told.scale), b: steps(told.map_b, told.scale) }, scale: told.scale, score: told.score, unit: told.unit, point: null } : null;
   delete root.dataset.finePoint;
   if (fine) root.dataset.fine = `${fine.grid.a}`; else delete root.dataset.fine;
   if (root.dataset.ready === "0" || !(data || fine)) return; // the pictures are still on their way; `load` draws
@@ -155,16 +153,16 @@ function draw(point) {
   current = point;
   if (!point) {
     const scale = fine ? fine.scale : data.scale.map;
-    for (const s of "ab") { paint($("canvas", stage[s]), ...cells(s), (i) => (fine || data).map[s][i], scale, looks(s, cells(s))); mark(s, null, []); }
+    for (const s of "ab") { paint($("canvas", stage[s]), ...cells(s), (i) => (fine || data).map[s][i], scale); mark(s, null, []); }
     paintBar(bar, scale, (fine || data).unit);
   } else {
     const held = drawnAt(point), far = other[point.side], grid = held ? held.grid : data.grid[far], value = held ? (i) => held.map[i] : row(point);
     const scale = held ? held.scale : scaleOf(value, far === "a" ? data.n : data.m);
     clear($("canvas", stage[point.side]));
-    paint($("canvas", stage[far]), ...grid, value, scale, looks(far, grid));
+    paint($("canvas", stage[far]), ...grid, value, scale);
     mark(point.side, point, [], point.of || data.grid[point.side]); mark(far, null, best(value, grid), grid);
     const name = `the ${point.weights ? "region" : "cell"} of ${point.side.toUpperCase()}`;
-    if (point.weights) paint($("canvas", stage[point.side]), ...data.grid[point.side], (i) => point.weights[i] * data.map[point.side][i], data.scale.map, data.centres[point.side]);
+    if (point.weights) paint($("canvas", stage[point.side]), ...data.grid[point.side], (i) => point.weights[i] * data.map[point.side][i], data.scale.map);
     paintBar(bar, scale, mode === "share" ? `${WITH_POINT[data.method]} ${name}` : `cosine with ${name}`);
   }
   root.dataset.point = !point ? "" : point.weights ? `${point.side}:region` : `${point.side}:${point.row},${point.col}`;
@@ -178,14 +176,14 @@ function best(value, [H, W], count = 3) {
 }
 
 // The first box outlines the point itself, the other three its best matches.
-function mark(side, point, matches, grid = [1, 1]) {
-  stage[side].querySelectorAll(".cell").forEach((box, i) => place(box, i ? matches[i - 1] : point, grid, looks(side, grid)));
+function mark(side, point, matches, [H, W] = [1, 1]) {
+  stage[side].querySelectorAll(".cell").forEach((box, i) => place(box, i ? matches[i - 1] : point, H, W));
 }
 
-function place(box, cell, grid, centres) {
+function place(box, cell, H, W) {
   box.hidden = !cell;
-  if (cell && cell.weights) cell = extent(cell.weights, grid[1]);
-  if (cell) Object.assign(box.style, cellBox(grid, centres, cell.row, cell.col, cell.down, cell.across));
+  if (cell && cell.weights) cell = extent(cell.weights, W);
+  if (cell) Object.assign(box.style, { left: `${(100 * cell.col) / W}%`, top: `${(100 * cell.row) / H}%`, width: `${(100 * (cell.across || 1)) / W}%`, height: `${(100 * (cell.down || 1)) / H}%` });
 }
 
 // What the table of all pairs of cells holds under each method, and what a cell's own number says.
@@ -244,9 +242,9 @@ function pin(point) {
 }
 
 function at(side, event) {
-  const box = stage[side].getBoundingClientRect(), [H, W] = cells(side), of = fine ? { of: [H, W] } : {}, centres = looks(side, [H, W]);
-  const row = cellOf(lineOf(centres, 0, H), H, (event.clientY - box.top) / box.height);
-  return { side, row, col: cellOf(lineOf(centres, 1, W), W, (event.clientX - box.left) / box.width), ...of };
+  const box = stage[side].getBoundingClientRect(), [H, W] = cells(side), of = fine ? { of: [H, W] } : {};
+  const inside = (share, cells) => Math.min(cells - 1, Math.max(0, Math.floor(share * cells)));
+  return { side, row: inside((event.clientY - box.top) / box.height, H), col: inside((event.clientX - box.left) / box.width, W), ...of };
 }
 
 function later(point) { cancelAnimationFrame(frame); frame = requestAnimationFrame(() => draw(point)); }

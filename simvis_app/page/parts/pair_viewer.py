@@ -5,7 +5,7 @@ from typing import Any
 from gradio.data_classes import FileData, GradioModel
 
 from simvis_app.page.choices import MODES
-from simvis_app.page.parts.drawing import HERE, MAPS, PagePart, centres_told
+from simvis_app.page.parts.drawing import HERE, MAPS, PagePart
 from simvis_app.page.parts.files import picture_file
 from simvis_app.service.files import kept
 from simvis_app.service.marks import checked_pin
@@ -25,8 +25,6 @@ class PairData(GradioModel):  # type: ignore[misc]
     score: float = 0.0
     grid_a: tuple[int, int] = (0, 0)
     grid_b: tuple[int, int] = (0, 0)
-    centres_a: list[float] | None = None
-    centres_b: list[float] | None = None
     aspect_a: float = 1.0
     aspect_b: float = 1.0
     scale_map: float = 0.0
@@ -75,8 +73,6 @@ class PairViewer(PagePart):
             score=pair.score,
             grid_a=pair.a.grid,
             grid_b=pair.b.grid,
-            centres_a=centres_told(pair.view_a.placed(pair.a.grid)),
-            centres_b=centres_told(pair.view_b.placed(pair.b.grid)),
             aspect_a=pair.view_a.aspect,
             aspect_b=pair.view_b.aspect,
             scale_map=numbers.scale_map,

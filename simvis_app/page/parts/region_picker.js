@@ -84,7 +84,7 @@ function paintMap() {
   bar.classList.toggle("none", !fits);
   root.dataset.map = fits ? (over ? "hit" : "own") : "";
   if (!fits) { clear(canvas); return; }
-  paint(canvas, H, W, (i) => values[i], scale, over && over.grid ? over.centres : data.centres);
+  paint(canvas, H, W, (i) => values[i], scale);
   paintBar(bar, scale, over ? `here, with ${over.title}` : data.unit);
 }
 

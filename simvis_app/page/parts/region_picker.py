@@ -4,7 +4,7 @@ from typing import Any
 
 from gradio.data_classes import FileData, GradioModel
 
-from simvis_app.page.parts.drawing import HERE, MAPS, PagePart, centres_told
+from simvis_app.page.parts.drawing import HERE, MAPS, PagePart
 from simvis_app.page.parts.files import picture_file
 from simvis_app.page.parts.hit_grid import in_steps
 from simvis_app.service.marks import Marked, checked_regions
@@ -23,7 +23,6 @@ class PickerData(GradioModel):  # type: ignore[misc]
     picture: FileData | None = None
     aspect: float = 1.0
     grid: tuple[int, int] = (0, 0)
-    centres: list[float] | None = None
     regions: Any = ()
     map: str | None = None
     scale: float = 0.0
@@ -64,7 +63,6 @@ class RegionPicker(PagePart):
             picture=picture_file(view),
             aspect=view.aspect,
             grid=grid,
-            centres=centres_told(view.placed(grid)),
             regions=checked_regions(regions),
             map=in_steps(map, scale),
             scale=scale,

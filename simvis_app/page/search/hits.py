@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from simvis_app.page.galleries.cards import Scales, row_card
-from simvis_app.page.parts.drawing import centres_told
 from simvis_app.page.parts.hit_grid import HitCard, Page
 from simvis_app.service import words
 from simvis_app.service.galleries.galleries import Answer, Asked, Galleries
@@ -67,10 +66,8 @@ class HitPages:
             score=words.three(one.score) if answer.weights is None else words.number(one.score),
             note="" if answer.weights is None else words.region_note(one.score, one.cosine),
             query_grid=answer.picture.decomposition.grid,
-            query_centres=centres_told(answer.picture.view.placed(answer.picture.decomposition.grid)),
             query_map=None if query_map is None else query_map.flatten().tolist(),
             hit_grid=(0, 0) if on_hit is None else on_hit.grid,
-            hit_centres=None if hit is None else centres_told(hit.view.placed(hit.decomposition.grid)),
             hit_map=None if on_hit is None else on_hit.similarity_map(answer.query).flatten().tolist(),
             stale=one.stale or plain.stale,
         )

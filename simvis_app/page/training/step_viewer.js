@@ -89,7 +89,7 @@ function picture(node, side, image, map, name, scale) {
   box.style.setProperty("--aspect", image.aspect);
   if (img.getAttribute("src") !== image.url) img.src = image.url;
   img.alt = name;
-  if (map) paint(canvas, map.grid[0], map.grid[1], (i) => map.cells[i], 1, map.centres); else clear(canvas);
+  if (map) paint(canvas, map.grid[0], map.grid[1], (i) => map.cells[i], 1); else clear(canvas);
   canvas.dataset.scale = map ? scale : "";
 }
 

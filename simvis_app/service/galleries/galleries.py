@@ -238,9 +238,8 @@ class Galleries:
                 "a network whose score can be split into places",
                 "search by the whole picture, or choose another network",
             )
-        size, centres = picture.view.size, picture.view.placed(decomposition.grid)
-        weights = region_weights(regions, size, decomposition.grid, centres)
-        return picture, regions_query(decomposition, regions, size, centres), weights
+        weights = region_weights(regions, picture.view.size, decomposition.grid)
+        return picture, regions_query(decomposition, regions, picture.view.size), weights
 
     def hit(self, found: Found, space: Space) -> tuple[Found, Pictured | None]:
         """A hit's own picture under the network, and the hit, marked stale where that is not what was indexed."""

@@ -9,7 +9,6 @@ from contextvars import copy_context
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from PIL import Image
 
@@ -32,7 +31,6 @@ from simvis_core import (
     explain_features,
     open_picture,
 )
-from simvis_core.decomposition import PLACED
 from simvis_core.explainers.gradients import GRADIENT_ENGINES
 from simvis_core.explainers.masks import MASKED
 from simvis_core.explainers.question import Question
@@ -127,7 +125,6 @@ class Session:
         trimmer = Trimmer()
         self._networks: BoundedCache[EmbeddingNetwork] = BoundedCache(NETWORKS_LIMIT, weight_bytes)
         self._seen: BoundedCache[Seen] = BoundedCache(features_limit, lambda seen: seen.bytes, trimmer.dropped)
-        self._looking: WeakKeyDictionary[View, View] = WeakKeyDictionary()  # views with their cells where they look
         self._split: BoundedCache[Decomposition] = BoundedCache(features_limit // 8, _split_bytes)
         self._drawn: BoundedCache[Any] = BoundedCache(features_limit // 8, lambda drawn: drawn.cells.nbytes)
         self._measured: BoundedCache[Measured] = BoundedCache(features_limit // 8, _measured_bytes)
@@ -293,7 +290,7 @@ class Session:
         """
         seen = self._see(network, file, settings, name)
         split = self._split.get((seen.key, str(network.pooling)), lambda: _split(network, seen))
-        return Pictured(network, self._look(network, seen, split), seen.key[-1], split)
+        return Pictured(network, seen.view, seen.key[-1], split)
 
     def placed(self, network: EmbeddingNetwork) -> EmbeddingNetwork:
         """A network that has no name here, on this session's device, to be run once or twice by plain PyTorch.
@@ -334,18 +331,7 @@ class Session:
     ) -> tuple[PairExplanation, tuple[Seen, Seen]]:
         network = self.seeing(settings)
         a, b = (self._see(network, file, settings, name) for file, name in ((file_a, "A"), (file_b, "B")))
-        pair = _explained(network, a, b)
-        if not (settings.insist and settings.method in MASKED):
-            pair = replace(pair, view_a=self._look(network, a, pair.a), view_b=self._look(network, b, pair.b))
-        return pair, (a, b)
-
-    def _look(self, network: EmbeddingNetwork, seen: Seen, split: Decomposition) -> View:
-        """The view with its cells where they look, one object for each; found out in the thread of all passes."""
-        if split.method not in PLACED:
-            return seen.view
-        if seen.view not in self._looking:
-            self._looking[seen.view] = self._pass(lambda: network.looking(seen.view))
-        return self._looking[seen.view]
+        return _explained(network, a, b), (a, b)
 
     def _with_drawn(self, pair: PairExplanation, seen: tuple[Seen, Seen], settings: Settings) -> PairExplanation:
         """The pair with its maps by masks, if they are needed and were drawn before."""

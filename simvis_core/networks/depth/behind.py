@@ -135,8 +135,8 @@ class Behind:
     torch.Size([1, 4, 4, 6])
     >>> torch.equal(cut.run(output, (16, 24)).features, backbone(pixels))
     True
-    >>> torch.equal(cut.whole(pixels)[1], output), cut.repeats, cut.fitting(pixels.double()).dtype
-    (True, False, torch.float32)
+    >>> torch.equal(cut.whole(pixels)[1], output), cut.repeats
+    (True, False)
     >>> with noting(backbone, [backbone[1]]) as calls:
     ...     _ = backbone(pixels)
     ...
@@ -167,7 +167,7 @@ class Behind:
 
     def whole(self, pixels: Tensor) -> tuple[Activations, Tensor]:
         """One forward pass: what the backbone gives, and what the layer gave on the way."""
-        pixels = self.fitting(pixels)
+        pixels = self._fitting(pixels)
         if self._module is None:
             output = run_through(self._backbone, pixels)
             return output, pixels if self.layer == PIXELS else output.features
@@ -178,7 +178,7 @@ class Behind:
 
     def front(self, pixels: Tensor) -> Tensor:
         """What the layer gives for pixels (B, 3, h, w); nothing behind the layer is run."""
-        pixels = self.fitting(pixels)
+        pixels = self._fitting(pixels)
         if self._module is None:
             return pixels if self.layer == PIXELS else run_through(self._backbone, pixels).features
         with self._lock, noting(self._backbone, [self._module], self._module) as calls:
@@ -204,8 +204,7 @@ class Behind:
         """Whether the layer was seen to run more than once in a pass, so that it gives no one output."""
         return self._module in self._again
 
-    def fitting(self, pixels: Tensor) -> Tensor:
-        """The pixels in the precision of the backbone, where it runs."""
+    def _fitting(self, pixels: Tensor) -> Tensor:
         return pixels.to(next(self._backbone.parameters(), pixels))
 
     def _noted(self, calls: Calls, pixels: Tensor) -> None:

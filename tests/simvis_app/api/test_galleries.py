@@ -87,7 +87,7 @@ def test_regions_in_pixels_share_out_the_score(endpoints, library, space, query)
     view = library.picture(query, space).view
     regions = (box_on(view, 4, 3, 18, 12), point_on(view, 30, 20, -1))
     weights = torch.tensor(answer["query"]["region_weights"], dtype=torch.float64)
-    assert torch.allclose(weights, region_weights(regions, view.size, (4, 6), view.placed((4, 6))))
+    assert torch.allclose(weights, region_weights(regions, view.size, (4, 6)))
     for hit in answer["hits"]:
         map = torch.tensor(hit["query_map"], dtype=torch.float64)
         assert hit["score"] == pytest.approx(float(map.sum()), abs=1e-6)

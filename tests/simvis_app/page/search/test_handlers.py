@@ -124,8 +124,7 @@ def test_marks_rank_by_their_share(tab, asked, library, kind):
     regions = tuple(map(region_of, MARKS[kind]))
     answer = library.search(Asked(*asked.values(), regions), 24)
     own = answer.picture.decomposition
-    view = answer.picture.view
-    weights = region_weights(regions, view.size, own.grid, view.placed(own.grid))
+    weights = region_weights(regions, answer.picture.view.size, own.grid)
     assert told["notice"] == ""
     assert told["picker"][3] == MARKS[kind]
     assert "the share of the score that the marked region carries" in told["status"]

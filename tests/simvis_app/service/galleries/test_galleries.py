@@ -70,8 +70,7 @@ def test_a_regions_score_is_the_sum_of_the_query_map_inside_it(library, space, q
     asked = Asked(query, "animals", space.name, REGIONS[kind])
     answer = library.search(asked, 20)
     own = answer.picture.decomposition
-    view = answer.picture.view
-    weights = region_weights(REGIONS[kind], view.size, own.grid, view.placed(own.grid))
+    weights = region_weights(REGIONS[kind], answer.picture.view.size, own.grid)
     assert torch.equal(answer.weights, weights)
     assert len(answer.found) == 11
     for one in answer.found:

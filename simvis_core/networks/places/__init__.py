@@ -1,1 +1,0 @@
-"""Where a network's cells look: centres of receptive fields by arithmetic."""
