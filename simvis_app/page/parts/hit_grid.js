@@ -67,8 +67,8 @@ function put(nodes) {
 }
 
 let columns = 4; // a divisor of the chunk, so that no row is left open
+let width = 0; // asked for when it has changed only: the answer lays the page out, in the middle of a change
 function arrange() {
-  const width = list.clientWidth;
   if (width) columns = COLUMNS.findLast((count) => count <= Math.max(width < 290 ? 1 : 2, Math.floor((width + 12) / 202)));
   list.style.setProperty("--columns", columns);
   for (const chunk of list.children) chunk.style.setProperty("--rows", Math.ceil(chunk.childElementCount / columns));
@@ -269,7 +269,7 @@ list.addEventListener("keydown", (event) => {
   else if (!moved(event, id)) return;
   event.preventDefault();
 });
-new ResizeObserver(arrange).observe(list);
+new ResizeObserver(() => { width = list.clientWidth; arrange(); }).observe(list);
 further.addEventListener("click", () => more(true));
 document.addEventListener("simvis-look", () => { for (const card of cards.values()) if (card.marks) dress(card); if (page && page.unit) paintBar(bar, page.scale_hit, page.unit); });
 watch("value", load);
