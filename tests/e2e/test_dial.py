@@ -24,6 +24,7 @@ def fine(session, layer):
     return Depths(session).explained(A, B, Settings(), DepthAsked(layer))
 
 
+@pytest.mark.slow
 def test_a_finer_map_is_drawn_pinned_told_and_linked(desk, session, visit):
     steps = desk.at("#layer label")
     expect(steps).to_have_count(6)

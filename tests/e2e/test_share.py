@@ -29,6 +29,7 @@ def own(tmp_path):
     return files
 
 
+@pytest.mark.slow
 def test_a_link_restores_pictures_settings_and_pin_for_somebody_else(visitor, visit, own, server):
     for side, file in zip("ab", own, strict=True):
         visitor.changing_the_score(lambda side=side, file=file: visitor.upload(side, file))

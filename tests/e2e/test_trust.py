@@ -46,6 +46,7 @@ def measured_in_full(visitor):
     expect(visitor.at("#trust_table table")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_the_tab_opens_with_quick_maps_measured(doubter):
     expect(doubter.at("#measuring")).to_contain_text("at a glance: the quick explainers", timeout=120_000)
     expect(doubter.at(CARD.format("decomposition") + " .verdict")).to_contain_text("chance")

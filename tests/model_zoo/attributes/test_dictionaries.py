@@ -45,6 +45,7 @@ def test_a_pair_of_domes_is_told_by_few_concepts_that_add_up():
     assert 1 <= int((split.split_a.codes > 0).sum()) < 16
 
 
+@pytest.mark.slow
 @pytest.mark.network
 def test_they_are_made_as_the_module_says(tmp_path):
     folder = tmp_path / "pictures"

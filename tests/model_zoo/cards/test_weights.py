@@ -265,7 +265,7 @@ def loaded(hub, with_weights, published):
 PIXELS = torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(1))
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+@pytest.mark.parametrize("name", ["resnet18", pytest.param("resnet50", marks=pytest.mark.slow)])
 def test_a_residual_network_gives_torchvisions_features(loaded, name):
     theirs = random_network(name)
     network = loaded(name, theirs.state_dict())
