@@ -57,6 +57,8 @@ FEW = {
     "train": "--identities 8 --views 4 --tested 0.25 --classes 2",
     "attributes learn --rooms": "--rooms 120 --epochs 1",
     "series model_zoo/": "--rooms 2 --curves 20",
+    "evaluate sample_data/pictures --depths": "--screening-pairs 1 --screening-steps 2 --pairs 2 --steps 2 "
+    "--two-sided-pairs 0 --rooms 0 --view-size 64",
     "evaluate rooms --network": "--pairs 1 --steps 3",
     "evaluate rooms --checkpoint": "--pairs 1 --steps 3",
 }
