@@ -60,8 +60,8 @@ def test_a_finer_map_is_drawn_pinned_told_and_linked(desk, session, visit):
 
 
 @pytest.mark.slow
-def test_a_path_draws_at_once_what_it_then_refines(desk):
-    desk.at("#layer label").nth(1).click()
-    expect(desk.at("#depth_told")).to_contain_text("along 8 points")
-    expect(desk.at("#depth_told")).not_to_contain_text("Refining")
-    assert "the blurred reference" in desk.text("#depth_told")
+def test_a_path_draws_at_once_what_it_then_refines(visitor):
+    visitor.at("#layer label").nth(1).click()
+    expect(visitor.at("#depth_told")).to_contain_text("along 8 points")
+    expect(visitor.at("#depth_told")).not_to_contain_text("Refining")
+    assert "the blurred reference" in visitor.text("#depth_told")
