@@ -49,6 +49,7 @@ def settle(visitor):
 
 
 def complaints(visitor):
+    settle(visitor)
     if not visitor.page.evaluate("() => Boolean(window.axe)"):
         visitor.page.evaluate(AXE)
     return visitor.page.evaluate(SCAN)
