@@ -13,6 +13,7 @@ from simvis_app.page.classes.in_words import ClassWords
 from simvis_app.page.galleries.indexing import IndexingHandlers
 from simvis_app.page.galleries.offers import OfferHandlers
 from simvis_app.page.search.handlers import SearchHandlers
+from simvis_app.page.search.live import LiveSearch
 from simvis_app.page.training.handlers import TrainingHandlers
 from simvis_app.page.training.inputs import Offered
 from simvis_app.service.galleries.galleries import Galleries
@@ -39,7 +40,7 @@ class Page:
     def search(self, galleries):
         """The Search tab."""
         [wired] = self._wired(SearchHandlers)
-        return Tab(self.app, wired, SearchHandlers(galleries, wired.widgets, wired.pairs), wired.widgets)
+        return Tab(self.app, wired, SearchHandlers(LiveSearch(galleries), wired.widgets, wired.pairs), wired.widgets)
 
     def classes(self, galleries):
         """The Classes tab."""

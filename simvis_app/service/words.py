@@ -167,19 +167,21 @@ def card_text(name: str) -> str:
     )
 
 
-def search_status(total: int, region: float | None, left_out: bool = False, near: bool = False) -> str:
-    """How many pictures were ranked, and by what; whether the query's own file is one of them, and how they were found.
-
-    ``near``: a graph was searched.
-    """
-    own = " Your own file is in the gallery and left out." if left_out else ""
-    own += " So many are searched along a graph, which may miss some." if near else ""
+def ranked_by(region: float | None) -> str:
+    """What pictures are ranked by: the whole picture, or a region that carries so much of its score with itself, 1."""
     if region is None:
-        return f"<p>{total} pictures, ranked by their score with the whole picture.{own}</p>"
+        return "by their score with the whole picture"
     return (
-        f"<p>{total} pictures, ranked by the share of the score that the marked region carries. "
-        f"With your own picture it carries {number(region)} of 1.{own}</p>"
+        "by the share of the score that the marked region carries; "
+        f"with your own picture it carries {number(region)} of 1"
     )
+
+
+def search_status(left_out: bool = False, near: bool = False) -> str:
+    """Whether the query's own file is in the gallery, and whether a graph was searched; empty for neither."""
+    own = ["Your own file is in the gallery and left out."] if left_out else []
+    own += ["So many are searched along a graph, which may miss some."] if near else []
+    return f"<p>{' '.join(own)}</p>" if own else ""
 
 
 def estimate(picture: Decomposition) -> str:

@@ -66,6 +66,12 @@ def changing_the_hits(visitor, action):
     expect(visitor.at(HITS)).not_to_have_attribute("data-key", before)
 
 
+def called(request, names):
+    """What a request calls on the server: an event, or the picker's own function; empty for a file."""
+    told = json.loads(request.post_data) if request.method == "POST" else {}
+    return told.get("fn_name") or names.get(told.get("fn_index"), "")
+
+
 def drag(visitor, left, top, right, bottom):
     """Drags a box over the query, in fractions of it."""
     stage = visitor.at("#picker .stage")
@@ -111,10 +117,10 @@ def test_a_folder_is_indexed_searched_by_a_box_and_a_hit_opens_in_compare(seeker
 
     seeker.page.get_by_role("button", name="Box", exact=True).click()
     changing_the_hits(seeker, lambda: drag(seeker, 0.03, 0.03, 0.97, 0.2))
-    expect(seeker.at("#search_status")).to_contain_text("marked region")
+    expect(seeker.at(f"{HITS} .ranked")).to_contain_text("marked region")
     sky = hits(seeker)
     changing_the_hits(seeker, lambda: drag(seeker, 0.2, 0.15, 0.8, 0.6))
-    expect(seeker.at("#search_status")).to_contain_text("marked region")
+    expect(seeker.at(f"{HITS} .ranked")).to_contain_text("marked region")
     building = hits(seeker)
     assert building[0][0] == "taj_mahal"
     assert len({str(found) for found in (whole, sky, building)}) == 3
@@ -150,7 +156,7 @@ def test_while_a_box_is_held_only_its_hits_are_asked_for(seeker):
     """Maps of hits and the page's address wait for the hand to rest: the next movement's hits would wait for them."""
     seeker.settle()
     names = {one["id"]: one["targets"][0][1] for one in seeker.page.evaluate("window.gradio_config.dependencies")}
-    event = lambda request: names[json.loads(request.post_data)["fn_index"]] if request.post_data else ""
+    event = lambda request: called(request, names)
     asked = []
     seeker.page.on("request", lambda request: asked.append(event(request)))
     stage = seeker.at("#picker .stage")
@@ -164,10 +170,45 @@ def test_while_a_box_is_held_only_its_hits_are_asked_for(seeker):
         if step == 2:
             asked.clear()  # of what was asked for before
         seeker.page.wait_for_timeout(450)  # longer than either waits by itself
-    assert set(asked) - {""} == {"mark"}
-    with seeker.page.expect_request(lambda request: event(request) == "settle"):
+    assert set(asked) - {""} == {"hits"}
+    scores = lambda: seeker.at(f"{HITS} .score").all_inner_texts()
+    moved = scores()
+    request = lambda kind: seeker.page.expect_request(lambda request: event(request) == kind)
+    with request("settle"), request("mark"):
         seeker.page.mouse.up()
     expect(seeker.page).to_have_url(re.compile("marks="))
+    assert scores() == moved  # of the same box, by Gradio's event
+
+
+def test_who_holds_a_box_still_is_shown_its_maps_and_they_stay(seeker):
+    """Python is asked for maps though it has heard of no mark yet; the mark that follows takes none away."""
+    seeker.settle()
+    seeker.at("#picker .stage").scroll_into_view_if_needed()
+    box = seeker.at("#picker .stage").bounding_box()
+    card = seeker.at(f"{HITS} .hit").first
+    seeker.page.mouse.move(box["x"] + 30, box["y"] + 30)
+    seeker.page.mouse.down()
+    changing_the_hits(seeker, lambda: seeker.page.mouse.move(box["x"] + 120, box["y"] + 120))
+    names = {one["id"]: one["targets"][0][1] for one in seeker.page.evaluate("window.gradio_config.dependencies")}
+    with seeker.page.expect_request(lambda request: called(request, names) == "settle"):
+        pass  # the hand rests
+    seeker.settle()
+    seeker.page.mouse.up()
+    seeker.settle()
+    card.hover()
+    expect(card.locator("canvas")).to_have_count(1)
+
+
+def test_without_the_way_past_gradio_a_moving_box_is_told_like_one_that_is_made(seeker):
+    """A server that has forgotten the search, as after a start anew, answers nothing there."""
+    seeker.settle()
+    seeker.page.route("**/component_server**", lambda route: route.fulfill(json=None))
+    seeker.at("#picker .stage").scroll_into_view_if_needed()
+    box = seeker.at("#picker .stage").bounding_box()
+    seeker.page.mouse.move(box["x"] + 30, box["y"] + 30)
+    seeker.page.mouse.down()
+    changing_the_hits(seeker, lambda: seeker.page.mouse.move(box["x"] + 150, box["y"] + 90))
+    seeker.page.mouse.up()
 
 
 def test_why_classes_and_labels(seeker):

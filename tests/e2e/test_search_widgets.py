@@ -63,7 +63,12 @@ class Search:
             lines.write(json.dumps({"event": event, "at": time.time(), **asked}) + "\n")
 
     def picked(self, regions=(), cell=(1, 2), unit=UNIT):
-        return self.views[0], "first", GRID, list(regions), hot(*cell), 0.5, unit
+        return self.views[0], "first", GRID, list(regions), hot(*cell), 0.5, unit, "ticket"
+
+    def moved(self, ticket, regions):
+        self.note("moved", {"ticket": ticket, "regions": regions})
+        time.sleep(SLOW)
+        return {"hits": []}  # no grid here takes them
 
     def mark(self, asked):
         self.note("mark", asked)
@@ -101,12 +106,12 @@ class Search:
         with gr.Blocks(analytics_enabled=False) as blocks:
             with gr.Row():
                 with gr.Column(scale=1, min_width=320):
-                    picker = RegionPicker(self.picked(), elem_id="picker")
+                    picker = RegionPicker(self.picked(), self.moved, elem_id="picker")
                 with gr.Column(scale=2, min_width=320):
                     grid = HitGrid(self.page("one"), elem_id="hits")
             quiet = {"show_progress": "hidden"}
             press = {
-                "other": (lambda: (self.views[1], "second", (4, 4), [], None, 0.0, ""), picker),
+                "other": (lambda: (self.views[1], "second", (4, 4), [], None, 0.0, "", ""), picker),
                 "older": (lambda: self.picked([OLDER], unit=""), picker),
                 "nothing": (lambda: (None, None), [picker, grid]),
                 "search": (lambda: self.page("two", 6, skip=0), grid),
@@ -292,8 +297,10 @@ def test_a_dragged_box_is_told_while_it_grows_and_at_the_end(searcher, asked):
     [region] = searcher.regions
     assert (region["kind"], region["sign"]) == ("box", 1)
     assert near(region["box"], (0.2, 0.3, 0.4, 0.5))
-    lines = asked("mark", lambda line: line["regions"] == [region])
+    assert [line["regions"] for line in asked("mark", lambda line: line["regions"] == [region])] == [[region]]
+    lines = asked("moved")
     assert len(lines) > 1, "no live update"
+    assert {line["ticket"] for line in lines} == {"ticket"}
     assert lines[0]["regions"][0]["box"][2] < region["box"][2]
     assert all(later["at"] - line["at"] > SLOW for line, later in pairwise(lines)), "overlapping"
     expect(searcher.at('#picker [data-tool="box"][aria-pressed="true"]')).to_be_visible()
@@ -367,7 +374,8 @@ def test_the_picker_by_keyboard(searcher, asked):
 def test_an_answer_changes_the_map_and_leaves_the_drag_alone(searcher, asked):
     canvas = searcher.at("#picker .stage canvas")
     before = pixels(canvas)
-    searcher.drag((0.1, 0.1), (0.5, 0.5), drop=False)
+    searcher.drag((0.6, 0.6), (0.9, 0.9))
+    searcher.drag((0.1, 0.1), (0.5, 0.5), drop=False)  # the answer to the first comes while the second is held
     asked("mark")
     end = time.monotonic() + 5
     while (pixels(canvas) == before).all() and time.monotonic() < end:

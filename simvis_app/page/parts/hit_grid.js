@@ -12,17 +12,29 @@ let why = [], chosen = "", asked = -1, timer = 0, hovered = null, focused = null
 function load() {
   const value = props.value;
   if (!value || !value.hits) return; // our own small value, after a remount
-  const other = !page || value.key !== page.key;
-  if (other && (value.skip > 0 || value.late)) { settle(); return; } // a late page, or late maps, of a search that is over
+  if (isOver(value)) settle();
+  else show(value, true);
+}
+
+const isOther = (value) => !page || value.key !== page.key;
+const isOver = (value) => isOther(value) && (value.skip > 0 || value.late); // a late page, or late maps, of another search
+
+function show(value, told) {
+  const other = isOther(value);
   const update = !other && (value.skip > 0 || value.hits.every((hit) => cards.has(hit.id)));
   page = { ...value, hits: null };
   if (other) { chosen = ""; why = []; }
   if (update) append(value); else replace(value);
   frame(value);
-  settle();
+  if (told) settle();
   if (other) { pending = -1; answered = 0; }
   else if (value.skip === pending) { pending = -1; answered = value.skip + value.hits.length; }
   maps.ask();
+}
+
+// While a mark moves its hits come past Gradio, without an address; what the browser holds is left alone.
+function live(value) {
+  if (page) show({ ...value, sample: page.sample || { url: "" }, sample_image: page.sample ? page.sample_image : value.sample_image }, false);
 }
 
 // Once the visitor pauses, Python is asked for the maps that are still missing, from the first such card on.
@@ -47,10 +59,13 @@ function append(value) {
   const fresh = [];
   value.hits.forEach((hit, i) => {
     const card = cards.get(hit.id);
-    if (card) fill(card, hit, value, card.rank); else fresh.push(added(hit, value, value.skip + i + 1).node);
+    if (card) fill(card, hit.hit_map ? hit : { ...hit, ...mapped(card.hit) }, value, card.rank); else fresh.push(added(hit, value, value.skip + i + 1).node);
   });
   put(fresh);
 }
+
+// The maps that a card of the same search has.
+function mapped({ query_grid, query_map, hit_grid, hit_map }) { return hit_map ? { query_grid, query_map, hit_grid, hit_map } : {}; }
 
 // Cards stand in chunks that the browser skips as a whole: ten thousand of them scroll like sixty.
 function put(nodes) {
@@ -128,6 +143,7 @@ function frame(value) {
   root.dataset.ready = "1";
   root.classList.toggle("empty", !count);
   const few = count < value.total ? `${count} of ${value.total.toLocaleString("en")} pictures, best first` : `${count} ${count === 1 ? "picture" : "pictures"}, best first`;
+  text($(".ranked"), count ? value.ranked : "");
   text(found, count ? few : value.key ? "Nothing was found." : "");
   bar.classList.toggle("none", !(count && value.unit && value.scale_hit > 0));
   if (value.unit) paintBar(bar, value.scale_hit, value.unit);
@@ -269,6 +285,7 @@ list.addEventListener("keydown", (event) => {
   else if (!moved(event, id)) return;
   event.preventDefault();
 });
+if (root.closest(".live")) document.addEventListener("simvis-live", (event) => live(event.detail));
 new ResizeObserver(() => { width = list.clientWidth; arrange(); }).observe(list);
 further.addEventListener("click", () => more(true));
 document.addEventListener("simvis-look", () => { for (const card of cards.values()) if (card.marks) dress(card); if (page && page.unit) paintBar(bar, page.scale_hit, page.unit); });

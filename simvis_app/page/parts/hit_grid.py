@@ -5,7 +5,7 @@ import re
 import sys
 from array import array
 from base64 import b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from gradio.data_classes import FileData, GradioModel
@@ -46,7 +46,8 @@ class Page:
     """Hits ``skip`` to ``skip + len(hits)`` of the search ``key``, which found ``total``; ``more`` can be asked for.
 
     Pages of one key belong on the same two scales, so that their colours compare. ``always`` keeps the maps painted.
-    A ``late`` page adds to a search that is on screen, and is passed over once another is.
+    A ``late`` page adds to a search that is on screen, and is passed over once another is. ``ranked`` says by what
+    the hits are in order, as plain text.
     """
 
     key: str
@@ -59,6 +60,7 @@ class Page:
     always: bool
     hits: list[HitCard]
     late: bool = False
+    ranked: str = ""
 
 
 class HitData(GradioModel):  # type: ignore[misc]
@@ -96,6 +98,7 @@ class GridData(GradioModel):  # type: ignore[misc]
     unit: str = ""
     always: bool = False
     late: bool = False
+    ranked: str = ""
     hits: tuple[HitData, ...] = ()
     sample: FileData | None = None
     sample_image: str = ""
@@ -110,6 +113,8 @@ class HitGrid(PagePart):
     A page of another key replaces the grid, the next page of its key is appended, and cards that are on screen are
     updated where they are. ``blank`` stands in it as long as it is empty. The events are ``more``, ``open``, ``why``,
     and ``settle``: the visitor pauses, and the maps of the hits from rank ``wanted`` on are still missing.
+
+    A grid of the class ``live`` also takes pages that a `RegionPicker` has brought while a mark moves.
     """
 
     data_model = GridData
@@ -141,22 +146,21 @@ class HitGrid(PagePart):
         """The page's data for the cards."""
         if value is None:
             return GridData()
-        files = [card.image for card in value.hits if card.image is not None]
-        self.temp_files.update(files)  # as gradio notes its own: whatever is noted is deleted in time
-        return GridData(
-            sample=FileData(path=files[0]) if files else None,
-            sample_image=encode_file_path(files[0]) if files else "",
-            key=value.key,
-            skip=value.skip,
-            total=value.total,
-            more=value.more,
-            scale_query=value.scale_query,
-            scale_hit=value.scale_hit,
-            unit=value.unit,
-            always=value.always,
-            late=value.late,
-            hits=tuple(_hit(card, value) for card in value.hits),
-        )
+        # As gradio notes its own: whatever is noted is deleted in time.
+        self.temp_files.update(card.image for card in value.hits if card.image is not None)
+        return grid_data(value)
+
+
+def grid_data(page: Page) -> GridData:
+    """The page as it travels."""
+    file = next((card.image for card in page.hits if card.image is not None), None)
+    own = {field.name: getattr(page, field.name) for field in fields(page) if field.name != "hits"}
+    return GridData(
+        sample=None if file is None else FileData(path=file),
+        sample_image="" if file is None else encode_file_path(file),
+        hits=tuple(_hit(card, page) for card in page.hits),
+        **own,
+    )
 
 
 def is_id(text: object) -> bool:

@@ -2,10 +2,13 @@
 const $ = (selector, root = element) => root.querySelector(selector), all = (selector) => element.querySelectorAll(selector);
 const root = $(".picker"), stage = $(".stage"), picture = $("img", stage), canvas = $("canvas", stage), marks = $("svg", stage);
 const bar = $(".bar"), status = $('[role="status"]');
-const MOST = 32, POINTS = 500, THINNEST = 0.002, LIVE = 80, SLIP = 4, MOVES = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+const MOST = 32, POINTS = 500, THINNEST = 0.002, REST = 250, SLIP = 4, MOVES = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 let data = null, shown = null, map = null, hovered = null;
 let regions = [], past = [], drag = null, tool = "whole", sign = 1, adding = false, radius = 0.04;
-let timer = 0, sent = 0, turn = 0, check = 0, checked = "";
+let turn = 0, check = 0, checked = "";
+let asking = null, newest = null; // the regions that hits are being fetched for, and those that come next
+// Who pauses is shown maps, for which the browser must hold the marks; Python hears of them once they are made.
+const rest = atRest(() => { if (drag && data.ticket) hold(props.value); else mark(); }, REST);
 
 const fine = (v) => Math.round(v * 1e4) / 1e4, held = (v, low, high) => Math.min(high, Math.max(low, v));
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
@@ -24,7 +27,8 @@ async function load() {
   root.classList.toggle("empty", !value);
   clearTimeout(check);
   if (other) {
-    clearTimeout(timer);
+    rest.stop();
+    asking = newest = null;
     drag = hovered = null; past = []; checked = "";
     regions = value ? value.regions : [];
     status.textContent = "";
@@ -48,27 +52,40 @@ async function load() {
 function again() {
   if (drag || checked === JSON.stringify(regions)) return;
   checked = JSON.stringify(regions);
-  send(true);
+  mark();
 }
 
 // The turn, which Python does not send back, makes every answer differ from what is here, so that `watch` tells of it.
 function hold(value) { data = props.value = { ...value, regions, turn: ++turn }; }
 
-// While a mark moves, Python hears at most every 80 ms; the listener's "always_last" keeps one call under way.
-function send(final) {
-  clearTimeout(timer);
-  const wait = final ? 0 : LIVE - (performance.now() - sent);
-  if (wait > 0) { timer = setTimeout(send, wait, false); return; }
+// A mark is made: Python hears of it, and what is still being fetched is of older ones.
+function mark() {
+  rest.stop();
   clearTimeout(check);
-  sent = performance.now();
+  asking = newest = null;
   hold(props.value);
   trigger("mark", {});
+}
+
+// While a mark moves its hits are fetched past Gradio, one call at a time, the newest place next.
+async function moved() {
+  rest.ask();
+  if (!data.ticket) return; // no search that they move in: Python is asked once they rest
+  if (asking) { newest = regions; return; }
+  const own = asking = regions;
+  const found = await server.hits({ ticket: data.ticket, regions: own }).catch(() => null);
+  if (asking !== own) return; // meanwhile the mark was made, or another picture has come
+  const more = newest;
+  asking = newest = null;
+  if (!found) { mark(); return; } // Python says why
+  document.dispatchEvent(new CustomEvent("simvis-live", { detail: found }));
+  if (more) moved();
 }
 
 function change(next, final = true) {
   regions = next;
   draw();
-  send(final);
+  if (final) mark(); else moved();
   if (final) say();
 }
 
@@ -233,7 +250,7 @@ function move(event) {
   if (!drag.moved) { keep(); drag.moved = true; }
   if (tool === "whole") choose("box"); // dragging says it
   const region = dragged(at(event));
-  if (region === drag.region) return;
+  if (same(region, drag.region)) return;
   drag.region = region;
   change([...drag.base, region], false);
 }

@@ -9,6 +9,7 @@ from simvis_app.page.house import House
 from simvis_app.page.parts.drops import wire_drops
 from simvis_app.page.parts.share_row import wire_share
 from simvis_app.page.search.handlers import SearchHandlers
+from simvis_app.page.search.live import LiveSearch
 from simvis_app.page.search.sharing import SearchSharing
 from simvis_app.page.search.widgets import Widgets
 from simvis_app.page.updates import Listener
@@ -17,10 +18,10 @@ INTO_VIEW = """() => { document.querySelector("#why").scrollIntoView({ block: "n
 _PRIVATE: Listener = {"show_progress": "hidden", "api_visibility": "private"}
 
 
-def wire(widgets: Widgets, house: House, tab: gr.Tab) -> None:
+def wire(widgets: Widgets, house: House, tab: gr.Tab, live: LiveSearch) -> None:
     """Binds the tab's events."""
     pairs = PairOpening(house)
-    handlers = SearchHandlers(house.galleries, widgets, pairs)
+    handlers = SearchHandlers(live, widgets, pairs)
     search = _search(widgets, handlers)
     _wire_query(widgets, handlers, house, search)
     _wire_choice(widgets, handlers, house, tab, search)
@@ -36,7 +37,8 @@ def wire(widgets: Widgets, house: House, tab: gr.Tab) -> None:
     _wire_hits(widgets, handlers, house)
     sharing = SearchSharing(house.galleries, house.pictures, widgets)
     wire_share(widgets.share, widgets.asked, sharing.link, [sharing.export])
-    forget(widgets.share, [widgets.picker.mark, widgets.status.change])
+    others = (widgets.query, widgets.labels, widgets.exact, widgets.choice.gallery, widgets.choice.space)
+    forget(widgets.share, [widgets.picker.mark, *(other.change for other in others)])
 
 
 def _search(widgets: Widgets, handlers: SearchHandlers) -> Listener:

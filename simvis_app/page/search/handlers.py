@@ -9,19 +9,18 @@ import gradio as gr
 from simvis_app.page.galleries.pairs import OpenedPair, PairOpening, public
 from simvis_app.page.parts.hit_grid import Page
 from simvis_app.page.parts.region_picker import Picked
-from simvis_app.page.search.hits import WHOLE, HitPages, search_key
+from simvis_app.page.search.hits import PAGE, WHOLE, search_key
 from simvis_app.page.search.inputs import Marks, SearchInputs, picture_key, picture_of, read, search_of
+from simvis_app.page.search.live import LiveSearch
 from simvis_app.page.search.why import Why, why_one, why_two
 from simvis_app.page.search.widgets import Widgets
 from simvis_app.page.updates import Updates, Values, unchanged
 from simvis_app.service import samples, words
 from simvis_app.service.files import served
-from simvis_app.service.galleries.galleries import Answer, Galleries
+from simvis_app.service.galleries.galleries import Answer
 from simvis_app.service.sessions.session import Pictured
 from simvis_core import SimvisError
 from simvis_core.pictures.view_warnings import view_warning
-
-PAGE = 24  # hits that are shown at a time
 
 
 @dataclass(frozen=True)
@@ -61,9 +60,9 @@ class Mapped:
 class SearchHandlers:
     """The tab's events; `search` and the others without values compute, `shown` tells the page."""
 
-    def __init__(self, galleries: Galleries, widgets: Widgets, pairs: PairOpening) -> None:
-        self.galleries, self.widgets, self.pairs = galleries, widgets, pairs
-        self.pages = HitPages(galleries)
+    def __init__(self, live: LiveSearch, widgets: Widgets, pairs: PairOpening) -> None:
+        self.live, self.widgets, self.pairs = live, widgets, pairs
+        self.galleries, self.pages = live.galleries, live.pages
 
     def fill(self, values: Values) -> Updates:
         """A new picture or gallery: what is said, the picture to mark on, the hits, and nothing of an older search.
@@ -149,7 +148,9 @@ class SearchHandlers:
             answer = self.galleries.search(search_of(inputs, self.galleries), PAGE)
         except SimvisError as error:
             return Unanswered(inputs.said + words.notice(str(error)), self._only_picture(inputs))
-        return Searched(self._ranked(answer, inputs.said), _picked(answer.picture, inputs.marks))
+        return Searched(
+            self._ranked(answer, inputs.said), _picked(answer.picture, inputs.marks, self.live.ticket(answer.asked))
+        )
 
     def _ranked(self, answer: Answer, said: str = "") -> Ranked:
         return Ranked(said, _status(answer), self.pages.page(answer))
@@ -212,13 +213,12 @@ def shown(found: Ranked | Searched | Unanswered | Mapped | Why, widgets: Widgets
 
 
 def _status(answer: Answer) -> str:
-    own = answer.picture.decomposition
-    region = None if answer.weights is None else float((answer.weights * own.similarity_map(own.embedding)).sum())
     warned = words.warning(view_warning(answer.picture.view, words.YOURS))
-    return warned + words.search_status(answer.total, region, answer.left_out, answer.near) + words.estimate(own)
+    own = words.estimate(answer.picture.decomposition)
+    return warned + words.search_status(answer.left_out, answer.near) + own
 
 
-def _picked(picture: Pictured, marks: Marks) -> Picked:
-    """The picture to mark on, with its marks."""
+def _picked(picture: Pictured, marks: Marks, ticket: str = "") -> Picked:
+    """The picture to mark on, with its marks, and the ticket of the search that they move in."""
     own = marks if marks.lie_on(picture) else Marks(picture_key(picture))
-    return (picture.view, own.key, picture.decomposition.grid, list(own.regions), None, 0.0, "")
+    return (picture.view, own.key, picture.decomposition.grid, list(own.regions), None, 0.0, "", ticket)

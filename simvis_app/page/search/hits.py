@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 WHOLE, MARKED = ":whole", ":marked"  # ends of the keys of the nearest classes
 UNIT = "share of the score, per cell"
+PAGE = 24  # hits that are shown at a time
 
 
 class HitPages:
@@ -45,6 +46,7 @@ class HitPages:
             always=False,
             hits=cards,
             late=with_maps or answer.skip > 0,
+            ranked=words.ranked_by(_region(answer)),
         )
 
     def best_of_classes(self, asked: Asked, whole: bool) -> Page | None:
@@ -78,6 +80,12 @@ def search_key(answer: Answer) -> str:
     asked = answer.asked
     facts = (answer.picture.sha256, asked.gallery, asked.space, asked.regions, asked.labels, asked.exact)
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:24]
+
+
+def _region(answer: Answer) -> float | None:
+    """What the marked region carries of the picture's score with itself, 1; None where nothing is marked."""
+    own = answer.picture.decomposition
+    return None if answer.weights is None else float((answer.weights * own.similarity_map(own.embedding)).sum())
 
 
 def _scales_of(answer: Answer) -> tuple[float, float]:

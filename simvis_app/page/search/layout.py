@@ -12,6 +12,7 @@ from simvis_app.page.parts.hit_grid import HitGrid
 from simvis_app.page.parts.region_picker import RegionPicker
 from simvis_app.page.parts.share_row import share_row
 from simvis_app.page.search.events import wire
+from simvis_app.page.search.live import LiveSearch
 from simvis_app.page.search.sharing import COPIED
 from simvis_app.page.search.why import Why
 from simvis_app.page.search.widgets import Widgets
@@ -25,14 +26,15 @@ NO_CLASSES = "No classes to show: they come with the hits, from a gallery whose 
 
 def build(house: House, tab: gr.Tab) -> Widgets:
     """Lays the tab out and wires it up inside the app that is being built."""
-    widgets = lay_out(house)
+    live = LiveSearch(house.galleries)
+    widgets = lay_out(house, live)
     house.places |= {"q": widgets.query, "labels": widgets.labels, "marks": widgets.pending, "exact": widgets.exact}
     house.picker = widgets.picker
-    wire(widgets, house, tab)
+    wire(widgets, house, tab, live)
     return widgets
 
 
-def lay_out(house: House) -> Widgets:
+def lay_out(house: House, live: LiveSearch) -> Widgets:
     """The tab's components, which do nothing yet."""
     assert house.compare is not None
     gr.HTML(INTRO + terms("gallery", "hit", "score", "region", "share of the score"))
@@ -41,12 +43,12 @@ def lay_out(house: House) -> Widgets:
             query, examples = _pictures()
             with gr.Row():
                 with_a, with_b = (_with_picture(side) for side in "AB")
-            picker = RegionPicker(elem_id="picker")
+            picker = RegionPicker(elem_id="picker", moved=live.hits)
             choice, labels, exact = _where(house)
         with gr.Column(scale=6, min_width=320):
             notice = gr.HTML(elem_id="search_notice")
             status = gr.HTML(elem_id="search_status")
-            grid = HitGrid(elem_id="hits", elem_classes="scrolls")
+            grid = HitGrid(elem_id="hits", elem_classes=["scrolls", "live"])
             share = share_row("Copy link", COPIED, {"export": "Save the best hits as a zip"}, "search_")
     with gr.Accordion("Why this hit and not that one", open=True, elem_id="why"):
         why_said = gr.HTML(Why().said, elem_id="why_said")

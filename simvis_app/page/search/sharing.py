@@ -2,7 +2,7 @@
 
 from simvis_app.page.address.address import Address
 from simvis_app.page.galleries.sharing import refusal, zip_file
-from simvis_app.page.search.handlers import PAGE
+from simvis_app.page.search.hits import PAGE
 from simvis_app.page.search.inputs import SearchInputs, read, search_of
 from simvis_app.page.search.widgets import Widgets
 from simvis_app.page.updates import Values

@@ -165,8 +165,10 @@ def test_a_stranger_s_name_is_text_wherever_it_is_quoted(text):
 
 
 def test_a_status_says_what_ranked():
-    assert words.search_status(11, None) == "<p>11 pictures, ranked by their score with the whole picture.</p>"
-    assert "it carries 0.250 of 1" in words.search_status(11, 0.25)
+    assert words.ranked_by(None) == "by their score with the whole picture"
+    assert words.ranked_by(0.25).endswith("it carries 0.250 of 1")
+    assert words.search_status() == ""
+    assert words.search_status(True, True).count(".") == 2
 
 
 def test_a_hits_share_is_part_of_its_score():

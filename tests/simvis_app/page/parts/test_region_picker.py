@@ -119,8 +119,9 @@ def test_whatever_comes_only_regions_of_the_picture_pass(sent):
 
 def test_the_picker_gets_picture_regions_and_map(pair):
     map = [0.5, -0.25, 0.0, 0.1, 0.2, -0.5]
-    data = RegionPicker().postprocess((pair.view_a, "key", (2, 3), [BOX, {}], map, 0.5, "unit"))
+    data = RegionPicker().postprocess((pair.view_a, "key", (2, 3), [BOX, {}], map, 0.5, "unit", "t"))
     assert (data.key, data.grid, data.regions, data.scale, data.unit) == ("key", (2, 3), [BOX], 0.5, "unit")
+    assert data.ticket == "t"
     assert data.aspect == pair.view_a.aspect
     with Image.open(data.picture.path) as image:
         assert image.format == "JPEG"
@@ -128,7 +129,20 @@ def test_the_picker_gets_picture_regions_and_map(pair):
 
     steps = np.frombuffer(base64.b64decode(data.map), "<i2")
     assert np.abs(steps * 0.5 / 32767 - map).max() <= 0.5 / 65534 * (1 + 1e-6)
-    assert RegionPicker().postprocess((pair.view_a, "key", (2, 3), [], None, 0.0, "")).map is None
+    assert RegionPicker().postprocess((pair.view_a, "key", (2, 3), [], None, 0.0, "", "")).map is None
+
+
+def test_while_a_mark_moves_whatever_the_browser_calls_with_is_checked():
+    asked = []
+    picker = RegionPicker(moved=lambda ticket, regions: asked.append((ticket, regions)) or {"hits": []})
+    [hits] = picker.server_fns
+    assert hits({"ticket": "t", "regions": [BOX, {"kind": "circle"}, 3]}) == {"hits": []}
+    assert hits({"ticket": "t"}) == {"hits": []}
+    assert asked == [("t", [BOX]), ("t", [])]
+    for told in (None, [], "t", {"regions": [BOX]}, {"ticket": 1, "regions": [BOX]}, {"ticket": None}):
+        assert hits(told) is None
+    assert len(asked) == 2
+    assert RegionPicker().server_fns[0]({"ticket": "t"}) is None
 
 
 def test_the_empty_picker_has_a_value_that_comes_back():
