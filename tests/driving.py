@@ -21,6 +21,7 @@ from simvis_app.service.galleries.galleries import Galleries
 UNMARKED = {"key": "", "regions": []}
 DEFAULTS = {
     **{"query": None, "labels": [], "picker": UNMARKED, "exact": False, "refused": (), "seen": 0, "pending": None},
+    **{"attribute": "", "use": "filter"},
     **{"space": None, "label": None, "outside": None, "working": "", "folder": "", "new": None},
     **{"shared_gallery": "samples", "shared_space": ""},
     **{"series": "", "beside": "", "step": "", "offered": Offered(), "shown_for": None},

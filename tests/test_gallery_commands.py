@@ -13,6 +13,7 @@ from PIL import Image
 
 import app
 import model_zoo
+from model_zoo.attributes import fitted
 from simvis_app.api.galleries import add_gallery_api
 from simvis_app.commands.galleries import store_check
 from simvis_app.service import samples
@@ -21,6 +22,7 @@ from simvis_app.service.galleries.asking import find_space, regions_on
 from simvis_app.service.galleries.galleries import Asked, Galleries
 from simvis_app.service.sessions.session import Session
 from simvis_core.stores.edge import EdgeIndex
+from tests.simvis_app.attribute_cases import SETTINGS, known
 from tests.simvis_app.conftest import BLACK_BOX, CLASSES, NETWORK, photographs, tiny
 
 NET = ("--backbone", NETWORK)
@@ -275,6 +277,32 @@ def test_a_hit_that_is_gone_is_marked_in_the_page(told, photos, animals, tmp_pat
     assert page.count('class="stale"') == 2
 
 
+def test_hits_are_held_to_an_attribute_or_ordered_by_it(told, refused, photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(fitted, "attributes_of", lambda name, network: known())
+    told("index", photos, "--name", "animals", "--backbone", SETTINGS.backbone, "--view-size", SETTINGS.short_side)
+    image = photos / "bee" / "bee_0.png"
+    arch = ("search", image, *QUERY, "--attribute", "arch")
+    code, kept, err = told(*arch, "--out", tmp_path / "out")
+    assert (code, kept["attribute"]["use"]) == (0, "filter")
+    assert 0 < len(kept["hits"]) == kept["total"] < 11
+    assert f"simvis: {kept['total']} of 11 shown: the others do not show 'arch'." in err
+    page = (tmp_path / "out" / "search.html").read_text()
+    assert all(f"arch {hit['confidence']:+.1f}" in page for hit in kept["hits"])
+    assert json.loads((tmp_path / "out" / "search.json").read_text())["attribute"] == kept["attribute"]
+    _, ranked, err = told(*arch, "--use", "rerank")
+    sure = [hit["confidence"] for hit in ranked["hits"]]
+    assert (len(sure), sure) == (11, sorted(sure, reverse=True))
+    assert "the surest of 'arch' come first" in err
+    assert "the attribute 'acrh'; wanted one of 3 ('arch'" in refused("search", image, *QUERY, "--attribute", "acrh")
+    assert "wanted filter or rerank" in refused(*arch, "--use", "sort")
+    assert "--use without --attribute" in refused("search", image, *QUERY, "--use", "rerank")
+
+
+def test_a_network_without_attributes_is_one_line(refused, photos, animals):
+    said = refused("search", photos / "bee" / "bee_0.png", *QUERY, "--attribute", "arch")
+    assert f"attributes of {NETWORK}; wanted a network that kept its ImageNet classifier" in said
+
+
 # Classes and curves
 
 
@@ -349,7 +377,7 @@ def test_help_has_a_word_about_every_flag(capsys, command):
     out = capsys.readouterr().out
     for word in {
         "index": ["--name", "--prune", "--remove", "--delete", "--pooling", "FOLDER"],
-        "search": ["--box", "--not-point", "--label", "--gallery", "--out", "-k", "IMAGE"],
+        "search": ["--box", "--not-point", "--label", "--attribute", "--use", "--out", "-k", "IMAGE"],
         "classes": ["--image", "LABEL", "--network"],
         "curves": ["--pairs", "--seed"],
         "store-check": ["--index-url"],

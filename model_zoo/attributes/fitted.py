@@ -33,10 +33,22 @@ FITTED = Path(__file__).parent / "fitted.json"
 
 
 @dataclass(frozen=True)
+class StoredUsual:
+    """What attributes of stored unit embeddings need: how long embeddings usually are, by the framing of the view.
+
+    An attribute counts as shown above a confidence of ``shown_from``, in log-odds.
+    """
+
+    lengths: Mapping[str, float]
+    shown_from: float
+
+
+@dataclass(frozen=True)
 class FittedAttributes:
     """A network's attributes, their priors, what each preset learnt, and the view it was learnt at.
 
     ``tested`` has each preset's figures on classes that nothing was learnt on: shares with their mean and interval.
+    ``stored`` is for the attributes of galleries; None where they cannot be told of a unit embedding.
     """
 
     model: AttributeModel
@@ -44,6 +56,7 @@ class FittedAttributes:
     calibrations: Mapping[str, Calibration]
     short_side: int
     tested: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    stored: StoredUsual | None = None
 
     def explain(
         self,
@@ -97,7 +110,9 @@ def fitted_from(model: AttributeModel, known: Mapping[str, Any]) -> FittedAttrib
     priors = {attribute: Prior(*two) for attribute, two in known["priors"].items()}
     presets = {preset: _calibration(preset, learnt) for preset, learnt in known["presets"].items()}
     tested = {preset: learnt.get("tested", {}) for preset, learnt in known["presets"].items()}
-    return FittedAttributes(model, priors, presets, int(known["short_side"]), tested)
+    usual = known.get("stored")
+    stored = None if usual is None else StoredUsual(usual["lengths"], usual["shown_from"])
+    return FittedAttributes(model, priors, presets, int(known["short_side"]), tested, stored)
 
 
 def fitted_names() -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from model_zoo.attributes.classifiers import classifier_of
 from model_zoo.attributes.fitted import FITTED, READ, as_json, made_of
 from model_zoo.attributes.groups import class_groups
 from model_zoo.attributes.matches import Match, drawn_matches, halves
+from model_zoo.attributes.stored import stored_steps
 from simvis_core.attributes.calibrating import Prior, best_is_true, calibrate, priors_of, score_derivatives
 from simvis_core.attributes.class_groups import ClassGroups, mean_shares
 from simvis_core.attributes.datasets.labels import AttributeLabels, read_labels
@@ -222,7 +223,12 @@ def _main() -> None:
     truth = read_labels(samples / "picture_attributes.csv")
     found = {}
     for name in CARDS:
-        found[name] = {"made_of": made_of(name)} | run(fit_steps(model_zoo.load(name), truth, class_groups()))
+        network = model_zoo.load(name)
+        known = run(fit_steps(network, truth, class_groups()))
+        classifier = classifier_of(network)
+        model = ClassGroups(network, classifier.weight, classifier.bias, class_groups(), known["reference"])
+        stored = run(stored_steps(model, truth, known["short_side"]))
+        found[name] = {"made_of": made_of(name)} | known | {"stored": stored}
     FITTED.write_text(json.dumps(found, indent=1) + "\n")
 
 

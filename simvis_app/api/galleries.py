@@ -6,8 +6,9 @@ import gradio as gr
 
 from simvis_app.api.told import PictureDrop, told
 from simvis_app.service import defaults
+from simvis_app.service.attributes.hits import AttributeWish
 from simvis_app.service.galleries.answers import belongs_json, class_json, classes_json, curves_json, search_json
-from simvis_app.service.galleries.asking import check_labels, find_space, regions_on
+from simvis_app.service.galleries.asking import attribute_wish, check_labels, find_space, regions_on
 from simvis_app.service.galleries.galleries import SAMPLES, Answer, Asked, Galleries
 from simvis_core import SimvisError
 from simvis_core.galleries.curves import CURVE_PAIRS
@@ -30,6 +31,8 @@ def add_gallery_api(galleries: Galleries) -> None:
         k: float = defaults.HITS,
         skip: float = 0,
         exact: bool = False,
+        attribute: str = "",
+        use: str = AttributeWish.use,
     ) -> dict[str, Any]:
         """A gallery's pictures by their score with a picture, or by the share of it that regions carry.
 
@@ -37,9 +40,13 @@ def add_gallery_api(galleries: Galleries) -> None:
         a list of {"box": [x, y, width, height]} or {"point": [x, y]} in pixels of the picture, each with "sign": -1 for
         "not like this"; none for the whole picture. labels: a list to filter by, or none. k: how many hits, at most
         200, from rank skip on. exact: compare every picture also where a gallery is so large that a graph is searched.
+        attribute: a set of ImageNet classes, such as arch, that the network's classifier tells; use: filter (of the
+        10 000 nearest only those that show it) or rerank (the 100 nearest, the surest of it first). Each hit then has
+        its confidence, in log-odds above the reference pictures'.
         """
         with told():
-            answer = _search(galleries, image, gallery, network, pooling, regions, labels, k, skip, exact)
+            wish = attribute_wish(attribute or "", use or AttributeWish.use)
+            answer = _search(galleries, image, gallery, network, pooling, regions, labels, k, skip, exact, wish)
             return search_json(answer, paths=False)
 
     def classes(
@@ -67,11 +74,13 @@ def add_gallery_api(galleries: Galleries) -> None:
         regions, labels = gr.JSON(label="regions"), gr.JSON(label="labels")
         k, skip = gr.Number(defaults.HITS, label="k"), gr.Number(0, label="skip")
         exact = gr.Checkbox(label="exact")
+        by_attribute = [gr.Textbox("", label="attribute"), gr.Textbox(AttributeWish.use, label="use")]
         label = gr.Textbox("", label="label")
         pairs, seed = gr.Number(CURVE_PAIRS, label="pairs"), gr.Number(0, label="seed")
         answer, ask = gr.JSON(), gr.Button()
     asked = {"concurrency_limit": 1, "concurrency_id": "gallery api"}
-    ask.click(search, [image, gallery, *place, regions, labels, k, skip, exact], answer, api_name="search", **asked)
+    sent = [image, gallery, *place, regions, labels, k, skip, exact, *by_attribute]
+    ask.click(search, sent, answer, api_name="search", **asked)
     ask.click(classes, [image, gallery, *place, label], answer, api_name="classes", **asked)
     ask.click(curves, [gallery, *place, pairs, seed], answer, api_name="curves", **asked)
 
@@ -92,6 +101,7 @@ def _search(
     k: float,
     skip: float,
     exact: bool,
+    wish: AttributeWish | None,
 ) -> Answer:
     if not image:
         raise SimvisError("no picture", "one to search for", "send image")
@@ -99,7 +109,7 @@ def _search(
     marked = regions_on(galleries, image, space, regions)
     check_labels(labels)
     wanted = tuple(labels or ()) or None
-    asked = Asked(image, space.gallery, space.name, marked, wanted, bool(exact))
+    asked = Asked(image, space.gallery, space.name, marked, wanted, bool(exact), wish)
     return galleries.search(asked, _whole("k", k, MOST_HITS), _whole("skip", skip, 2**31))
 
 

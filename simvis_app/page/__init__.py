@@ -117,7 +117,7 @@ class PageTab:
 # In the order in which they stand; the first is in front as the page opens.
 TABS: dict[str, PageTab] = {
     COMPARE: PageTab(build_compare, COMPARED),
-    "Search": PageTab(build_search, ("q", "gallery", "space", "labels", "marks", "exact")),
+    "Search": PageTab(build_search, ("q", "gallery", "space", "labels", "marks", "exact", "shows", "use")),
     "Classes": PageTab(build_classes, ("gallery", "space", "label", "order")),
     "Trust": PageTab(build_trust, (*PAIR, *choices.CHOICES, *choices.TRUST)),
     "Attributes": PageTab(build_attributes, (*PAIR, *choices.CHOICES, "preset", "attribute", "weights")),

@@ -6,6 +6,7 @@ from typing import Any
 import model_zoo
 from simvis_core import POOLINGS
 from simvis_core.attributes.overlaps import PRESETS
+from simvis_core.attributes.stored import ATTRIBUTE_USES
 from simvis_core.decomposition import Method
 from simvis_core.explainers.masks import MASKED
 from simvis_core.explainers.table import EXPLAINERS
@@ -134,6 +135,7 @@ HIDDEN_IN = OneOf(SETTINGS)
 SEED = Whole(0, MOST_SEED)
 PRESET = OneOf(tuple(sorted(PRESETS, reverse=True)))
 ATTRIBUTES: dict[str, Choice] = {"preset": PRESET}
+HITS: dict[str, Choice] = {"use": OneOf(ATTRIBUTE_USES)}  # what an attribute does to a search's hits
 TRUST: dict[str, Choice] = {
     "side": SIDE,
     "explainers": DRAWN_BY,

@@ -64,11 +64,73 @@ def find(
     2
     [('2.jpg', 1.0, ''), ('1.jpg', 0.0, '')]
     """
-    vector, whole_vector = _array(query), _array(whole)
-    found = _rescored(
-        _stored(index, space, index.search(space, vector, k, labels, skip, without, exact)), vector, whole_vector
-    )
+    hits = nearest_hits(index, space, query, k, labels, skip, without, exact)
+    found = found_hits(index, space, hits, query, whole)
     return sorted(found, key=lambda one: -one.score)
+
+
+def nearest_hits(
+    index: VectorIndex,
+    space: Space,
+    query: Float[Tensor, " D"],
+    k: int,
+    labels: Sequence[str] | None = None,
+    skip: int = 0,
+    without: Sequence[str] = (),
+    exact: bool = False,
+) -> list[Hit]:
+    """The best hits for a query as the store tells them, best first, for whoever looks at many and shows few.
+
+    Raises SimvisError as `VectorIndex.search` does.
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> import torch
+    >>> from simvis_core.galleries.search import nearest_hits
+    >>> from simvis_core.stores.contract import Row, Space
+    >>> from simvis_core.stores.edge import EdgeIndex
+    >>> space = Space("birds", "tiny", "avg", 2, "0123")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     index = EdgeIndex(folder)
+    ...     index.upsert(space, [Row("a" * 64, "owl.jpg", "owl", np.float32([1, 0]))])
+    ...     [hit.score for hit in nearest_hits(index, space, torch.tensor([0.5, 1.0]), k=9)]
+    ...     index.close()
+    ...
+    1
+    [0.5]
+    """
+    return index.search(space, _array(query), k, labels, skip, without, exact)
+
+
+def found_hits(
+    index: VectorIndex,
+    space: Space,
+    hits: Sequence[Hit],
+    query: Float[Tensor, " D"],
+    whole: Float[Tensor, " D"],
+) -> list[Found]:
+    """Hits of a search for the query, in their order, with their embeddings and with scores computed anew from those.
+
+    ``whole`` is the embedding of the query's picture. Hits that have gone meanwhile are left out.
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> import torch
+    >>> from simvis_core.galleries.search import found_hits
+    >>> from simvis_core.stores.contract import Hit, Row, Space
+    >>> from simvis_core.stores.edge import EdgeIndex
+    >>> space, query = Space("birds", "tiny", "avg", 2, "0123"), torch.tensor([0.0, 1.0])
+    >>> row = Row("a" * 64, "owl.jpg", "owl", np.float32([1, 0]))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     index = EdgeIndex(folder)
+    ...     index.upsert(space, [row])
+    ...     [(one.score, one.stale) for one in found_hits(index, space, [Hit(row, 0.9)], query, query)]
+    ...     index.close()
+    ...
+    1
+    [(0.0, "the store's score 0.900 is not that of the embedding it keeps: index again")]
+    """
+    return _rescored(_stored(index, space, hits), _array(query), _array(whole))
 
 
 def found_rows(

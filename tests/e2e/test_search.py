@@ -224,6 +224,23 @@ def test_why_classes_and_labels(seeker):
     assert {label for label, _ in hits(seeker)} == {"windmill"}
 
 
+def test_an_attribute_leaves_few_hits_orders_them_and_stays_in_the_address(seeker):
+    seeker.open("Filter or re-rank hits by an attribute")
+    seeker.at("#search_attribute input").fill("dome")
+    changing_the_hits(seeker, lambda: seeker.page.get_by_role("option", name="dome", exact=True).click())
+    expect(seeker.at("#search_status")).to_contain_text("of 256 shown: the others do not show 'dome'")
+    notes = seeker.at(f"{HITS} .hit .note")
+    assert all(re.fullmatch(r"dome \+\d+\.\d", one) for one in notes.all_text_contents())
+    changing_the_hits(seeker, lambda: seeker.page.get_by_label("order the 100 nearest").check())
+    expect(seeker.at("#search_status")).to_contain_text("Of the 100 nearest the surest of 'dome' come first")
+    sure = [float(one.split()[1].rstrip(",")) for one in notes.all_text_contents()]
+    assert sure == sorted(sure, reverse=True)
+    expect(seeker.page).to_have_url(re.compile("shows=dome&use=rerank"))
+    seeker.reload()
+    expect(seeker.at("#search_status")).to_contain_text("the surest of 'dome' come first")
+    assert seeker.at("#search_attribute input").input_value() == "dome"
+
+
 def test_more_hits_come_while_scrolling(seeker):
     seeker.at("#hits .scroller").evaluate("(list) => list.scrollTo(0, list.scrollHeight)")
     expect(seeker.at(HITS)).to_have_attribute("data-count", "48")

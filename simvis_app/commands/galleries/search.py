@@ -7,10 +7,13 @@ from simvis_app.commands.galleries.answering import Answered, space_of, tell, wa
 from simvis_app.commands.opening import galleries_of, session_of
 from simvis_app.commands.options import asking_options
 from simvis_app.service import defaults
+from simvis_app.service.attributes.hits import RERANKED, AttributeWish
+from simvis_app.service.attributes.hits_in_words import by_attribute
 from simvis_app.service.galleries.answers import search_json, search_sheet
-from simvis_app.service.galleries.asking import regions_on
+from simvis_app.service.galleries.asking import attribute_wish, regions_on
 from simvis_app.service.galleries.galleries import Asked, Galleries
 from simvis_app.service.sessions.session import Session
+from simvis_core.errors import SimvisError
 from simvis_core.galleries.regions import Region
 from simvis_core.stores.contract import Space, check_hit_count
 
@@ -31,6 +34,14 @@ def add(found: argparse.ArgumentParser) -> None:
     found.add_argument("-k", type=int, default=defaults.HITS, help=f"how many hits (default: {defaults.HITS})")
     found.add_argument("--exact", action="store_true", help="compare every picture, also where a graph is searched")
     found.add_argument("--label", action="append", help="only this label; may be given several times")
+    found.add_argument(
+        "--attribute", metavar="NAME", help="only hits that show it, such as arch, by the network's classes"
+    )
+    found.add_argument(
+        "--use",
+        default=AttributeWish.use,
+        help=f"of --attribute: filter, or rerank, the {RERANKED} nearest, surest of it first (default: %(default)s)",
+    )
     asking_options(found)
 
 
@@ -42,15 +53,23 @@ def run(options: argparse.Namespace) -> None:
 def search(options: argparse.Namespace, session: Session) -> Answered:
     """Searches a gallery by a picture or by regions of it."""
     check_hit_count(options.k)
+    wish = _wish(options)
     with closing(galleries_of(options, session)) as galleries:
         space = space_of(galleries, options, session)
         marked = _regions(galleries, options, space)
         labels = tuple(options.label) if options.label else None
-        asked = Asked(options.image, options.gallery, space.name, marked, labels, options.exact)
+        asked = Asked(options.image, options.gallery, space.name, marked, labels, options.exact, wish)
         answer = galleries.search(asked, options.k)
         told = search_json(answer, maps=options.out is not None)
-        warn(told["query"]["warnings"])
+        warn(told["query"]["warnings"] + ([] if answer.attribute is None else [by_attribute(answer.attribute)]))
         return written(options, told, "search", lambda: {"search.html": search_sheet(galleries, answer)})
+
+
+def _wish(options: argparse.Namespace) -> AttributeWish | None:
+    wish = attribute_wish(options.attribute or "", options.use)
+    if wish is None and options.use != AttributeWish.use:
+        raise SimvisError("--use without --attribute", "an attribute with it", "name one, such as --attribute arch")
+    return wish
 
 
 def _regions(galleries: Galleries, options: argparse.Namespace, space: Space) -> tuple[Region, ...]:

@@ -19,7 +19,20 @@ STEPS = 127  # of a region's weight from 0 to its heaviest
 FINE = 10_000  # steps of a mark's place over the picture's side
 QUIET = frozenset(
     (
-        *("pin", "mode", "marks", "exponent", "colours", "opacity", "method", "labels", "exact", "explainers"),
+        *(
+            "pin",
+            "mode",
+            "marks",
+            "exponent",
+            "colours",
+            "opacity",
+            "method",
+            "labels",
+            "exact",
+            "explainers",
+            "shows",
+            "use",
+        ),
         *("seed", "step", "attribute", "weights", "layer", "rule"),
     )
 )
@@ -33,7 +46,8 @@ class Address:
     """What is on screen, in values that were checked. A field that is None is as the page opens.
 
     Pictures are names, which `simvis_app.service.pictures` gives and finds; "" is an empty place. The fields are named
-    as the query's parts are. ``label`` is the class that is shown, ``labels`` are those that a search is held to.
+    as the query's parts are. ``label`` is the class that is shown, ``labels`` are those that a search is held to,
+    ``shows`` is the attribute, which ``use`` filters or ranks its hits by; ``attribute`` is the Attributes tab's.
     """
 
     tab: str | None = None
@@ -57,6 +71,8 @@ class Address:
     labels: tuple[str, ...] | None = None
     marks: tuple[Marked, ...] | None = None
     exact: bool | None = None
+    shows: str | None = None
+    use: str | None = None
     label: str | None = None
     order: str | None = None
     side: str | None = None
@@ -257,6 +273,8 @@ FIELDS: dict[str, Part] = {
     "labels": Part(texts_of, _texts),
     "marks": Part(marks_of, _marks_text),
     "exact": Part(_exact, lambda exact: str(int(exact))),
+    "shows": Part(_held),
+    **{name: _offered(choice) for name, choice in choices.HITS.items()},
     "label": Part(_held),
     "order": _offered(choices.ORDER),
     **{name: _offered(choice) for name, choice in choices.TRUST.items()},

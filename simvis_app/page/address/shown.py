@@ -108,6 +108,7 @@ SHOWN: dict[str, Callable[[Any], object]] = {
     "explainers": list,
     "series": _among,
     "attribute": lambda value: value or "",
+    "shows": lambda value: value or "",
     "other": _among,
     "layer": _layer,
 }

@@ -38,7 +38,8 @@ def wire(widgets: Widgets, house: House, tab: gr.Tab, live: LiveSearch) -> None:
     sharing = SearchSharing(house.galleries, house.pictures, widgets)
     wire_share(widgets.share, widgets.asked, sharing.link, [sharing.export])
     others = (widgets.query, widgets.labels, widgets.exact, widgets.choice.gallery, widgets.choice.space)
-    forget(widgets.share, [widgets.picker.mark, *(other.change for other in others)])
+    shows = (widgets.shows.attribute, widgets.shows.use)
+    forget(widgets.share, [widgets.picker.mark, *(other.change for other in (*others, *shows))])
 
 
 def _search(widgets: Widgets, handlers: SearchHandlers) -> Listener:
@@ -64,7 +65,8 @@ def _wire_query(widgets: Widgets, handlers: SearchHandlers, house: House, search
     """What brings another picture, other labels or another way to search."""
     assert house.compare is not None
     changes = [widgets.query.input, widgets.labels.input, widgets.exact.input, widgets.choice.space.input]
-    gr.on(changes, **search)
+    shows = [widgets.shows.attribute.input, widgets.shows.use.input]
+    gr.on([*changes, *shows], **search)
     wire_drops(house.drops.query, house.drops, [widgets.query], ("",), widgets.refusals, search)
     widgets.query.clear(lambda: None, None, widgets.query, **_PRIVATE).then(**search)
     widgets.examples.select(handlers.show_example, None, widgets.query, **_PRIVATE).then(**search)
@@ -80,6 +82,9 @@ def _wire_choice(widgets: Widgets, handlers: SearchHandlers, house: House, tab: 
     offer: Listener = {"fn": handlers.offer_exact, "inputs": choice.own, "outputs": widgets.exact, **_PRIVATE}
     choice.told(choice.space.input(lambda: None, None, None, **_PRIVATE))
     choice.space.change(**offer)
+    shows = [widgets.shows.panel, widgets.shows.attribute, widgets.shows.without]
+    choice.space.change(handlers.offer_attributes, choice.own | {widgets.shows.attribute}, shows, **_PRIVATE)
+    widgets.shows.panel.expand(handlers.prepare_attributes, choice.own, None, **_PRIVATE)
     offered = [widgets.notice, choice.space, widgets.labels]
     chosen = choice.gallery.input(offers.choose_gallery, choice.own, offered, **_PRIVATE)
     choice.told(chosen).then(**search)

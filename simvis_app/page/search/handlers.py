@@ -1,5 +1,6 @@
 """What the Search tab's events do: values by component in, what changes by component out."""
 
+import html
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ import gradio as gr
 from simvis_app.page.galleries.pairs import OpenedPair, PairOpening, public
 from simvis_app.page.parts.hit_grid import Page
 from simvis_app.page.parts.region_picker import Picked
+from simvis_app.page.search.by_attribute import offered, prepare
 from simvis_app.page.search.hits import PAGE, WHOLE, search_key
 from simvis_app.page.search.inputs import Marks, SearchInputs, picture_key, picture_of, read, search_of
 from simvis_app.page.search.live import LiveSearch
@@ -16,6 +18,7 @@ from simvis_app.page.search.why import Why, why_one, why_two
 from simvis_app.page.search.widgets import Widgets
 from simvis_app.page.updates import Updates, Values, unchanged
 from simvis_app.service import samples, words
+from simvis_app.service.attributes.hits_in_words import by_attribute
 from simvis_app.service.files import served
 from simvis_app.service.galleries.galleries import Answer
 from simvis_app.service.sessions.session import Pictured
@@ -139,6 +142,15 @@ class SearchHandlers:
             graph = False  # the search itself says why
         return {self.widgets.exact: gr.update(visible=graph)}
 
+    def offer_attributes(self, values: Values) -> Updates:
+        """The attributes that hits can be held to, or the reason why there are none."""
+        inputs = read(values, self.widgets)
+        return offered(self.galleries, inputs.place, inputs.attribute, self.widgets.shows)
+
+    def prepare_attributes(self, values: Values) -> None:
+        """Reads a gallery while the visitor looks for an attribute: reading takes longest of a filter."""
+        prepare(self.galleries, read(values, self.widgets).place)
+
     def search(self, inputs: SearchInputs) -> Searched | Unanswered:
         """The first hits. Marks that are pending take the place of those on screen."""
         if inputs.query is None:
@@ -214,8 +226,9 @@ def shown(found: Ranked | Searched | Unanswered | Mapped | Why, widgets: Widgets
 
 def _status(answer: Answer) -> str:
     warned = words.warning(view_warning(answer.picture.view, words.YOURS))
+    told = "" if answer.attribute is None else f"<p>{html.escape(by_attribute(answer.attribute))}</p>"
     own = words.estimate(answer.picture.decomposition)
-    return warned + words.search_status(answer.left_out, answer.near) + own
+    return warned + words.search_status(answer.left_out, answer.near) + told + own
 
 
 def _picked(picture: Pictured, marks: Marks, ticket: str = "") -> Picked:

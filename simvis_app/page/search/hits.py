@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from simvis_app.page.galleries.cards import Scales, row_card
 from simvis_app.page.parts.hit_grid import HitCard, Page
 from simvis_app.service import words
+from simvis_app.service.attributes.hits_in_words import sure_note, wish_line
 from simvis_app.service.galleries.galleries import Answer, Asked, Galleries
 from simvis_app.service.sessions.session import Pictured
 from simvis_core.galleries.search import Found, query_maps
@@ -46,7 +47,7 @@ class HitPages:
             always=False,
             hits=cards,
             late=with_maps or answer.skip > 0,
-            ranked=words.ranked_by(_region(answer)),
+            ranked=_ranked(answer),
         )
 
     def best_of_classes(self, asked: Asked, whole: bool) -> Page | None:
@@ -66,7 +67,7 @@ class HitPages:
             plain,
             label=one.row.label,
             score=words.three(one.score) if answer.weights is None else words.number(one.score),
-            note="" if answer.weights is None else words.region_note(one.score, one.cosine),
+            note=_note(one, answer),
             query_grid=answer.picture.decomposition.grid,
             query_map=None if query_map is None else query_map.flatten().tolist(),
             hit_grid=(0, 0) if on_hit is None else on_hit.grid,
@@ -75,11 +76,32 @@ class HitPages:
         )
 
 
+def _note(one: Found, answer: Answer) -> str:
+    """What the number is a part of, and how sure the network is of the attribute that was asked for."""
+    region = [] if answer.weights is None else [words.region_note(one.score, one.cosine)]
+    told = answer.attribute
+    return "; ".join(region if told is None else [*region, sure_note(told, one.row)])
+
+
 def search_key(answer: Answer) -> str:
     """A text for the grid of a search: one for all its pages, another for each other search."""
     asked = answer.asked
-    facts = (answer.picture.sha256, asked.gallery, asked.space, asked.regions, asked.labels, asked.exact)
+    facts = (
+        answer.picture.sha256,
+        asked.gallery,
+        asked.space,
+        asked.regions,
+        asked.labels,
+        asked.exact,
+        asked.attribute,
+    )
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:24]
+
+
+def _ranked(answer: Answer) -> str:
+    """What the hits are ranked by, and what an attribute makes of that."""
+    by = words.ranked_by(_region(answer))
+    return by if answer.attribute is None else f"{by}; {wish_line(answer.attribute.wish)}"
 
 
 def _region(answer: Answer) -> float | None:

@@ -6,9 +6,11 @@ from simvis_app.page.galleries.cards import Wanted, wanted_of
 from simvis_app.page.galleries.choice import Place, place_of
 from simvis_app.page.search.widgets import Widgets
 from simvis_app.page.updates import Values, by_name
+from simvis_app.service.attributes.hits import AttributeWish
 from simvis_app.service.galleries.galleries import Asked, Galleries
 from simvis_app.service.marks import Marked
 from simvis_app.service.sessions.session import Pictured
+from simvis_core.attributes.stored import AttributeUse
 from simvis_core.galleries.regions import Box, Brush, Point, Region, Sign
 
 
@@ -32,6 +34,8 @@ class SearchInputs:
     place: Place = Place()  # noqa: RUF009 - it never changes
     labels: tuple[str, ...] = ()
     exact: bool = False
+    attribute: str = ""
+    use: AttributeUse = AttributeWish.use
     marks: Marks = Marks()
     wanted: Wanted = Wanted()  # noqa: RUF009 - it never changes
     said: str = ""
@@ -41,7 +45,7 @@ class SearchInputs:
 
 def read(values: Values, widgets: Widgets) -> SearchInputs:
     """The values by what they mean."""
-    found = by_name(values, widgets)
+    found = by_name(values, widgets) | by_name(values, widgets.shows)
     picker = found.pop("picker", None)
     grid = next((values[grid] for grid in widgets.grids if grid in values), None)
     for name in ("grid", "by_region", "by_whole"):
@@ -58,14 +62,29 @@ def read(values: Values, widgets: Widgets) -> SearchInputs:
 def search_of(inputs: SearchInputs, galleries: Galleries) -> Asked:
     """The search that is asked for, for a picture. Marks of another picture do not count.
 
-    Raises SimvisError as `Galleries.picture` and `Galleries.space` do, where something is marked.
+    Neither does an attribute where the network has none, as the page says there. Raises SimvisError as
+    `Galleries.space` does where there is an attribute, and as `Galleries.picture` where something is marked.
     """
     place = inputs.place
-    asked = Asked(inputs.query or "", place.gallery, place.space, labels=inputs.labels or None, exact=inputs.exact)
+    asked = Asked(
+        inputs.query or "",
+        place.gallery,
+        place.space,
+        labels=inputs.labels or None,
+        exact=inputs.exact,
+        attribute=_wish(inputs, galleries),
+    )
     if not inputs.marks.regions:
         return asked
     same = inputs.marks.lie_on(picture_of(inputs, galleries))
     return replace(asked, regions=tuple(map(region_of, inputs.marks.regions)) if same else ())
+
+
+def _wish(inputs: SearchInputs, galleries: Galleries) -> AttributeWish | None:
+    place = inputs.place
+    if not inputs.attribute or not galleries.attributes.has(galleries.space(place.gallery, place.space)):
+        return None
+    return AttributeWish(inputs.attribute, inputs.use)
 
 
 def picture_of(inputs: SearchInputs, galleries: Galleries) -> Pictured:

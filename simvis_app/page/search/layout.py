@@ -11,6 +11,7 @@ from simvis_app.page.parts.drops import Refusals
 from simvis_app.page.parts.hit_grid import HitGrid
 from simvis_app.page.parts.region_picker import RegionPicker
 from simvis_app.page.parts.share_row import share_row
+from simvis_app.page.search import by_attribute
 from simvis_app.page.search.events import wire
 from simvis_app.page.search.live import LiveSearch
 from simvis_app.page.search.sharing import COPIED
@@ -29,6 +30,7 @@ def build(house: House, tab: gr.Tab) -> Widgets:
     live = LiveSearch(house.galleries)
     widgets = lay_out(house, live)
     house.places |= {"q": widgets.query, "labels": widgets.labels, "marks": widgets.pending, "exact": widgets.exact}
+    house.places |= {"shows": widgets.shows.attribute, "use": widgets.shows.use}
     house.picker = widgets.picker
     wire(widgets, house, tab, live)
     return widgets
@@ -45,6 +47,7 @@ def lay_out(house: House, live: LiveSearch) -> Widgets:
                 with_a, with_b = (_with_picture(side) for side in "AB")
             picker = RegionPicker(elem_id="picker", moved=live.hits)
             choice, labels, exact = _where(house)
+            shows = by_attribute.build()
         with gr.Column(scale=6, min_width=320):
             notice = gr.HTML(elem_id="search_notice")
             status = gr.HTML(elem_id="search_status")
@@ -61,6 +64,7 @@ def lay_out(house: House, live: LiveSearch) -> Widgets:
         choice=choice,
         labels=labels,
         exact=exact,
+        shows=shows,
         notice=notice,
         status=status,
         picker=picker,

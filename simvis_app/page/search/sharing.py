@@ -34,6 +34,8 @@ class SearchSharing:
                 labels=asked.labels,
                 marks=inputs.marks.regions if asked.regions else None,
                 exact=asked.exact or None,
+                shows=None if asked.attribute is None else asked.attribute.name,
+                use=None if asked.attribute is None else asked.attribute.use,
             ).query()
         except SimvisError as error:
             raise refusal(error) from error

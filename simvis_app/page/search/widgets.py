@@ -11,6 +11,7 @@ from simvis_app.page.parts.drops import Refusals
 from simvis_app.page.parts.hit_grid import HitGrid
 from simvis_app.page.parts.region_picker import RegionPicker
 from simvis_app.page.parts.share_row import ShareRow
+from simvis_app.page.search.by_attribute import AttributeChoice
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Widgets:
     choice: GalleryChoice
     labels: gr.Dropdown
     exact: gr.Checkbox
+    shows: AttributeChoice  # what hits are to show
     notice: gr.HTML
     status: gr.HTML
     picker: RegionPicker
@@ -40,7 +42,7 @@ class Widgets:
     @property
     def asked(self) -> set[Any]:
         """What a search depends on."""
-        return {self.query, *self.choice.own, self.labels, self.picker, self.exact}
+        return {self.query, *self.choice.own, self.labels, self.picker, self.exact, *self.shows.asked}
 
     @property
     def grids(self) -> tuple[HitGrid, ...]:

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from simvis_app.service import words
+from simvis_app.service.attributes.hits import AttributeTold
+from simvis_app.service.attributes.hits_in_words import by_attribute, sure_note
 from simvis_app.service.galleries.galleries import Answer, Galleries
 from simvis_app.service.sessions.session import Pictured
 from simvis_core.galleries.classes import class_map
@@ -24,6 +26,7 @@ def search_json(answer: Answer, maps: bool = True, paths: bool = True) -> dict[s
 
     ``score`` ranks: the whole picture's cosine, or the region's signed share of it. ``query_map`` is over the cells of
     the query's view, in shares of the score; with regions each cell has its weight, and the map sums to the score.
+    With an attribute each hit has its ``confidence``, in log-odds above the reference pictures'.
     """
     own = answer.picture.decomposition
     drawn = maps and own.method != "none"
@@ -40,8 +43,10 @@ def search_json(answer: Answer, maps: bool = True, paths: bool = True) -> dict[s
         },
         "total": answer.total,
         "every_row_compared": not answer.near,
+        "attribute": None if answer.attribute is None else attribute_facts(answer.attribute),
         "hits": [
             hit_json(one, answer.skip + rank, paths)
+            | ({} if answer.attribute is None else {"confidence": answer.attribute.of(one.row)})
             | ({"query_map": query_map(own, one, answer.weights).tolist()} if drawn else {})
             for rank, one in enumerate(answer.found, start=1)
         ],
@@ -59,6 +64,20 @@ def hit_json(one: Found, rank: int, paths: bool = True) -> dict[str, Any]:
         "score": one.score,
         "cosine": one.cosine,
         "stale": one.stale or None,
+    }
+
+
+def attribute_facts(told: AttributeTold) -> dict[str, Any]:
+    """What hits were held to or ordered by, and how that was told: an estimate, as embeddings are stored unit long."""
+    return {
+        "name": told.wish.name,
+        "use": told.wish.use,
+        "shown_above": told.shown_from,
+        "share_shown_above": told.share,
+        "usual_share": told.usual_share,
+        "usual_length": told.length,
+        "looked_at": told.looked,
+        "showing": told.showing,
     }
 
 
@@ -147,10 +166,11 @@ def search_sheet(galleries: Galleries, answer: Answer) -> bytes:
         entries.append(Entry(image, number, lines, one.stale))
     told = [
         words.space_label(answer.space.network, answer.space.pooling, answer.space.view),
-        f"{answer.total} pictures of gallery '{answer.space.gallery}', ranked by "
+        f"{answer.ranked} pictures of gallery '{answer.space.gallery}', ranked by "
         + ("the score with the whole picture" if answer.weights is None else "the marked region's share of the score"),
         f"Red speaks for the score, blue against it; full colour is {words.number(scale)} a cell.",
     ]
+    told += [] if answer.attribute is None else [by_attribute(answer.attribute)]
     return contact_sheet("SimVis: search", told, entries)
 
 
@@ -182,4 +202,5 @@ def class_sheet(galleries: Galleries, space: Space, label: str) -> bytes:
 
 
 def _share(answer: Answer, one: Found) -> Sequence[str]:
-    return [] if answer.weights is None else [words.region_note(one.score, one.cosine)]
+    share = [] if answer.weights is None else [words.region_note(one.score, one.cosine)]
+    return share if answer.attribute is None else [*share, sure_note(answer.attribute, one.row)]

@@ -3,8 +3,10 @@
 import reprlib
 from typing import Any
 
+from simvis_app.service.attributes.hits import AttributeWish
 from simvis_app.service.galleries.galleries import Galleries
 from simvis_app.service.marks import MOST_REGIONS
+from simvis_core.attributes.stored import ATTRIBUTE_USES
 from simvis_core.errors import SimvisError
 from simvis_core.files.installed import COMMAND
 from simvis_core.galleries.regions import Region, Sign, box_on, point_on
@@ -62,6 +64,19 @@ def check_labels(labels: object) -> None:
     for label in _few(labels, "labels", MOST_LABELS):
         if not isinstance(label, str):
             raise SimvisError(f"the label {reprlib.repr(label)}", "a text", 'send a list such as ["bird"]')
+
+
+def attribute_wish(name: str, use: str) -> AttributeWish | None:
+    """An attribute that hits are to show or to be ordered by; None for no name. Raises SimvisError for another use.
+
+    Whether there is such an attribute is for the gallery's network to say.
+    """
+    uses = {str(one): one for one in ATTRIBUTE_USES}
+    if use not in uses:
+        raise SimvisError(
+            f"the use '{use}' of an attribute", " or ".join(uses), "filter leaves out what does not show it"
+        )
+    return AttributeWish(name, uses[use]) if name else None
 
 
 def _few(values: object, name: str, most: int) -> list[Any]:

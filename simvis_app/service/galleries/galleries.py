@@ -3,11 +3,12 @@
 import difflib
 import threading
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from simvis_app.service import samples
+from simvis_app.service.attributes.hits import DEPTHS, AttributeTold, AttributeWish, HitAttributes
 from simvis_app.service.galleries.thumbnails import Thumbnails
 from simvis_app.service.sessions.cache import BoundedCache
 from simvis_app.service.sessions.session import MEBIBYTE, Pictured, Session, Settings
@@ -19,9 +20,18 @@ from simvis_core.galleries.curves import MeanCurve, pair_curves
 from simvis_core.galleries.gallery import Gallery, check_name, gallery_names, gallery_troubles, open_gallery
 from simvis_core.galleries.indexing import Progress, index_pictures
 from simvis_core.galleries.regions import Region, region_weights, regions_query
-from simvis_core.galleries.search import Found, best_of_classes, checked_against, embedding_of, find, found_rows
+from simvis_core.galleries.search import (
+    Found,
+    best_of_classes,
+    checked_against,
+    embedding_of,
+    find,
+    found_hits,
+    found_rows,
+    nearest_hits,
+)
 from simvis_core.pictures.listing import Listing, listed
-from simvis_core.stores.contract import Row, Space, SpoiltError, VectorIndex
+from simvis_core.stores.contract import Hit, Row, Space, SpoiltError, VectorIndex, check_hit_count
 from simvis_core.stores.opening import open_index
 
 SAMPLES = "samples"
@@ -31,7 +41,10 @@ TOGETHER = 8  # pictures of a batch while others use the page
 
 @dataclass(frozen=True)
 class Asked:
-    """A search: what for, where and how. Without regions it is for the whole picture; ``labels`` None means any."""
+    """A search: what for, where and how. Without regions it is for the whole picture; ``labels`` None means any.
+
+    With an ``attribute`` hits are held to it, or the nearest ordered by it.
+    """
 
     file: str
     gallery: str
@@ -39,11 +52,15 @@ class Asked:
     regions: tuple[Region, ...] = ()
     labels: tuple[str, ...] | None = None
     exact: bool = False  # whether every picture is compared where a graph could be searched
+    attribute: AttributeWish | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """Hits ``found`` of a search from rank ``skip`` on, of ``total`` that could be had."""
+    """Hits ``found`` of a search from rank ``skip`` on, of ``total`` that could be had.
+
+    Where there is an ``attribute``, it left those of the ``ranked`` pictures of the search.
+    """
 
     asked: Asked
     space: Space
@@ -55,6 +72,8 @@ class Answer:
     total: int
     left_out: bool = False  # whether the query's own file is in the gallery, and not among the hits
     near: bool = False  # whether a graph was searched, which may have missed some
+    attribute: AttributeTold | None = None  # how sure one is of the attribute that was asked for
+    ranked: int = 0
 
     @property
     def more(self) -> bool:
@@ -83,6 +102,7 @@ class Galleries:
         self._spaces: dict[str, Space] = {}
         self._runs = 0  # indexing runs that have ended
         self._thumbnails = Thumbnails()
+        self.attributes = HitAttributes(session)
         self._means: BoundedCache[ClassMeans] = BoundedCache(128 * MEBIBYTE, lambda means: means.means.nbytes)
 
     @property
@@ -189,18 +209,31 @@ class Galleries:
         """The hits of a search; the query's picture itself is left out.
 
         Raises SimvisError for a picture that cannot be read, a region without a pixel, a region of a black box, and
-        as `VectorIndex.search` does.
+        as `VectorIndex.search` and, with an attribute, `HitAttributes.check` do.
         """
         space = self.space(asked.gallery, asked.space)
         picture, query, weights = self.asked_vector(asked, space)
         own = [Row(picture.sha256, "").id]
         whole = picture.decomposition.embedding
         self._check_labels(asked, space)
-        found = find(self.index, space, query, whole, k, asked.labels, skip, own, asked.exact)
         there = list(self.index.scan(space, own))
         count = self.index.count(space)
         total, near = self._total(space, asked, there, count), self._by_graph(count) and not asked.exact
-        return Answer(asked, space, picture, query, weights, found, skip, total, bool(there), near)
+        if asked.attribute is None:
+            found = find(self.index, space, query, whole, k, asked.labels, skip, own, asked.exact)
+            return Answer(asked, space, picture, query, weights, found, skip, total, bool(there), near, ranked=total)
+        hits, told = self._by_attribute(asked, asked.attribute, space, query, own)
+        check_hit_count(k)
+        found = found_hits(self.index, space, hits[skip : skip + k], query, whole)
+        return Answer(asked, space, picture, query, weights, found, skip, len(hits), bool(there), near, told, total)
+
+    def _by_attribute(
+        self, asked: Asked, wish: AttributeWish, space: Space, query: Any, own: Sequence[str]
+    ) -> tuple[list[Hit], AttributeTold]:
+        """All hits that an attribute leaves, of the nearest that its use looks at."""
+        self.attributes.check(space, wish)
+        hits = nearest_hits(self.index, space, query, DEPTHS[wish.use], asked.labels, 0, own, asked.exact)
+        return self.attributes.chosen(self.index, space, hits, wish, self._runs)
 
     def by_graph(self, space: Space) -> bool:
         """Whether a space has so many pictures that a graph is searched."""
@@ -212,19 +245,31 @@ class Galleries:
     def best_of_classes(self, asked: Asked, whole: bool) -> Answer:
         """The best hit of each of the three nearest classes, by the region or by the whole picture."""
         space = self.space(asked.gallery, asked.space)
-        asked = Asked(asked.file, asked.gallery, asked.space, () if whole else asked.regions, exact=asked.exact)
+        asked = replace(asked, regions=() if whole else asked.regions, labels=None)
         picture, query, weights = self.asked_vector(asked, space)
         own = [Row(picture.sha256, "").id]
         embedding = picture.decomposition.embedding
         found = best_of_classes(self.index, space, query, embedding, without=own, exact=asked.exact)
-        return Answer(asked, space, picture, query, weights, found, 0, len(found))
+        told = self._told(asked, space, found)
+        return Answer(asked, space, picture, query, weights, found, 0, len(found), attribute=told)
 
     def hits(self, asked: Asked, ids: Sequence[str]) -> Answer:
         """What a search would say of some pictures of the gallery, in that order."""
         space = self.space(asked.gallery, asked.space)
         picture, query, weights = self.asked_vector(asked, space)
         found = found_rows(self.index, space, ids, query, picture.decomposition.embedding)
-        return Answer(asked, space, picture, query, weights, found, 0, len(found))
+        told = self._told(asked, space, found)
+        return Answer(asked, space, picture, query, weights, found, 0, len(found), attribute=told)
+
+    def prepare_attributes(self, space: Space) -> None:
+        """Makes the first question about an attribute as quick as the next. Raises SimvisError where there are none."""
+        self.attributes.prepare(self.index, space, self._runs)
+
+    def _told(self, asked: Asked, space: Space, found: Sequence[Found]) -> AttributeTold | None:
+        """How sure the network is of the attribute that is asked for in hits that it has not chosen."""
+        if asked.attribute is None:
+            return None
+        return self.attributes.told(self.index, space, [one.row for one in found], asked.attribute, self._runs)
 
     def asked_vector(self, asked: Asked, space: Space) -> tuple[Pictured, Any, Any]:
         """The query's picture, the vector to search by, and the cell weights of its regions (None without)."""

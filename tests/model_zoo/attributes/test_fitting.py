@@ -16,10 +16,14 @@ from model_zoo.attributes.fitted import FITTED, READ, attributes_of, fitted_name
 from model_zoo.attributes.fitting import fit_steps
 from model_zoo.attributes.groups import class_groups
 from model_zoo.attributes.matches import Match, drawn_matches, halves
+from model_zoo.attributes.stored import MARGINS, stored_steps
 from simvis_app.service.samples import FOLDER
 from simvis_core import EmbeddingNetwork, Preprocess, SimvisError
+from simvis_core.attributes.class_groups import ClassGroups
 from simvis_core.attributes.datasets.labels import AttributeLabels, read_labels
 from simvis_core.attributes.overlaps import PRESETS
+from simvis_core.pictures.opening import open_picture
+from simvis_core.pictures.views import FRAMINGS
 from simvis_core.steps import run
 
 LABELS = ["a", "a", "b", "c", "c", "d"]
@@ -93,7 +97,7 @@ GROUPS = {"red": [0, 10], "green": [1, 11], "blue": [2, 12], "rest": [20, 21]}
 
 
 @pytest.fixture(scope="module")
-def learnt(tmp_path_factory):
+def coloured(tmp_path_factory):
     """Twelve classes of three pictures, each with one coloured corner on grey: four of each colour."""
     folder, files, classes, shown = tmp_path_factory.mktemp("colours"), [], [], []
     for number in range(12):
@@ -107,10 +111,13 @@ def learnt(tmp_path_factory):
             files.append(str(folder / f"{number}_{place}.png"))
             classes.append(f"class {number:02}")
             shown.append([float(name == one) for one in COLOURED])
+    return AttributeLabels(tuple(files), tuple(classes), tuple(COLOURED), torch.tensor(shown))
+
+
+@pytest.fixture(scope="module")
+def learnt(coloured):
     told = []
-    truth = AttributeLabels(tuple(files), tuple(classes), tuple(COLOURED), torch.tensor(shown))
-    found = run(fit_steps(colours(), truth, GROUPS, short_side=16), told.append)
-    return found, told
+    return run(fit_steps(colours(), coloured, GROUPS, short_side=16), told.append), told
 
 
 def test_what_is_planted_is_found_in_classes_nothing_was_learnt_from(learnt):
@@ -143,6 +150,38 @@ def test_a_network_without_its_classifier_is_refused():
         with pytest.raises(SimvisError, match=said):
             classifier_of(network)
     assert classifier_of(colours()).out_features == 1000
+
+
+# Of galleries, which keep unit embeddings
+
+
+@pytest.fixture(scope="module")
+def stored(learnt, coloured):
+    network, classifier = colours(), classifier_of(colours())
+    model = ClassGroups(network, classifier.weight, classifier.bias, GROUPS, learnt[0]["reference"])
+    told = []
+    return run(stored_steps(model, coloured, short_side=16), told.append), told, model
+
+
+def test_the_usual_length_is_a_mean_over_the_classes_that_are_learnt_on(stored, coloured):
+    found, told, model = stored
+    assert (told[0], told[-1]) == ((1, 108), (108, 108))
+    learning, _ = halves(coloured.classes)
+    files = [coloured.pictures[number] for number in learning]  # three of each class: the plain mean is that of classes
+    for framing in FRAMINGS:
+        views = [model.network.view(open_picture(file), 16, framing).pixels[None] for file in files]
+        lengths = [float(model.network.raw_from(model.network.activations(one)).norm()) for one in views]
+        assert found["lengths"][framing] == pytest.approx(sum(lengths) / len(lengths), abs=1e-3)
+
+
+def test_what_is_planted_is_kept_by_a_threshold_learnt_on_other_classes(stored):
+    found, *_ = stored
+    tested = found["tested"]
+    assert found["shown_from"] in MARGINS
+    for of in ("exact", "stored"):
+        assert [tested[f"{figure}_{of}"] for figure in ("precision", "recall", "average_precision")] == [1, 1, 1]
+    assert 0 < tested["least_rank_agreement"] <= tested["rank_agreement"] <= 1
+    json.dumps(found, allow_nan=False)
 
 
 # The file that comes with SimVis
@@ -198,6 +237,10 @@ def test_the_file_was_learnt_with_the_weights_and_tables_that_there_are():
     for name, one in known.items():
         assert one["made_of"] == made_of(name)
         assert set(one["reference"]) == set(one["priors"]) == set(class_groups())
+        assert set(one["stored"]["lengths"]) == set(FRAMINGS)
+        assert min(one["stored"]["lengths"].values()) > 1
+        tested = one["stored"]["tested"]  # nothing is lost by the usual length, measured by what pictures show
+        assert tested["average_precision_stored"] > tested["average_precision_exact"] - 0.02
         for preset in one["presets"].values():
             assert sum(preset["weights"]) == pytest.approx(1)
             assert preset["learnt_on"]["pairs_that_share"] > 50
@@ -234,6 +277,22 @@ def test_the_readme_has_the_files_figures():
     ]
 
 
+def test_the_readme_has_the_figures_of_stored_embeddings():
+    readme = " ".join((FOLDER.parent / "README.md").read_text(encoding="utf-8").split())
+    for name, one in json.loads(FITTED.read_text()).items():
+        tested = one["stored"]["tested"]
+        figures = [
+            f"{one['stored']['lengths']['whole']:.1f}",
+            f"{one['stored']['shown_from']:.2f}",
+            f"{tested['rank_agreement']:.2f} (least {tested['least_rank_agreement']:.2f})",
+            *(
+                f"{tested[f'{figure}_exact']:.2f} / {tested[f'{figure}_stored']:.2f}"
+                for figure in ("average_precision", "precision", "recall")
+            ),
+        ]
+        assert f"| {name} | {' | '.join(figures)} |" in readme
+
+
 @pytest.mark.slow  # the forward passes of 257 photographs
 @pytest.mark.network
 def test_the_file_is_what_the_command_makes():
@@ -248,6 +307,16 @@ def test_the_file_is_what_the_command_makes():
         assert again["threshold"] == pytest.approx(learnt["threshold"], abs=0.01)
         for figure, now in again["tested"].items():
             assert now == pytest.approx(learnt["tested"][figure], abs=0.03), figure
+
+
+@pytest.mark.slow  # the forward passes of 257 photographs, in each framing
+@pytest.mark.network
+def test_what_the_file_says_of_stored_embeddings_is_what_the_command_makes():
+    model = attributes_of("efficientnet_lite0", model_zoo.load("efficientnet_lite0")).model
+    made = run(stored_steps(model, read_labels(FOLDER / "picture_attributes.csv"), 224))
+    known = json.loads(FITTED.read_text())["efficientnet_lite0"]["stored"]
+    assert made["lengths"] == pytest.approx(known["lengths"], rel=1e-3)
+    assert made["tested"] == pytest.approx(known["tested"], abs=0.03)
 
 
 @pytest.mark.network

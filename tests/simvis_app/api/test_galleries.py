@@ -16,13 +16,16 @@ import torch
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
+from model_zoo.attributes import fitted
 from simvis_app.api.galleries import add_gallery_api
+from simvis_app.service.attributes.hits import AttributeWish
 from simvis_app.service.galleries.answers import class_sheet, search_json, search_sheet
 from simvis_app.service.galleries.asking import regions_on
 from simvis_app.service.galleries.galleries import SAMPLES, Asked, Galleries
 from simvis_app.service.marks import MOST_REGIONS
 from simvis_core.galleries.regions import box_on, point_on, region_weights
 from simvis_core.stores.edge import EdgeIndex
+from tests.simvis_app.attribute_cases import SETTINGS, known
 from tests.simvis_app.conftest import BLACK_BOX, CLASSES, NETWORK, PLAIN, TinySession, indexed
 from tests.twins import TWINS
 
@@ -36,12 +39,13 @@ def registered(galleries):
     return {function.api_name: function.fn for function in app.fns.values()}
 
 
+async def served_by(galleries):
+    return registered(galleries)
+
+
 @pytest.fixture(scope="session")
 def endpoints(library):
-    async def inside():
-        return registered(library)
-
-    return asyncio.run(inside())
+    return asyncio.run(served_by(library))
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +55,8 @@ def query(photos):
 
 def search(endpoints, query, **changes):
     asked = {"gallery": "animals", "network": NETWORK, "pooling": "", "regions": None, "labels": None, "k": 20.0}
-    return endpoints["search"](query, *({**asked, "skip": 0.0, "exact": False} | changes).values())
+    rest = {"skip": 0.0, "exact": False, "attribute": "", "use": "filter"}
+    return endpoints["search"](query, *({**asked, **rest} | changes).values())
 
 
 def strict(answer):
@@ -271,6 +276,34 @@ def test_curves_as_json(endpoints):
     ):
         with pytest.raises(gr.Error, match=reason):
             endpoints["curves"]("animals", NETWORK, "", pairs, seed)
+
+
+def test_hits_by_an_attribute_as_json(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(fitted, "attributes_of", lambda name, network: known())
+    shelf = Galleries(TinySession(), tmp_path / "home")
+    space, image = indexed(shelf, "animals", photos, SETTINGS), str(photos / "bee" / "bee_0.png")
+    served = asyncio.run(served_by(shelf))
+    place = {"network": SETTINGS.backbone, "attribute": "arch"}
+    kept, ranked = (strict(search(served, image, **place, use=use)) for use in ("filter", "rerank"))
+    wish = AttributeWish("arch", "rerank")
+    assert ranked == strict(
+        search_json(shelf.search(Asked(image, "animals", space.name, attribute=wish), 20), paths=False)
+    )
+    assert 0 < len(kept["hits"]) == kept["total"] == kept["attribute"]["showing"] < ranked["total"] == 11
+    assert {hit["id"] for hit in kept["hits"]} == {hit["id"] for hit in ranked["hits"] if hit["confidence"] > 1.5}
+    for changes, reason in (
+        ({"attribute": "acrh"}, "the attribute 'acrh'; wanted one of 3 \\('arch'"),
+        ({"use": "sort"}, "the use 'sort' of an attribute; wanted filter or rerank"),
+        ({"use": None, "attribute": None, "k": 0.0}, "k = 0 hits"),
+    ):
+        with pytest.raises(gr.Error, match=reason):
+            search(served, image, **place | changes)
+    shelf.close()
+
+
+def test_a_network_without_attributes_is_told(endpoints, query):
+    with pytest.raises(gr.Error, match=f"attributes of {NETWORK}; wanted a network that kept its ImageNet classifier"):
+        search(endpoints, query, attribute="arch")
 
 
 # Contact sheets

@@ -63,6 +63,8 @@ def test_what_an_address_says_is_read_back(settings, pin, marks, labels, name):
         marks=tuple(marks),
         labels=tuple(labels),
         exact=True,
+        shows=name,
+        use="rerank",
         label=name,
         explainers=("rise", "lime"),
         seed=3,
@@ -141,6 +143,8 @@ def test_a_link_made_before_still_opens():
         ("weights", "1,1"),
         ("weights", "2,0,0"),
         ("attribute", "x" * 301),
+        ("shows", "x" * 301),
+        ("use", "sort"),
     ],
 )
 def test_what_the_page_does_not_offer_is_said_and_the_rest_is_taken(name, text):

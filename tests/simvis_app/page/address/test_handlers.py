@@ -127,6 +127,16 @@ def test_an_attribute_its_preset_and_weights_come_back_and_go(page):
     assert followed(page, attribute="", weights="") == ""
 
 
+def test_the_attribute_of_a_searchs_hits_comes_back_and_goes(page):
+    query = followed(page, tab="Search", shows="big cat", use="rerank")
+    assert query == "tab=Search&shows=big+cat&use=rerank"
+    fields, *_ = restored(page, query)
+    assert (fields["shows"], fields["use"]) == ("big cat", "rerank")
+    back, _, asks = restored(page, "tab=Search", before=query)
+    assert (back, asks) == ({"shows": "", "use": "filter"}, {"Search"})
+    assert followed(page, shows="", use="filter") == ""
+
+
 def test_a_tab_that_is_turned_to_fills_itself_and_the_one_on_screen_is_asked(page):
     asks = lambda *asked: restored(page, *asked)[2]
     assert asks("tab=Search&exact=1", "") == set()
