@@ -8,13 +8,15 @@ import time
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import chain, islice
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
 from simvis_core.errors import SimvisError
+from simvis_core.galleries.cores import Cores
 from simvis_core.galleries.gallery import Gallery, content
 from simvis_core.networks.network import EmbeddingNetwork
 from simvis_core.pictures.listing import Listing
@@ -109,6 +111,7 @@ class _Run:
         limits: Limits,
     ):
         self.batch, self.limits = batch, limits  # a batch's pixels
+        self.cores = Cores(networks[0])
         self.gallery, self.networks, self.short_side, self.framing = gallery, networks, short_side, framing
         self.spaces = [gallery.space(network, short_side, framing) for network in networks]
         for space in self.spaces:
@@ -199,12 +202,17 @@ class _Run:
 
     def _rows(self, batch: list[_Read]) -> list[list[Row]]:
         pixels = torch.stack([read.pixels for read in batch if read.pixels is not None])
-        activations = self.networks[0].activations(pixels)
-        tables = [network.embed_activations(activations).float().cpu().numpy() for network in self.networks]
+        parts = self.cores.mapped(self._vectors, pixels)
+        tables = (chain(*own) for own in zip(*parts, strict=True))
         return [
             [Row(read.sha256, read.file, read.label, vector) for read, vector in zip(batch, table, strict=True)]
             for table in tables
         ]
+
+    def _vectors(self, pixels: Tensor) -> list[np.ndarray]:
+        """For each network the embeddings, a row each."""
+        activations = self.networks[0].activations(pixels)
+        return [network.embed_activations(activations).float().cpu().numpy() for network in self.networks]
 
     def write(self, tables: list[list[Row]]) -> int:
         """In the writer's thread: a picture counts once every space has it."""
@@ -276,7 +284,8 @@ def index_pictures(
     run = _Run(gallery, networks, short_side, framing, together * USUAL, limits)
     progress = Progress(len(listing.pictures) + len(listing.left_out), skipped=dict(listing.left_out))
     yield progress
-    with ThreadPoolExecutor(READERS, initializer=_give_way) as readers, ThreadPoolExecutor(1) as writer:
+    reading = ThreadPoolExecutor(READERS, initializer=_give_way)
+    with run.cores, reading as readers, ThreadPoolExecutor(1) as writer:
         try:
             progress = yield from _added(run, listing, readers, writer, progress)
         finally:
@@ -327,10 +336,7 @@ def _reading(run: _Run, listing: Listing, readers: ThreadPoolExecutor) -> Iterat
 
 
 def _give_way() -> None:
-    """Lets this thread run where the network leaves a core idle.
-
-    The network's threads wait for each other: one that shares its core with a reader holds all of them up.
-    """
+    """Lets this thread run where the network leaves a core idle, for which it only waits."""
     if sys.platform == "linux":  # elsewhere a priority belongs to the whole process
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
 
