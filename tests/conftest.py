@@ -4,12 +4,14 @@ import contextlib
 import os
 import shutil
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import settings
+from jaxtyping import config as shapes
 from jaxtyping import install_import_hook
 from PIL import Image
 from torch import nn
@@ -70,6 +72,15 @@ def two_pictures():
     return tuple(Image.fromarray(pixels).convert("RGB") for pixels in grey)
 
 
+@pytest.fixture
+def unchecked():
+    """The core as a user runs it, without the shape checker, which would refuse some words first."""
+    before = shapes.jaxtyping_disable
+    shapes.update("jaxtyping_disable", True)
+    yield
+    shapes.update("jaxtyping_disable", before)
+
+
 @pytest.fixture(scope="session")
 def driven(tmp_path_factory):
     """The whole page over networks that are tiny, to drive its handlers: see `tests.driving`."""
@@ -99,6 +110,32 @@ def pytest_xdist_make_scheduler(config, log):
     return ByFile(config, log)
 
 
+CHECKED = 8  # cases of a test in which the core's calls are held to the shapes in its signatures
+SHAPES_CHECKED = pytest.StashKey[bool]()
+
+
+def check_shapes_in_some_cases(items):
+    """Marks so many cases of each test, spread over all: further ones show few other shapes, and checking takes half
+    of a law's time.
+    """
+    name = lambda item: item.nodeid.partition("[")[0]
+    counts, seen = Counter(map(name, items)), Counter()
+    for item in items:
+        count, at = counts[name(item)], seen[name(item)]
+        seen[name(item)] += 1
+        item.stash[SHAPES_CHECKED] = count <= CHECKED or at * CHECKED // count != (at - 1) * CHECKED // count
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    """Fixtures of a test, the test, and what takes fixtures down, with shapes checked or not."""
+    shapes.update("jaxtyping_disable", not item.stash[SHAPES_CHECKED])
+    try:
+        return (yield)
+    finally:
+        shapes.update("jaxtyping_disable", False)
+
+
 def pytest_collection_modifyitems(config, items):
     """The browser's tests come last: quick failures show first, and playwright's event loop disturbs no other test.
 
@@ -108,5 +145,6 @@ def pytest_collection_modifyitems(config, items):
         own = item.path.parts[len(HERE.parts) :]
         if own[0] == "simvis_core" and not set(own) & set(NOT_FAST) and not item.get_closest_marker("network"):
             item.add_marker("fast")
+    check_shapes_in_some_cases(items)
     together = hasattr(config, "workerinput")
     items.sort(key=lambda item: ("e2e" in item.path.parts) != together)

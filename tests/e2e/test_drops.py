@@ -22,6 +22,7 @@ def holds(visitor, **files):
         expect(visitor.at(f"#{slot} .image-frame img[src*='{file.name}']")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_a_drop_on_a_filled_place_replaces_it_and_any_other_leaves_the_page(visitor, notes):
     pages, address = visitor.page.context.pages, visitor.page.url
     visitor.changing_the_score(lambda: visitor.drag("#image_a", CHEETAH))

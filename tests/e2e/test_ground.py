@@ -69,6 +69,7 @@ def test_keys_lay_the_maps_on_grey_as_lines_or_hide_them_on_every_tab(visitor, s
     assert canvas.evaluate(SHOWN) == ["none", "1"]
 
 
+@pytest.mark.slow
 def test_a_phones_first_screen_has_score_and_both_maps_and_then_the_answer_to_a_tap(visit):
     visitor = visit(
         viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True, reduced_motion="no-preference"

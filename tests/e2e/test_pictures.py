@@ -59,6 +59,7 @@ def test_own_pictures_get_the_same_numbers_on_page_api_and_command_line(desk, se
     assert desk.text("#credits") == ""
 
 
+@pytest.mark.slow
 def test_a_ready_made_pair_fills_both_places(desk, session):
     for number in (9, 5):
         pair = samples.pairs()[number]

@@ -23,7 +23,7 @@ from simvis_app.page.parts.region_picker import RegionPicker
 from simvis_core import View
 from tests.e2e.visitor import Visitor, pixels, profile
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 ROOT = Path(__file__).parents[2]
 ODD = """"'><img src=x onerror=alert(1)><script>alert(2)</script>${alert(3)}{{alert}} 🦊.jpg"""
 GRID = (6, 9)
@@ -290,7 +290,6 @@ def near(box, wanted):
 # The picker
 
 
-@pytest.mark.slow
 def test_a_dragged_box_is_told_while_it_grows_and_at_the_end(searcher, asked):
     """Dragging over the whole picture chooses the box by itself."""
     searcher.drag((0.2, 0.3), (0.4, 0.5), (0.6, 0.8), steps=25)
@@ -330,7 +329,6 @@ def test_a_box_is_moved_resized_and_replaced(searcher, asked):
     asked("mark", lambda line: line["regions"] == [])
 
 
-@pytest.mark.slow
 def test_brush_point_and_what_to_steer_away_from(searcher, asked):
     searcher.tool("brush")
     searcher.drag((0.1, 0.1), (0.5, 0.2), (0.5, 0.8), steps=15)
@@ -370,7 +368,6 @@ def test_the_picker_by_keyboard(searcher, asked):
     asked("mark", lambda line: line["regions"] == [])
 
 
-@pytest.mark.slow
 def test_an_answer_changes_the_map_and_leaves_the_drag_alone(searcher, asked):
     canvas = searcher.at("#picker .stage canvas")
     before = pixels(canvas)
@@ -395,7 +392,6 @@ def test_an_answer_changes_the_map_and_leaves_the_drag_alone(searcher, asked):
     searcher.hits(0)
 
 
-@pytest.mark.slow
 def test_the_last_mark_counts_however_the_answers_fall(searcher, asked):
     """An answer to older marks brings none back; should the newer have been lost, Python is told once more."""
     searcher.press("older")
@@ -500,7 +496,6 @@ def test_opening_and_asking_why_by_keyboard_and_mouse(searcher, asked):
     assert ODD in searcher.at("#hits .marked").text_content()  # and Visitor tells of every dialog
 
 
-@pytest.mark.slow
 def test_pages_are_appended_as_the_end_comes_in_sight(searcher, asked):
     searcher.hits(PAGE)
     searcher.card(2).hover()
@@ -543,7 +538,6 @@ def test_maps_come_later_or_stay_painted(searcher):
     expect(searcher.card(0).locator("canvas")).to_be_attached()
 
 
-@pytest.mark.slow
 def test_two_thousand_cards_stay_quick(searcher):
     searcher.press("many")
     searcher.hits(2000)

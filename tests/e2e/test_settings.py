@@ -40,6 +40,7 @@ def test_a_pooling_changes_the_score_and_keeps_the_pin(desk, score):
     desk.changing_the_score(lambda: desk.choose("#pooling", "avg"))
 
 
+@pytest.mark.slow
 def test_gem_shows_its_exponent_and_follows_it(desk, score):
     assert desk.at("#exponent").count() == 0
     desk.changing_the_score(lambda: desk.choose("#pooling", "gem"))
@@ -128,6 +129,7 @@ def test_a_larger_view_has_finer_cells_and_drops_the_pin(visitor, score):
     assert all(abs(box["width"] - box["height"]) < 2 for box in boxes)
 
 
+@pytest.mark.slow
 def test_k_keeps_that_many_features(desk, session):
     pair = session.explain(A, B, Settings())
     number = desk.at("#k input[type=number]")

@@ -67,6 +67,7 @@ def test_a_link_restores_pictures_settings_and_pin_for_somebody_else(visitor, vi
     expect(friend.at("#pair_viewer [role=status]")).to_have_text(visitor.status)
 
 
+@pytest.mark.slow
 def test_a_link_that_cannot_be_followed_says_why_and_the_page_works(visit):
     visitor = visit("?a=sample/../credits.json&b=/etc/passwd")
     expect(visitor.page.locator(".toast-wrap")).to_contain_text("Got ")
