@@ -13,7 +13,7 @@ from torch import Tensor
 
 from simvis_core.networks.network import EmbeddingNetwork
 
-Result = TypeVar("Result")
+Given = TypeVar("Given")
 
 
 class Cores:
@@ -41,8 +41,8 @@ class Cores:
         self._threads = ThreadPoolExecutor(self.count, initializer=_alone) if self.count > 1 else None
 
     def mapped(
-        self, work: Callable[[Float[Tensor, "b 3 h w"]], Result], pixels: Float[Tensor, "B 3 h w"]
-    ) -> list[Result]:
+        self, work: Callable[[Float[Tensor, "b 3 h w"]], Given], pixels: Float[Tensor, "B 3 h w"]
+    ) -> list[Given]:
         """What ``work`` gives for each part of the batch, in its order. Raises what it raises."""
         if self._threads is None:
             return [work(pixels)]
