@@ -158,6 +158,7 @@ def test_point_maps_find_the_same_place_in_warped_copies(evaluate, tmp_path):
     assert "black box" in said.err
 
 
+@pytest.mark.slow
 def test_a_black_box_says_why_where_it_cannot_be_split(evaluate, tmp_path):
     assert evaluate("--network", BLACK_BOX, "--explainer", "decomposition", "--explainer", "sbsm")[0] == 0
     rows = {(row["network"], row["explainer"]): row for row in table(tmp_path / "out") if row["kind"] == "same"}

@@ -160,6 +160,7 @@ def alone(refused, work):
     )
 
 
+@pytest.mark.slow
 def test_no_command_but_serving_needs_gradio():
     """Every module that a command can reach is imported; `tests/test_app.py` runs the commands themselves."""
     done = alone(

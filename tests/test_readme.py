@@ -28,6 +28,7 @@ def test_there_is_python_and_there_are_commands():
 
 
 @pytest.mark.network
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(len(PYTHON)))
 def test_the_python_runs(number, tmp_path, monkeypatch):
     """In a folder beside the sample pictures, so that what it writes is not left in the repository."""

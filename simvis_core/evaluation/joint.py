@@ -7,7 +7,7 @@ from simvis_core.evaluation.records import Record
 from simvis_core.explainers.depths.combined import mean_over_depths
 from simvis_core.explainers.depths.layer_maps import layer_map, split_at
 from simvis_core.explainers.question import Question
-from simvis_core.explainers.table import EXPLAINERS, drawing
+from simvis_core.explainers.table import EXPLAINERS, PATH_DEPTHS, drawing, path_named
 from simvis_core.steps import run
 from simvis_core.trust.measuring import Asked, Measured
 from simvis_core.trust.two_sided import BlockParts, Grid, Hidden, mean_of_parts, parts_of, parts_of_map, two_sided
@@ -102,6 +102,6 @@ def _mean_parts(question: Question, parameters: Mapping[str, Any], grid: Grid) -
 JOINT: dict[str, Callable[[Question, Mapping[str, Any], Grid], BlockParts]] = {
     "decomposition": _own_parts,
     "decomposition_bias": _own_parts,
-    "path_at_depth": _parts_at_depth,
+    **{path_named(depth): _parts_at_depth for depth in PATH_DEPTHS},
     "mean_of_depths": _mean_parts,
 }

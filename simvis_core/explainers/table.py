@@ -211,6 +211,46 @@ def _split(question: Question) -> Decomposition:
 
 
 SCORE = "units of the score"
+PATH_DEPTHS = (
+    1,
+    2,
+    3,
+)  # that have a row of their own; depth 0 is the decomposition's, the pixels integrated gradients'
+
+
+def path_named(depth: int) -> str:
+    """The name in EXPLAINERS of the path at a depth.
+
+    >>> from simvis_core.explainers.table import EXPLAINERS, path_named
+    >>> EXPLAINERS[path_named(2)].title
+    'Path at depth 2'
+    """
+    return f"path_at_depth_{depth}"
+
+
+def depth_drawn(name: str) -> int | None:
+    """The depth at which an explainer of a name draws; None for one that draws at no single depth.
+
+    >>> from simvis_core.explainers.table import depth_drawn
+    >>> depth_drawn("decomposition_bias"), depth_drawn("path_at_depth_3"), depth_drawn("rise")
+    (0, 3, None)
+    """
+    return {"decomposition_bias": 0, **{path_named(depth): depth for depth in PATH_DEPTHS}}.get(name)
+
+
+def _path_at(depth: int) -> Explainer:
+    return Explainer(
+        partial(path_at_depth, depth=depth),
+        f"Path at depth {depth}",
+        "Sundararajan 2017; Dhamdhere 2018",
+        SCORE,
+        "layers",
+        10,
+        True,
+        {"depth": depth, "steps": 8},
+    )
+
+
 # What a parameter may be, whichever explainer has it. The upper ends keep a mistake from taking a day or all memory.
 RANGES: dict[str, tuple[float, float]] = {
     "masks": (1, 20_000),
@@ -254,16 +294,7 @@ EXPLAINERS: dict[str, Explainer] = {
     "integrated_gradients": Explainer(
         integrated_gradients, "Integrated gradients", "Sundararajan 2017", SCORE, "gradients", 50, True, {"steps": 50}
     ),
-    "path_at_depth": Explainer(
-        path_at_depth,
-        "Path at a depth",
-        "Sundararajan 2017; Dhamdhere 2018",
-        SCORE,
-        "layers",
-        10,
-        True,
-        {"depth": 2, "steps": 8},
-    ),
+    **{path_named(depth): _path_at(depth) for depth in PATH_DEPTHS},
     "mean_of_depths": Explainer(
         mean_of_depths,
         "Mean over depths",

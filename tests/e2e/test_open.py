@@ -109,6 +109,7 @@ def test_text_stands_out_from_its_background(visit, theme):
     assert {name: round(ratio, 2) for name, ratio in contrast.items() if ratio < 4.5} == {}
 
 
+@pytest.mark.slow
 def test_a_phone_shows_everything_without_scrolling_sideways(visit):
     visitor = visit(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
     width, room = visitor.page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")

@@ -28,6 +28,7 @@ def options(visitor, dropdown):
     return [text.replace("✓", "").strip() for text in offered]
 
 
+@pytest.mark.slow
 def test_a_pooling_changes_the_score_and_keeps_the_pin(desk, score):
     desk.click_cell("a", 2, 4, (7, 11))
     desk.page.mouse.move(1, 1)
@@ -58,6 +59,7 @@ def test_gem_shows_its_exponent_and_follows_it(desk, score):
     expect(desk.at("#exponent")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_every_pooling_is_offered_and_a_what_if_is_called_one(desk):
     assert options(desk, "#pooling") == ["avg", "max", "gem", "avgmax", "catavgmax", "flatten"]
     titles = desk.at("#pooling_panel h3").all_inner_texts()
@@ -173,6 +175,7 @@ def test_a_pooling_with_more_features_lets_k_grow(desk):
     expect(desk.at("#topk_maps h3")).to_have_text("Only the top 128 features")
 
 
+@pytest.mark.slow
 def test_another_feature_shows_where_it_fires(desk):
     labels = desk.at("#features label")
     chosen = labels.nth(3).inner_text().strip()

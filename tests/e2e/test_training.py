@@ -41,6 +41,7 @@ def first_map(visitor):
     return pixels(visitor.at("#step_viewer .frame.hit canvas").first)
 
 
+@pytest.mark.slow
 def test_the_slider_changes_hits_maps_sentence_and_curves_without_a_request(learner):
     expect(slider(learner)).to_have_attribute("aria-valuetext", "step 20 of 20")
     expect(learner.at("#training_curves .js-plotly-plot")).to_have_count(5)

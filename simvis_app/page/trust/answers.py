@@ -16,6 +16,7 @@ from simvis_app.page.updates import Updates
 from simvis_app.service import words
 from simvis_core.explainers.table import EXPLAINERS
 from simvis_core.galleries.figures import score_figure
+from simvis_core.trust.depths import closest_depth
 from simvis_core.trust.figures import removal_figure
 from simvis_core.trust.measuring import Better, Doing
 from simvis_core.trust.sanity import agreement_matrix
@@ -106,6 +107,7 @@ def _emptied(widgets: Widgets) -> Updates:
         widgets.summary: "",
         widgets.plot: None,
         widgets.table: "",
+        widgets.closest: gr.update(visible=False),
         widgets.agreement: None,
         widgets.order: gr.update(choices=[], value=None),
         widgets.picture: "",
@@ -143,6 +145,7 @@ def _results(row: MeasuredRow, widgets: Widgets) -> Updates:
         widgets.summary: trust_words.summary(found, row.measured, randoms) if whole else "",
         widgets.plot: removal_figure(curves, faint) if curves else None,
         widgets.table: trust_words.table(row.measured, found),
+        widgets.closest: gr.update(visible=whole and closest_depth(row.measured) is not None),
         widgets.agreement: _agreement(row),
         widgets.order: gr.update(choices=listed, value=listed[0][1] if listed else None),
         widgets.picture: "",

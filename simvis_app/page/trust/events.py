@@ -4,6 +4,7 @@ from typing import Any
 
 import gradio as gr
 
+from simvis_app.page.depth.door import dial_door
 from simvis_app.page.house import House
 from simvis_app.page.pair.places import components
 from simvis_app.page.parts.share_row import wire_share
@@ -26,7 +27,7 @@ def build(house: House, tab: gr.Tab) -> None:
 
 
 def _wire(widgets: Widgets, house: House, tab: gr.Tab) -> None:
-    handlers = TrustHandlers(house.session, widgets)
+    handlers = TrustHandlers(house.session, widgets, dial_door(house))
     changed = [tab.select, house.again[NAME].change, widgets.side.input, *(one.input for one in widgets.how)]
     told = widgets.question | {widgets.measured_for}
     line = gr.on(changed, handlers.show_pair, told, widgets.results, **_PRIVATE)
@@ -35,6 +36,8 @@ def _wire(widgets: Widgets, house: House, tab: gr.Tab) -> None:
     measured = widgets.measure.click(handlers.measure, asked, **row)
     glanced = line.then(handlers.glance, asked | {widgets.measured_for}, **row)
     widgets.stop.click(handlers.stop, None, [widgets.progress, widgets.stop], **_PRIVATE)
+    widgets.depths.click(handlers.add_depths, {widgets.explainers}, [widgets.explainers], **_PRIVATE)
+    widgets.closest.click(handlers.show_closest, widgets.question, handlers.compare.outputs, **_PRIVATE)
     _wire_removal(widgets, handlers, [measured, glanced])
     widgets.check.click(
         handlers.sanity,
@@ -49,7 +52,7 @@ def _wire(widgets: Widgets, house: House, tab: gr.Tab) -> None:
     everything = widgets.question | {widgets.explainers, *components(widgets.look)}
     wire_share(widgets.share, everything, sharing.link, [sharing.export], widgets.measured_for)
     gr.on(
-        [*changed, widgets.explainers.input, widgets.measure.click],
+        [*changed, widgets.explainers.input, widgets.depths.click, widgets.measure.click],
         lambda: None,
         None,
         widgets.share.told,  # what was said of another link or export must not stay

@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import gradio as gr
 
+from simvis_app.page.depth.door import DialDoor
 from simvis_app.page.trust import words as trust_words
 from simvis_app.page.trust.answers import PairTold, RowBegun, RowEnded, RowRefused, RowUnderWay, TrustAnswer, shown
 from simvis_app.page.trust.inputs import TrustInputs, read
 from simvis_app.page.trust.layout import Widgets
-from simvis_app.page.trust.measurements import Measurements
+from simvis_app.page.trust.measurements import DEPTHS, Measurements
 from simvis_app.page.trust.one_map import checked, removal, removal_html
 from simvis_app.page.trust.rows import GLANCE, MeasuredRow, row_of
 from simvis_app.page.updates import Updates, Values, unchanged
@@ -29,8 +30,9 @@ PAUSE = 0.3  # seconds between two answers while something is being drawn
 class TrustHandlers:
     """What the tab's events do; `Widgets.results` may change by those about a row."""
 
-    def __init__(self, session: Session, widgets: Widgets) -> None:
+    def __init__(self, session: Session, widgets: Widgets, compare: DialDoor) -> None:
         self.session, self.widgets, self.measurements = session, widgets, Measurements(session)
+        self.compare = compare
 
     def show_pair(self, values: Values, request: gr.Request | None = None) -> Updates:
         """The pair's line; and where what is on the page was measured for another question, nothing more of it.
@@ -85,6 +87,18 @@ class TrustHandlers:
         except SimvisError as error:
             told = words.notice(str(error))
         return {self.widgets.picture: told}
+
+    def add_depths(self, values: Values) -> Updates:
+        """The explainers of every depth beside those chosen."""
+        chosen = read(values, self.widgets).explainers
+        return {self.widgets.explainers: [name for name in EXPLAINERS if name in chosen or name in DEPTHS]}
+
+    def show_closest(self, values: Values) -> Updates:
+        """The Compare tab at the depth followed most closely. Raises gr.Error where depths are not measured."""
+        try:
+            return self.compare.turned(self.measurements.closest_layer(read(values, self.widgets).question))
+        except SimvisError as error:
+            raise gr.Error(words.toast(error), print_exception=False) from error
 
     def sanity(self, values: Values, request: gr.Request | None = None) -> Iterator[Updates]:
         """Random weights and small shifts for one explainer, as they are found; a newer check ends an older one."""

@@ -17,6 +17,7 @@ INTRO = """<p>A heat map that looks right is no evidence. Here the pair of the C
 and each map is put to the test: its strongest pixels are taken away (deletion) or put back first (insertion), and the
 network scores every step. Random maps and the picture's centre are measured beside it: a map that does no better says
 nothing. A map that adds up to the score is not therefore faithful; ours is measured like every other.</p>"""
+CLOSEST = "Show the depth that the score follows most closely in Compare"
 COPIED = "Link copied. It keeps both pictures on this server and opens this tab with the same choices."
 FILL_LABELS = {"blur": "blurred", "mean": "mean colour", "grey": "grey"}
 SETTINGS = {"this picture": "fixed", "both pictures (RISE, LIME, Mask)": "pair"}
@@ -32,6 +33,7 @@ class Widgets:
     line: gr.HTML  # what is explained
     side: gr.Radio
     explainers: gr.CheckboxGroup
+    depths: gr.Button  # chooses the explainers of every depth beside those chosen
     fill: gr.Radio
     setting: gr.Radio
     seed: gr.Number
@@ -42,6 +44,7 @@ class Widgets:
     cards: MapCards
     plot: gr.Plot
     table: gr.HTML
+    closest: gr.Button  # shows Compare's maps at the depth that is followed most closely
     share: ShareRow
     agreement: gr.Plot
     order: ChangingChoice  # the map in whose order pixels go
@@ -71,7 +74,7 @@ class Widgets:
     def results(self) -> list[Any]:
         """What a row of measurements shows."""
         cleared = [self.cards, self.summary, self.plot, self.table, self.agreement, self.order, self.picture]
-        return [self.line, self.progress, self.stop, *cleared, self.measured_for]
+        return [self.line, self.progress, self.stop, *cleared, self.closest, self.measured_for]
 
 
 def laid_out(pair: PairFields, look: LookFields) -> Widgets:
@@ -86,6 +89,7 @@ def laid_out(pair: PairFields, look: LookFields) -> Widgets:
             cards = MapCards(elem_id="map_cards")
     plot = gr.Plot(elem_id="removal_plot", show_label=False)
     table = gr.HTML(elem_id="trust_table")
+    closest = gr.Button(CLOSEST, visible=False, size="sm", elem_id="closest_depth")
     share = share_row("Copy link", COPIED, {"export": "Save maps and numbers as a zip"}, "trust_")
     with gr.Accordion("Do the maps agree?", open=False):
         gr.HTML("<p>How alike the maps order the picture's places: 1 is the same order, 0 none, -1 the reverse.</p>")
@@ -99,6 +103,7 @@ def laid_out(pair: PairFields, look: LookFields) -> Widgets:
         cards=cards,
         plot=plot,
         table=table,
+        closest=closest,
         share=share,
         agreement=agreement,
         **_watching(),
@@ -122,6 +127,7 @@ def _asking() -> dict[str, Any]:
             label="Explainers",
             elem_id="explainers",
         )
+        depths = gr.Button("Add every depth of the network", size="sm", elem_id="every_depth")
         fills = [(FILL_LABELS[name], name) for name in choices.FILL.values]
         fill = gr.Radio(fills, value=choices.FILL.default, label="What replaces pixels", elem_id="fill")
         setting = gr.Radio(
@@ -137,6 +143,7 @@ def _asking() -> dict[str, Any]:
     return {
         "side": side,
         "explainers": explainers,
+        "depths": depths,
         "fill": fill,
         "setting": setting,
         "seed": seed,

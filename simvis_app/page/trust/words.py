@@ -4,8 +4,9 @@ import html
 from collections.abc import Mapping, Sequence
 
 from simvis_app.service.words import duration, number, three
-from simvis_core.explainers.table import EXPLAINERS
+from simvis_core.explainers.table import EXPLAINERS, depth_drawn
 from simvis_core.pairs.sides import Side
+from simvis_core.trust.depths import closest_depth
 from simvis_core.trust.faithfulness import RemovalCurve
 from simvis_core.trust.measuring import Better, Compared, Measured, alike, chance_limits
 from simvis_core.trust.sanity import Randomised
@@ -86,7 +87,8 @@ def summary(found: Compared, measured: Mapping[str, Measured], randoms: Sequence
         f"<p>{said} {lead}: it is {three(gaps[best])} "
         f"higher, on average, when that map's strongest pixels come back first than when they go first; "
         f"{spread(randoms)} for {len(randoms)} random maps (above {three(chance_limits(randoms)[1])} counts as clearly "
-        f"better than those), {three(gaps['centre'])} for the centre. {_alike(found, measured)}{_rises(measured[best])}"
+        f"better than those), {three(gaps['centre'])} for the centre. "
+        f"{_alike(found, measured)}{_rises(measured[best])}{_depths(measured)}"
         "One pair is a hint, no proof: <code>app.py evaluate</code> measures many.</p>"
     )
 
@@ -95,6 +97,19 @@ def _alike(found: Compared, measured: Mapping[str, Measured]) -> str:
     """Which maps are one here, so that nobody counts them twice."""
     groups = alike({name: measured[name] for name in found})
     return "".join(f"{listed([title(name) for name in names])} order the places alike here. " for names in groups)
+
+
+def _depths(measured: Mapping[str, Measured]) -> str:
+    """Which depth the score follows most closely, where several are measured."""
+    best = closest_depth(measured)
+    if best is None:
+        return ""
+    cells = {name: measured[name].drawn.map.shape for name in measured if depth_drawn(name) is not None}
+    told = [
+        f"{three(measured[name].gap)} at depth {depth_drawn(name)} ({rows} x {columns} cells)"
+        for name, (rows, columns) in cells.items()
+    ]
+    return f"Of the depths, <b>depth {depth_drawn(best)}</b> is followed most closely: {', '.join(told)}. "
 
 
 def _rises(measured: Measured) -> str:

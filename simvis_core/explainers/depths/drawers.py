@@ -26,7 +26,7 @@ def path_at_depth(question: Question, *, seed: int = 0, depth: int = 2, steps: i
     >>> backbone = nn.Sequential(nn.Conv2d(3, 4, 4, 4), nn.ReLU(), nn.Conv2d(4, 5, 2, 2))
     >>> net = EmbeddingNetwork(backbone, preprocess=Preprocess(short_side=16, stride=8))
     >>> view = net.view(Image.linear_gradient("L").resize((60, 40)))
-    >>> draw_map("path_at_depth", net, view, torch.ones(5)).map.shape
+    >>> draw_map("path_at_depth_2", net, view, torch.ones(5)).map.shape
     torch.Size([4, 6])
     """
     del seed

@@ -370,6 +370,7 @@ def client(photos, tmp_path_factory):
             server.terminate()
 
 
+@pytest.mark.slow
 def test_a_program_gets_the_same_numbers(client, library, space, query):
     described = client.view_api(return_format="dict", print_info=False)
     assert set(described["named_endpoints"]) == TWINS
@@ -385,6 +386,7 @@ def test_a_program_gets_the_same_numbers(client, library, space, query):
     assert set(curves) == {"same class", "different classes"}
 
 
+@pytest.mark.slow
 def test_a_program_s_mistakes_are_told(client, query):
     asked = {"gallery": "animals", "network": NETWORK, "api_name": "/search"}
     for changes, reason in (
@@ -396,6 +398,7 @@ def test_a_program_s_mistakes_are_told(client, query):
             client.predict(handle_file(query), **asked | changes)
 
 
+@pytest.mark.slow
 def test_files_of_the_server_cannot_be_named(client, query, photos):
     """As a hand-made request names them: the client itself would upload a file of this machine."""
     name = handle_file(query) | {"path": str(photos / "cat" / "cat_0.png")}

@@ -3,7 +3,6 @@
 import copy
 import inspect
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
@@ -28,12 +27,14 @@ QUICK = {
     "mask": {"steps": 12},
     "corr_rise": {"masks": 12},
     "sbsm": {"window": 3, "step": 2, "steps_a_side": 6},
+    "path_at_depth_3": {"depth": 2},  # the small network has no more
 }
 CELLS, PIXELS, BASELINE = (2, 3), WIDE, (8, 12)
 GRIDS = {
     "input_x_gradient": PIXELS,
     "integrated_gradients": PIXELS,
-    "path_at_depth": PIXELS,  # depth 2 of the small network, whose depth 1 has its cells
+    "path_at_depth_2": PIXELS,  # of the small network, whose depth 1 has its cells
+    "path_at_depth_3": PIXELS,
     "mean_of_depths": PIXELS,
     "shares_by_depth": PIXELS,
     "sliding_window": (6, 9),
@@ -74,13 +75,11 @@ def test_an_entry_is_complete(name):
 @every
 def test_the_tables_parameters_are_the_functions_own(name):
     entry = EXPLAINERS[name]
-    bound = set(entry.draw.keywords) if isinstance(entry.draw, partial) else set()
-    function = entry.draw.func if isinstance(entry.draw, partial) else entry.draw
-    known = inspect.signature(function).parameters
+    known = inspect.signature(entry.draw).parameters  # of one with something filled in, with that as its default
     own = {
         key: given.default
         for key, given in known.items()
-        if given.kind is given.KEYWORD_ONLY and key not in NO_PARAMETER | bound | {"with_bias", "normalised"}
+        if given.kind is given.KEYWORD_ONLY and key not in NO_PARAMETER | {"with_bias", "normalised"}
     }
     assert own == dict(entry.parameters)
     assert ("setting" in known) == ("pair" in entry.settings)
@@ -211,10 +210,12 @@ def test_additive_maps_sum_to_the_score_up_to_what_is_known():
         "decomposition": own.bias @ other.embedding + own.cells.sum((0, 1)) @ other.bias,
         "decomposition_bias": own.bias @ other.embedding,
         "integrated_gradients": blank,
-        "path_at_depth": (smooth := float(asked.scores(filled(asked.view.pixels, "blur", drawings.SMALL)[None])[0])),
+        "path_at_depth_1": (smooth := float(asked.scores(filled(asked.view.pixels, "blur", drawings.SMALL)[None])[0])),
+        "path_at_depth_2": smooth,
+        "path_at_depth_3": smooth,
         "shares_by_depth": own.bias @ other.embedding,
     }
-    sizes = [drawn("path_at_depth", asked, depth=depth, steps=50)[0].map.abs().sum() for depth in range(3)]
+    sizes = [drawn("path_at_depth_1", asked, depth=depth, steps=50)[0].map.abs().sum() for depth in range(3)]
     weights = [1 / size / sum(1 / one for one in sizes) for size in sizes]
     remainders["mean_of_depths"] = weights[0] * remainders["decomposition_bias"] + (weights[1] + weights[2]) * smooth
     assert set(remainders) == {name for name, entry in EXPLAINERS.items() if entry.additive}
@@ -271,7 +272,7 @@ def test_normalised_grad_cam_is_another_map():
 @every
 @pytest.mark.parametrize("size", [(8, 8), (8, 32)], ids=str)
 def test_a_view_of_one_row_of_cells_or_one_alone(name, size):
-    if name == "mean_of_depths" and size == (8, 8):
+    if name in ("mean_of_depths", "path_at_depth_1") and size == (8, 8):
         with pytest.raises(SimvisError, match="has no grid of cells"):
             drawn(name, question(network(), view(size)))
         return

@@ -17,6 +17,7 @@ from torch import nn
 from simvis_app.api.trust import trust_steps
 from simvis_app.page import choices
 from simvis_app.page.address import address
+from simvis_app.page.depth.door import DialDoor
 from simvis_app.page.pair.asked import PairAsked, PairLook
 from simvis_app.page.pair.places import LookFields, PairFields
 from simvis_app.page.parts.map_cards import UNIT, Cards, MapCard, MapCards
@@ -24,6 +25,7 @@ from simvis_app.page.trust import words
 from simvis_app.page.trust.handlers import TrustHandlers
 from simvis_app.page.trust.inputs import TrustQuestion, read
 from simvis_app.page.trust.layout import laid_out
+from simvis_app.page.trust.measurements import DEPTHS
 from simvis_app.page.trust.rows import GLANCE
 from simvis_app.page.trust.sharing import TrustSharing
 from simvis_app.page.updates import unchanged
@@ -44,7 +46,7 @@ class Tab:
 
     def __init__(self, session, pictures, widgets):
         self.pictures, self.widgets = pictures, widgets
-        self.handlers = TrustHandlers(session, widgets)
+        self.handlers = TrustHandlers(session, widgets, DialDoor("tabs", "layer", "rule", "again"))
         self.sharing = TrustSharing(session, pictures, widgets)
 
     def held(self, asked, **values):
@@ -75,6 +77,9 @@ class Tab:
         changed = self.handlers.remove(held)
         assert list(changed) == [self.widgets.picture]
         return changed[self.widgets.picture]
+
+    def show_closest(self, asked, **values):
+        return self.handlers.show_closest(self.held(asked, **values))
 
     def sanity(self, asked, order="decomposition", **values):
         """What is said, one by one; of fill and setting the check is not told."""
@@ -427,6 +432,51 @@ def test_maps_that_order_the_places_alike_are_told_to_be_one():
     text = words.summary(found, {"rise": LOW, "lime": HIGH, "sbsm": twin, "centre": CENTRE}, RANDOM_GAPS)
     assert "RISE and SBSM order the places alike here." in text
     assert text.count("alike") == 1
+
+
+def test_depths_are_named_beside_each_other_where_there_are_several():
+    found = {"decomposition_bias": "better than chance", "path_at_depth_2": "better than chance", "rise": None}
+    lower, higher = (one_of(name, [0.6, 0.3, 0.2], [0.2, up, 0.6]) for name, up in zip(found, (0.8, 0.9), strict=False))
+    measured = {"decomposition_bias": lower, "path_at_depth_2": higher, "centre": CENTRE}
+    text = words.summary({name: found[name] for name in list(found)[:2]}, measured, RANDOM_GAPS)
+    told = "0.250 at depth 0 (2 x 2 cells), 0.300 at depth 2 (2 x 2 cells)"
+    assert f"Of the depths, <b>depth 2</b> is followed most closely: {told}." in text
+    alone = {"path_at_depth_2": higher, "rise": LOW, "centre": CENTRE}
+    assert "depth" not in words.summary({"rise": "no better than chance"}, alone, RANDOM_GAPS)
+
+
+def test_every_depth_is_added_to_what_is_chosen(tab, page):
+    told = tab.handlers.add_depths({page.explainers: ["rise", "path_at_depth_2"]})
+    assert told == {page.explainers: [*DEPTHS, "rise"]}
+    assert DEPTHS == ("decomposition_bias", "path_at_depth_1", "path_at_depth_2", "path_at_depth_3")
+
+
+def test_the_depth_that_is_followed_most_closely_is_shown_in_compare(tab, page, asked, session, monkeypatch):
+    shown = tab.measured(asked, ["decomposition_bias", "path_at_depth_1", "rise"])
+    assert shown[page.closest]["visible"]
+    held = {one.asked.explainer: one for one in session_measured(session, asked)}
+    for winner, layer in (("path_at_depth_1", True), ("decomposition_bias", False)):
+        best = held[winner]
+        worse = next(held[name] for name in held if name != winner)
+        told = {best: 0.3, worse: 0.1}
+        monkeypatch.setattr(Measured, "gap", property(lambda one, told=told: told.get(one, 0.0)))
+        turned = tab.show_closest(asked)
+        assert (bool(turned["layer"]), turned["rule"]) == (layer, "path")
+        assert turned["tabs"]["selected"] == "Compare"
+        assert turned["again"]
+
+
+def session_measured(session, asked):
+    """What the session has measured of the two depths of that test."""
+    wanted = [Asked(name, steps=CURVE_STEPS) for name in ("decomposition_bias", "path_at_depth_1")]
+    return session.measured(*asked.files, asked.settings(session), "a", wanted)
+
+
+def test_fewer_than_two_depths_are_no_choice(tab, page, asked):
+    shown = tab.measured(asked, ["decomposition_bias", "rise"])
+    assert not shown[page.closest]["visible"]
+    with pytest.raises(gr.Error, match="two or more: draw and measure them first"):
+        tab.show_closest(asked)
 
 
 def test_a_map_without_baselines_is_not_compared_and_a_flat_one_cannot_be():

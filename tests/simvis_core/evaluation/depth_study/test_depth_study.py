@@ -29,7 +29,7 @@ from simvis_core.evaluation.measuring import records
 from simvis_core.evaluation.records import Records
 from simvis_core.explainers.depths.combined import mean_over_depths
 from simvis_core.explainers.depths.layer_maps import layer_map, split_at
-from simvis_core.explainers.table import draw_map
+from simvis_core.explainers.table import PATH_DEPTHS, draw_map, path_named
 from simvis_core.pictures.fills import FILLS
 from simvis_core.steps import run
 from simvis_core.trust.faithfulness import removal_curve
@@ -162,7 +162,7 @@ def test_two_sided_numbers_are_those_of_the_joint_map_and_of_the_outer_product()
         assert "outer_fitted_blur" in found[name]
 
 
-SLOW = {"mean_of_depths", "path_at_depth"}
+SLOW = {"mean_of_depths", *map(path_named, PATH_DEPTHS)}
 
 
 @pytest.mark.parametrize(

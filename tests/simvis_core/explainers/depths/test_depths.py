@@ -192,7 +192,7 @@ def test_the_explainers_are_these_maps():
     question = asked("gated")
     drawn = lambda name, **asked: draw_map(name, question.network, question.view, question.query, **asked)
     maps = [layer_map(question, depth, steps=4) for depth in range(3)]
-    assert torch.equal(drawn("path_at_depth", depth=1, steps=4).map, maps[1].map)
+    assert torch.equal(drawn("path_at_depth_1", steps=4).map, maps[1].map)
     mean = drawn("mean_of_depths", depths=3, steps=4)
     assert torch.allclose(mean.map, mean_over_depths(maps).map, atol=1e-15)
     assert mean.passes == sum(one.passes for one in maps)
