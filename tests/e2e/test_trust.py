@@ -86,6 +86,26 @@ def test_two_maps_are_measured_and_the_score_is_watched_while_pixels_go(doubter,
 
 
 @pytest.mark.slow
+def test_depths_are_measured_and_the_one_followed_most_closely_opens_in_compare(doubter):
+    only(doubter)
+    doubter.at("#every_depth").click()
+    expect(doubter.at("#explainers input:checked")).to_have_count(4)
+    only(doubter, "Decomposition + bias", "Path at depth 1")
+    measured_in_full(doubter)
+    [best] = re.findall(r"depth (\d) is followed most closely", doubter.text("#trust_summary"))
+    assert re.search(r"at depth 0 \(7 x 11 cells\).* at depth 1 \(14 x 22 cells\)", doubter.text("#trust_summary"))
+    doubter.at("#closest_depth").click()
+    expect(doubter.page.get_by_role("tab", name="Compare")).to_have_attribute("aria-selected", "true")
+    expect(doubter.at("#pair_viewer")).to_be_in_viewport()
+    if best == "1":
+        doubter.page.wait_for_selector('#pair_viewer [data-fine="14,22"]')
+        expect(doubter.page).to_have_url(re.compile("layer=network"))
+    else:
+        doubter.page.wait_for_selector("#pair_viewer .pair:not([data-fine])")
+        expect(doubter.at("#layer input").first).to_be_checked()
+
+
+@pytest.mark.slow
 def test_a_long_drawing_shows_its_map_so_far_and_stops(doubter):
     only(doubter, "RISE")
     doubter.at("#measure").click()

@@ -10,6 +10,8 @@ from simvis_app.page.house import House
 from simvis_app.page.pair.places import COMPARE
 from simvis_app.page.updates import Updates
 
+MAPS_INTO_VIEW = """() => { document.querySelector("#pair_viewer").scrollIntoView({ block: "center" }); }"""
+
 
 @dataclass(frozen=True)
 class DialDoor:

@@ -4,7 +4,7 @@ from typing import Any
 
 import gradio as gr
 
-from simvis_app.page.depth.door import dial_door
+from simvis_app.page.depth.door import MAPS_INTO_VIEW, dial_door
 from simvis_app.page.house import House
 from simvis_app.page.pair.places import components
 from simvis_app.page.parts.share_row import wire_share
@@ -37,7 +37,8 @@ def _wire(widgets: Widgets, house: House, tab: gr.Tab) -> None:
     glanced = line.then(handlers.glance, asked | {widgets.measured_for}, **row)
     widgets.stop.click(handlers.stop, None, [widgets.progress, widgets.stop], **_PRIVATE)
     widgets.depths.click(handlers.add_depths, {widgets.explainers}, [widgets.explainers], **_PRIVATE)
-    widgets.closest.click(handlers.show_closest, widgets.question, handlers.compare.outputs, **_PRIVATE)
+    shown = widgets.closest.click(handlers.show_closest, widgets.question, handlers.compare.outputs, **_PRIVATE)
+    shown.success(None, None, None, js=MAPS_INTO_VIEW)
     _wire_removal(widgets, handlers, [measured, glanced])
     widgets.check.click(
         handlers.sanity,
