@@ -4,15 +4,18 @@ import gradio as gr
 
 from simvis_app.page import choices
 from simvis_app.page.compare.inputs import CompareAsked
+from simvis_app.page.concepts.concept_panel import LISTED
 from simvis_app.page.pair.asked import pair_of
 from simvis_app.page.pair.link import pair_link
 from simvis_app.service import samples, words
+from simvis_app.service.concepts import split_over_concepts
 from simvis_app.service.files import kept
 from simvis_app.service.links import LinkedPictures
 from simvis_app.service.marks import checked_pin
 from simvis_app.service.sessions.depths import Depths
 from simvis_app.service.sessions.session import Session, content_hash
 from simvis_core import PairExplanation, SimvisError
+from simvis_core.attributes.concept_files import concept_files
 from simvis_core.files.writing import zipped
 from simvis_core.pairs.export import Export
 from simvis_core.pairs.sides import Side
@@ -36,7 +39,7 @@ class CompareSharing:
         pair, look = self._pair(asked), asked.look
         point, region = _pinned(pair, look.viewer["pin"])
         shown = Export(pair, point, look.colours, look.opacity, region=region, ground=look.viewer["ground"])
-        return kept(zipped(shown.files()), "simvis.zip")
+        return kept(zipped(shown.files() | self._concepts(asked)), "simvis.zip")
 
     def figure(self, asked: CompareAsked) -> str:
         """The path of one picture to share: what is shown, with the score and what it was measured with."""
@@ -46,6 +49,15 @@ class CompareSharing:
         facts = samples.facts_of(asked.pair.files, [content_hash(image) for image in asked.pair.files])
         shown = Export(pair, point, look.colours, look.opacity, facts, region, look.viewer["ground"])
         return kept(shown.figure_png(), "simvis.png")
+
+    def _concepts(self, asked: CompareAsked) -> dict[str, bytes]:
+        """What the panel of concepts shows, in a folder of its own; nothing where the panel says why there are none."""
+        pair = pair_of(self.session, asked.pair)
+        try:
+            split = split_over_concepts(pair)
+        except SimvisError:
+            return {}
+        return {f"concepts/{name}": content for name, content in concept_files(pair, split, LISTED).items()}
 
     def _pair(self, asked: CompareAsked) -> PairExplanation:
         """The pair at the depth that is shown, as good as it gets."""

@@ -27,6 +27,7 @@ from simvis_core.attributes.concepts import ConceptPair
 from simvis_core.pairs.sides import SIDES
 
 LISTED = 8  # concepts; a picture rarely has more
+CROSSED = 5  # concepts of each picture in the table of both
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ def split_shown(split: ConceptPair, pair: PairExplanation, held: ConceptFields) 
     strongest = split.strongest(LISTED).tolist()
     choices = [(concept_words.choice(split, of), of) for of in (*strongest, MEAN, RESIDUAL)]
     return {
-        held.said: concept_words.said(split, len(strongest)),
+        held.said: concept_words.said(split, len(strongest)) + concept_words.matrix(split, CROSSED),
         held.choice: gr.update(choices=choices, value=choices[0][1], visible=True),
         **_one_shown(split, pair, choices[0][1], held),
     }

@@ -11,6 +11,8 @@ from simvis_core.attributes.dictionaries.dictionary import UNNAMED
 
 SHARED = "what all pictures share"
 REST = "in no concept"
+OTHERS = "all others"
+MATRIX = "Which concept of A goes with which of B"
 FIRES = "Where this concept fires most in the sample photographs, strongest first; the cell is framed:"
 
 
@@ -40,6 +42,30 @@ def said(split: ConceptPair, listed: int) -> str:
         f"{REST}, {words.number(totals.residual)} ({words.percent(totals.residual, totals.score)})",
     ]
     return f"<p>{'; '.join(parts)}. These add up to the score.</p>"
+
+
+def matrix(split: ConceptPair, count: int) -> str:
+    """Which concept of A goes with which of B, as a table in a fold: the strongest ones, and all others together.
+
+    It sums to what concepts alone carry; what the mean or what is in no concept has part in is told below.
+    """
+    listed = split.strongest(count).tolist()
+    others = [of for of in range(split.dictionary.size) if of not in listed]
+    groups = [([of], html.escape(title(split, of))) for of in listed] + ([(others, OTHERS)] if others else [])
+    head = "".join(f"<th scope='col'>{name}</th>" for _, name in groups)
+    rows = "".join(
+        f"<tr><th scope='row'>{name}</th>"
+        + "".join(f"<td>{words.number(float(split.matrix[of][:, to].sum()))}</td>" for to, _ in groups)
+        + "</tr>"
+        for of, name in groups
+    )
+    both, score = float(split.matrix.sum()), split.mean_totals.score
+    return (
+        f"<details><summary>{MATRIX}</summary><div class='wide'><table class='measured'>"
+        f"<thead><tr><th scope='col'>A, down; B, across</th>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+        f"<p>Together {words.of_score(both, score)}. In the rest, {words.number(score - both)}, {SHARED} or what is "
+        f"{REST} has part on one side.</p></details>"
+    )
 
 
 def note(split: ConceptPair, of: int) -> str:

@@ -1,21 +1,29 @@
 """Concepts on the Compare tab: parts that add up, maps and places of one, and why there may be none."""
 
+import io
+import json
 import re
+import zipfile
+from dataclasses import replace
 from types import SimpleNamespace
 
 import gradio as gr
+import numpy as np
 import pytest
 
+from simvis_app.page.compare.inputs import CompareAsked
+from simvis_app.page.compare.sharing import CompareSharing
 from simvis_app.page.concepts import concept_words
 from simvis_app.page.concepts.concept_panel import ConceptPanelAnswers
-from simvis_app.page.pair.asked import PairAsked
+from simvis_app.page.pair.asked import PairAsked, PairLook
 from simvis_app.page.pair.places import read_pair
-from simvis_app.service import concepts
+from simvis_app.service import concepts, words
 from simvis_app.service.concepts import MEAN, RESIDUAL, concept_maps, concepts_scale, split_over_concepts
 from simvis_app.service.links import LinkedPictures
+from simvis_app.service.sessions.depths import DepthAsked
 from tests.simvis_app.concept_cases import tiny_dictionary
 from tests.simvis_app.conftest import BLACK_BOX, NETWORK, TinySession
-from tests.simvis_app.page.compare.conftest import Tab
+from tests.simvis_app.page.compare.conftest import VIEWER, Tab
 
 ME = SimpleNamespace(session_hash="me")
 
@@ -97,6 +105,42 @@ def test_names_are_words_and_never_markup(tab, asked):
     parts = split_over_concepts(pair_of(tab, asked))
     assert "<b>" not in concept_words.places(parts, 2, ["data:,"])
     assert concept_words.title(parts, 1) == "unnamed concept, no. 1"
+
+
+def test_pairs_of_concepts_sum_to_what_concepts_carry_and_the_table_is_folded(tab, asked):
+    tab.compare(asked, ME)
+    told = split(tab)["concepts_said"]
+    parts = split_over_concepts(pair_of(tab, asked))
+    table = told[told.index("<details>") :]
+    assert concept_words.MATRIX in table
+    assert "open" not in table.split("<summary>")[0]
+    for count in (1, 2, 5):
+        body = concept_words.matrix(parts, count).split("<tbody>")[1].split("</tbody>")[0]
+        cells = [float(one) for one in re.findall(r"<td>(-?[\d.e-]+)</td>", body)]
+        listed = parts.strongest(count).tolist()
+        groups = len(listed) + (len(listed) < parts.dictionary.size)
+        assert len(cells) == groups**2
+        assert sum(cells) == pytest.approx(float(parts.matrix.sum()), abs=0.001 * groups**2)
+        first = listed[0]
+        assert cells[0] == pytest.approx(float(parts.matrix[first, first]), abs=6e-4)
+    assert f"Together {words.of_score(float(parts.matrix.sum()), parts.mean_totals.score)}" in table
+
+
+def test_an_export_holds_the_concepts_beside_the_maps(tab, asked):
+    sharing = CompareSharing(tab.handlers.session, LinkedPictures(tab.handlers.pictures.folder), tab.handlers.depths)
+    shown = CompareAsked(asked, PairLook("blue-red", 0.85, VIEWER), DepthAsked())
+    with zipfile.ZipFile(sharing.export(shown)) as archive:
+        names = set(archive.namelist())
+        ledger = json.loads(archive.read("concepts/concepts.json"))
+        with np.load(io.BytesIO(archive.read("concepts/maps.npz"))) as held:
+            matrix = held["matrix"]
+    parts = split_over_concepts(pair_of(tab, asked))
+    assert {"manifest.json", "concepts/maps.npz", f"concepts/concept_{parts.strongest(1)[0]:03d}.png"} <= names
+    assert ledger["score"] == pytest.approx(pair_of(tab, asked).score, abs=1e-5)
+    assert np.allclose(matrix, parts.matrix.numpy(), atol=1e-6)
+    without = replace(shown, pair=replace(asked, pooling="max"))
+    with zipfile.ZipFile(sharing.export(without)) as archive:
+        assert not [name for name in archive.namelist() if name.startswith("concepts/")]
 
 
 @pytest.mark.parametrize("changes", [{"pooling": "max"}, {"backbone": BLACK_BOX}])
