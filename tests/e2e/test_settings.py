@@ -184,3 +184,8 @@ def test_another_feature_shows_where_it_fires(desk):
     expect(desk.at("#feature_maps h3")).to_have_text(f"Where feature {feature} fires")
     expect(desk.at("#feature_maps p")).to_contain_text(f"It contributes {contribution} of ")
     assert desk.text("#topk_maps h3") == "Only the top 10 features"
+    labels.last.click()
+    expect(desk.at("#feature_maps h3")).to_have_text("Where each of the 10 strongest features fires most")
+    for side in (0, 1):
+        ranks = desk.at("#feature_maps .both > div").nth(side).locator(".framed b").all_inner_texts()
+        assert sorted(int(rank) for cell in ranks for rank in cell.split(", ")) == list(range(1, 11))

@@ -5,16 +5,17 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from simvis_app.page.parts.map_rows import map_row
+from simvis_app.page.parts.map_rows import Box, map_row
 from simvis_app.service import words
 from simvis_core import PairExplanation, top_features
 from simvis_core.networks.poolings import INNER, Pooling
 from simvis_core.pairs.figures import contribution_figure
-from simvis_core.pairs.sides import SIDES
+from simvis_core.pairs.sides import SIDES, Side
 from simvis_core.pictures.overlays import common_scale
 
 COMPARED = ("avg", "max", "gem")
 LISTED = 10
+EVERY = -1  # stands where a feature does, for all that are listed
 Rows = tuple[PairExplanation, list[dict[str, Any]], float]
 Pin = dict[str, Any]  # a cell or a region of a picture, as `simvis_app.service.marks` checks it
 
@@ -64,18 +65,53 @@ def topk_rows(pair: PairExplanation, k: int) -> Rows | None:
 
 
 def feature_choices(pair: PairExplanation) -> list[tuple[str, int]]:
-    """The strongest features with what each contributes, for a list to choose from."""
-    strongest = top_features(pair.contributions, LISTED).tolist()
-    return [(_feature_label(pair, feature), feature) for feature in strongest]
+    """The strongest features with what each contributes, for a list to choose from; then all of them, a box each."""
+    strongest = _strongest(pair)
+    every = [(f"the {len(strongest)} of them, a box each", EVERY)] if len(strongest) > 1 else []
+    return [(_feature_label(pair, feature), feature) for feature in strongest] + every
 
 
 def feature_rows(pair: PairExplanation, feature: int) -> Rows | None:
-    """Where one feature fires in both pictures, on its own scale; None before there are any maps."""
+    """Where one feature, or each of those listed, fires in both pictures; None before there are any maps."""
     if pair.method == "none":
         return None
+    if int(feature) == EVERY:
+        return _boxes(pair)
     maps = {side: pair.feature_map(side, int(feature)) for side in SIDES}
     note = f"It contributes {words.of_score(float(pair.contributions[int(feature)]), pair.score)}."
     return pair, [map_row(f"Where feature {int(feature)} fires", note, maps)], common_scale(*maps.values())
+
+
+def _boxes(pair: PairExplanation) -> Rows:
+    """The maps of the strongest features together, with a box where each carries most of what it contributes.
+
+    Numbers are ranks. Papers that look at single features show them so.
+    """
+    strongest = _strongest(pair)
+    boxes = {side: _framed([_best_cell(pair, side, feature) for feature in strongest]) for side in SIDES}
+    maps = {side: pair.top_map(side, len(strongest)) for side in SIDES}
+    ranked = ", ".join(f"{rank} feature {feature}" for rank, feature in enumerate(strongest, 1))
+    title = f"Where each of the {len(strongest)} strongest features fires most"
+    row = map_row(title, f"{ranked}. Under the boxes, the map of all of them.", maps, boxes)
+    return pair, [row], common_scale(*maps.values())
+
+
+def _best_cell(pair: PairExplanation, side: Side, feature: int) -> tuple[int, int]:
+    """Row and column of the cell that carries most of what a feature contributes, for or against."""
+    map = pair.feature_map(side, feature)
+    against = float(pair.contributions[feature]) < 0
+    return divmod(int((-map if against else map).argmax()), map.shape[1])
+
+
+def _framed(cells: list[tuple[int, int]]) -> list[Box]:
+    """A box for each of these cells, with the ranks of all features that are strongest there."""
+    ranks = {cell: [rank for rank, other in enumerate(cells, 1) if other == cell] for cell in cells}
+    return [(row, column, ", ".join(map(str, own))) for (row, column), own in ranks.items()]
+
+
+def _strongest(pair: PairExplanation) -> list[int]:
+    found: list[int] = top_features(pair.contributions, LISTED).tolist()
+    return found
 
 
 def pooling_pairs(pair: PairExplanation, exponent: float) -> list[PairExplanation]:

@@ -29,6 +29,12 @@ function drawn(both, value, row, side) {
   image.src = value[side].url;
   image.alt = `Picture ${side.toUpperCase()}, ${row.title}`;
   paint(canvas, H, W, (i) => row[side][i], value.scale);
+  for (const [down, right, words] of row.boxes[side] || []) {
+    const frame = made("span", box);
+    frame.className = "framed";
+    Object.assign(frame.style, { left: `${(100 * right) / W}%`, top: `${(100 * down) / H}%`, width: `${100 / W}%`, height: `${100 / H}%` });
+    made("b", frame, words);
+  }
 }
 
 document.addEventListener("simvis-look", load);

@@ -9,6 +9,8 @@ from simvis_app.page.parts.files import picture_file
 from simvis_core.files.numbers import UNITS
 from simvis_core.pairs.explanation import PairExplanation
 
+Box = tuple[int, int, str]  # row and column of a cell, and what stands at its frame
+
 
 class MapRowsData(GradioModel):  # type: ignore[misc]
     """Rows of maps over the same two pictures, on one scale."""
@@ -27,8 +29,9 @@ class MapRowsData(GradioModel):  # type: ignore[misc]
 class MapRows(PagePart):
     """The pair's pictures under several maps. Takes ``(explanation, rows, scale)`` or None.
 
-    A row is ``{"title", "note", "a": [...], "b": [...]}`` with each map's cells row by row, as `map_row` makes it. The
-    maps are told in the method's unit, or in ``unit``.
+    A row is ``{"title", "note", "a": [...], "b": [...]}`` with each map's cells row by row, as `map_row` makes it, and
+    ``"boxes"``, by side: row and column of each cell that is framed, and what stands at it. The maps are told in the
+    method's unit, or in ``unit``.
     """
 
     data_model = MapRowsData
@@ -60,7 +63,7 @@ class MapRows(PagePart):
         )
 
 
-def map_row(title: str, note: str, maps: dict[Any, Any]) -> dict[str, Any]:
+def map_row(title: str, note: str, maps: dict[Any, Any], boxes: dict[Any, list[Box]] | None = None) -> dict[str, Any]:
     """A row of both pictures' maps: cells row by row, to five digits, which is what a screen can show."""
     cells = {side: [float(f"{value:.5g}") for value in map.flatten().tolist()] for side, map in maps.items()}
-    return {"title": title, "note": note, **cells}
+    return {"title": title, "note": note, "boxes": boxes or {}, **cells}

@@ -1,10 +1,13 @@
 """What the panels show is what the explanation holds."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
 from simvis_app.page.compare import panels
+from simvis_core.pairs.sides import SIDES
 
 
 def cells(row, side, pair):
@@ -30,7 +33,8 @@ def test_all_features_together_are_the_full_maps(pair):
 
 
 def test_the_strongest_features_are_listed_strongest_first(pair):
-    choices = panels.feature_choices(pair)
+    *choices, every = panels.feature_choices(pair)
+    assert every == (f"the {len(choices)} of them, a box each", panels.EVERY)
     values = [float(pair.contributions[feature]) for _, feature in choices]
     assert values == sorted(pair.contributions.tolist(), reverse=True)[: panels.LISTED]
     assert all(label.startswith(f"feature {feature}: ") for label, feature in choices)
@@ -44,6 +48,33 @@ def test_one_features_maps_sum_to_its_contribution(pair):
         assert scale >= float(wanted.abs().max())
         bias = float(pair.a.bias[feature] * pair.b.embedding[feature])
         assert abs(sum(row["a"]) + bias - float(pair.contributions[feature])) < 1e-4
+
+
+def test_each_listed_feature_has_a_box_where_it_carries_most(pair):
+    found, [row], scale = panels.feature_rows(pair, panels.EVERY)
+    assert found is pair
+    strongest = [feature for _, feature in panels.feature_choices(pair)[:-1]]
+    for side in SIDES:
+        boxes = {int(rank): (at, to) for at, to, ranks in row["boxes"][side] for rank in ranks.split(", ")}
+        assert sorted(boxes) == list(range(1, len(strongest) + 1))
+        assert len(set(boxes.values())) == len(row["boxes"][side])
+        for rank, feature in enumerate(strongest, 1):
+            map = pair.feature_map(side, feature)
+            sign = 1 if float(pair.contributions[feature]) >= 0 else -1
+            assert float(sign * map[boxes[rank]]) == float((sign * map).max())
+        assert torch.allclose(cells(row, side, pair), pair.top_map(side, len(strongest)), rtol=1e-4, atol=1e-8)
+        assert scale >= max(abs(value) for value in row[side])
+    assert row["note"].startswith(f"1 feature {strongest[0]}, 2 feature {strongest[1]}")
+
+
+def test_a_feature_against_the_score_has_its_box_where_it_speaks_against_it_most():
+    map = torch.tensor([[0.3, -0.1, 0.0], [-0.4, -0.2, 0.1]])
+    against, by = (
+        SimpleNamespace(contributions=torch.tensor([sign]), feature_map=lambda *_: map) for sign in (-0.3, 0.3)
+    )
+    assert panels._best_cell(against, "a", 0) == (1, 0)
+    assert panels._best_cell(by, "a", 0) == (0, 0)
+    assert panels._framed([(0, 1), (2, 0), (0, 1)]) == [(0, 1, "1, 3"), (2, 0, "2")]
 
 
 def test_poolings_are_compared_side_by_side_on_one_scale(pair):
