@@ -10,7 +10,7 @@ test:
 	$(BIN)/pytest -n 2
 
 test-slow:
-	$(BIN)/pytest -n 2 -m slow
+	$(BIN)/pytest -m slow
 
 test-fast:
 	$(BIN)/pytest -n 2 -m fast

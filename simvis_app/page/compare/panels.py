@@ -90,7 +90,7 @@ def _boxes(pair: PairExplanation) -> Rows:
     strongest = _strongest(pair)
     boxes = {side: _framed([_best_cell(pair, side, feature) for feature in strongest]) for side in SIDES}
     maps = {side: pair.top_map(side, len(strongest)) for side in SIDES}
-    ranked = ", ".join(f"{rank} feature {feature}" for rank, feature in enumerate(strongest, 1))
+    ranked = ", ".join(f"{rank}: feature {feature}" for rank, feature in enumerate(strongest, 1))
     title = f"Where each of the {len(strongest)} strongest features fires most"
     row = map_row(title, f"{ranked}. Under the boxes, the map of all of them.", maps, boxes)
     return pair, [row], common_scale(*maps.values())

@@ -64,7 +64,7 @@ def test_each_listed_feature_has_a_box_where_it_carries_most(pair):
             assert float(sign * map[boxes[rank]]) == float((sign * map).max())
         assert torch.allclose(cells(row, side, pair), pair.top_map(side, len(strongest)), rtol=1e-4, atol=1e-8)
         assert scale >= max(abs(value) for value in row[side])
-    assert row["note"].startswith(f"1 feature {strongest[0]}, 2 feature {strongest[1]}")
+    assert row["note"].startswith(f"1: feature {strongest[0]}, 2: feature {strongest[1]}")
 
 
 def test_a_feature_against_the_score_has_its_box_where_it_speaks_against_it_most():
