@@ -140,6 +140,7 @@ BAD = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", BAD)
 def test_a_file_that_cannot_be_read_is_a_sentence_and_spoils_nothing(desk, photograph, kind, tmp_path, capsys):
     """The same sentence as on the command line, under the limits for strangers' pictures."""

@@ -13,7 +13,7 @@ from simvis_core import enlarge
 from simvis_core.files.colours import paint
 from tests.e2e.visitor import PICTURES, carried, pixels
 
-pytestmark = [pytest.mark.browser, pytest.mark.network]
+pytestmark = [pytest.mark.browser, pytest.mark.network, pytest.mark.slow]
 
 A, B = (PICTURES / samples.pairs()[0][side] for side in "ab")
 
@@ -59,7 +59,6 @@ def test_pointing_at_a_cell_draws_its_map_on_the_other_picture_only(desk, pair, 
     assert desk.canvas(side)[..., 3].max() > 0
 
 
-@pytest.mark.slow
 def test_forty_moves_are_drawn_without_a_request(desk, pair):
     x, y = desk.point("a", 0, 0, pair.a.grid)
     desk.page.mouse.move(x, y)
@@ -73,7 +72,6 @@ def test_forty_moves_are_drawn_without_a_request(desk, pair):
     assert len(desk.requests) == requests
 
 
-@pytest.mark.slow
 def test_redrawing_fits_into_a_frame(desk):
     desk.page.evaluate("window.drawTimes.length = 0")
     desk.page.evaluate("""async () => {
@@ -178,7 +176,6 @@ def test_cosine_of_the_patches_is_another_map(desk, pair):
     assert len(desk.requests) == requests
 
 
-@pytest.mark.slow
 def test_colours_and_opacity_are_drawn_without_running_anything(visitor, pair):
     scale = max(float(map.abs().max()) for map in (pair.map_a, pair.map_b))
     visitor.open("View and colours")
@@ -199,7 +196,6 @@ def test_colours_and_opacity_are_drawn_without_running_anything(visitor, pair):
     assert [url for url in visitor.requests[requests:] if "/queue/" in url or "/run/" in url] == []
 
 
-@pytest.mark.slow
 def test_a_tap_pins(visit, pair):
     visitor = visit(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
     x, y = visitor.point("a", 4, 6, pair.a.grid)

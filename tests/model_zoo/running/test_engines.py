@@ -79,6 +79,7 @@ def test_an_engine_of_an_engine_is_of_the_eager_backbone(engine, tiny_network):
     assert with_engine(twice, "eager").backbone is tiny_network.backbone
 
 
+@pytest.mark.slow
 @pytest.mark.network
 def test_a_bundled_network_keeps_its_score(engine):
     reference = model_zoo.load("face_resnet29")

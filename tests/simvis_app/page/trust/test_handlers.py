@@ -320,6 +320,7 @@ def test_sanity_checks_one_explainer_step_by_step(tab, asked):
     assert "Measure a map first" in nothing
 
 
+@pytest.mark.slow
 def test_a_session_gives_gradients_beside_another_engine(files, small, monkeypatch):
     if importlib.util.find_spec("openvino") is None:  # not imported here: the engine sees to its telemetry first
         pytest.skip("openvino is missing")
