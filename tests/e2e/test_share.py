@@ -147,7 +147,9 @@ def test_an_export_holds_pictures_numbers_and_the_pins_map(visitor, own, session
     with zipfile.ZipFile(waiting.value.path()) as archive:
         assert archive.testzip() is None
         files = {name: archive.read(name) for name in archive.namelist()}
-    assert set(files) == {"overlay_a.png", "overlay_b.png", "point_on_b.png", "maps.npz", "manifest.json"}
+    own_files = {name for name in files if not name.startswith("concepts/")}
+    assert own_files == {"overlay_a.png", "overlay_b.png", "point_on_b.png", "maps.npz", "manifest.json"}
+    assert json.loads(files["concepts/concepts.json"])["score"] == pytest.approx(pair.score, abs=1e-5)
     manifest = json.loads(files["manifest.json"])
     visitor.at("#pair_viewer .ground input[value=outline]").check()
     with visitor.page.expect_download() as waiting:
