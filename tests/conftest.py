@@ -114,16 +114,22 @@ CHECKED = 8  # cases of a test in which the core's calls are held to the shapes 
 SHAPES_CHECKED = pytest.StashKey[bool]()
 
 
-def check_shapes_in_some_cases(items):
-    """Marks so many cases of each test, spread over all: further ones show few other shapes, and checking takes half
-    of a law's time.
+def pytest_addoption(parser):
+    parser.addoption("--every-shape", action="store_true", help="check shapes in every case of every test")
+
+
+def check_shapes_in_some_cases(items, every):
+    """Marks so many cases of each test, spread over all, or every one.
+
+    Further cases show few other shapes, and checking takes half of a law's time.
     """
     name = lambda item: item.nodeid.partition("[")[0]
     counts, seen = Counter(map(name, items)), Counter()
     for item in items:
         count, at = counts[name(item)], seen[name(item)]
         seen[name(item)] += 1
-        item.stash[SHAPES_CHECKED] = count <= CHECKED or at * CHECKED // count != (at - 1) * CHECKED // count
+        few = every or count <= CHECKED
+        item.stash[SHAPES_CHECKED] = few or at * CHECKED // count != (at - 1) * CHECKED // count
 
 
 @pytest.hookimpl(wrapper=True)
@@ -145,6 +151,6 @@ def pytest_collection_modifyitems(config, items):
         own = item.path.parts[len(HERE.parts) :]
         if own[0] == "simvis_core" and not set(own) & set(NOT_FAST) and not item.get_closest_marker("network"):
             item.add_marker("fast")
-    check_shapes_in_some_cases(items)
+    check_shapes_in_some_cases(items, config.getoption("--every-shape"))
     together = hasattr(config, "workerinput")
     items.sort(key=lambda item: ("e2e" in item.path.parts) != together)

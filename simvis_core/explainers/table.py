@@ -211,11 +211,7 @@ def _split(question: Question) -> Decomposition:
 
 
 SCORE = "units of the score"
-PATH_DEPTHS = (
-    1,
-    2,
-    3,
-)  # that have a row of their own; depth 0 is the decomposition's, the pixels integrated gradients'
+PATH_DEPTHS = (1, 2, 3)  # with a row of their own: depth 0 is the decomposition's, pixels integrated gradients'
 
 
 def path_named(depth: int) -> str:

@@ -94,6 +94,7 @@ def test_depths_are_measured_and_the_one_followed_most_closely_opens_in_compare(
     measured_in_full(doubter)
     [best] = re.findall(r"depth (\d) is followed most closely", doubter.text("#trust_summary"))
     assert re.search(r"at depth 0 \(7 x 11 cells\).* at depth 1 \(14 x 22 cells\)", doubter.text("#trust_summary"))
+    expect(doubter.at("#closest_depth")).to_have_text(f"Show depth {best} in Compare")
     doubter.at("#closest_depth").click()
     expect(doubter.page.get_by_role("tab", name="Compare")).to_have_attribute("aria-selected", "true")
     expect(doubter.at("#pair_viewer")).to_be_in_viewport()

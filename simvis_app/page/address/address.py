@@ -19,21 +19,8 @@ STEPS = 127  # of a region's weight from 0 to its heaviest
 FINE = 10_000  # steps of a mark's place over the picture's side
 QUIET = frozenset(
     (
-        *(
-            "pin",
-            "mode",
-            "marks",
-            "exponent",
-            "colours",
-            "opacity",
-            "method",
-            "labels",
-            "exact",
-            "explainers",
-            "shows",
-            "use",
-        ),
-        *("seed", "step", "attribute", "weights", "layer", "rule"),
+        *("pin", "mode", "marks", "exponent", "colours", "opacity", "method", "labels", "exact", "shows", "use"),
+        *("explainers", "seed", "step", "attribute", "weights", "layer", "rule"),
     )
 )
 _PIN = re.compile(r"([ab])\.(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4})\.(\d{1,4}))?", re.ASCII)

@@ -19,9 +19,8 @@ PAIR = ("a", "b")
 QUERIES = ("q", "subject")  # pictures that stand alone: of a search, of a training
 NETWORK = ("backbone", "pooling")
 COMPARED = (*PAIR, *choices.CHOICES, "pin", *choices.DEPTH)  # what a comparison depends on
-OPENING = (
-    choices.CHOICES | choices.DEPTH | choices.TRUST | choices.ATTRIBUTES | choices.HITS
-)  # what the page opens with
+# What the page opens with.
+OPENING = choices.CHOICES | choices.DEPTH | choices.TRUST | choices.ATTRIBUTES | choices.HITS
 OPTIONAL = ("gallery", "space", "label", "series", "attribute", "weights", "shows")  # empty where nothing is chosen
 PLACED = ("q", "gallery", "space")  # what marks lie on
 Network = NetworkChosen | NetworkRefused | None  # None where it stays as it is

@@ -59,13 +59,15 @@ function append(value) {
   const fresh = [];
   value.hits.forEach((hit, i) => {
     const card = cards.get(hit.id);
-    if (card) fill(card, hit.hit_map ? hit : { ...hit, ...mapped(card.hit) }, value, card.rank); else fresh.push(added(hit, value, value.skip + i + 1).node);
+    if (card) fill(card, hit.hit_map ? hit : { ...hit, ...looked_into(card.hit, hit) }, value, card.rank); else fresh.push(added(hit, value, value.skip + i + 1).node);
   });
   put(fresh);
 }
 
-// The maps that a card of the same search has.
-function mapped({ query_grid, query_map, hit_grid, hit_map }) { return hit_map ? { query_grid, query_map, hit_grid, hit_map } : {}; }
+// What a card of the same search was told as its picture was looked into: maps, and what is wrong with the file.
+function looked_into({ query_grid, query_map, hit_grid, hit_map, stale }, hit) {
+  return { stale: hit.stale || stale, ...(hit_map ? { query_grid, query_map, hit_grid, hit_map } : {}) };
+}
 
 // Cards stand in chunks that the browser skips as a whole: ten thousand of them scroll like sixty.
 function put(nodes) {

@@ -86,15 +86,8 @@ def _note(one: Found, answer: Answer) -> str:
 def search_key(answer: Answer) -> str:
     """A text for the grid of a search: one for all its pages, another for each other search."""
     asked = answer.asked
-    facts = (
-        answer.picture.sha256,
-        asked.gallery,
-        asked.space,
-        asked.regions,
-        asked.labels,
-        asked.exact,
-        asked.attribute,
-    )
+    place = (answer.picture.sha256, asked.gallery, asked.space)
+    facts = (*place, asked.regions, asked.labels, asked.exact, asked.attribute)
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:24]
 
 

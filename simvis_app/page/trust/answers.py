@@ -145,11 +145,17 @@ def _results(row: MeasuredRow, widgets: Widgets) -> Updates:
         widgets.summary: trust_words.summary(found, row.measured, randoms) if whole else "",
         widgets.plot: removal_figure(curves, faint) if curves else None,
         widgets.table: trust_words.table(row.measured, found),
-        widgets.closest: gr.update(visible=whole and closest_depth(row.measured) is not None),
+        widgets.closest: _closest(row) if whole else gr.update(visible=False),
         widgets.agreement: _agreement(row),
         widgets.order: gr.update(choices=listed, value=listed[0][1] if listed else None),
         widgets.picture: "",
     }
+
+
+def _closest(row: MeasuredRow) -> Any:
+    """The button that shows the depth of the row that is followed most closely; hidden for fewer than two depths."""
+    best = closest_depth(row.measured)
+    return gr.update(visible=best is not None, value="" if best is None else trust_words.shows_depth(best))
 
 
 def _agreement(row: MeasuredRow) -> Any:

@@ -37,7 +37,9 @@ def _wire(widgets: Widgets, house: House, tab: gr.Tab) -> None:
     glanced = line.then(handlers.glance, asked | {widgets.measured_for}, **row)
     widgets.stop.click(handlers.stop, None, [widgets.progress, widgets.stop], **_PRIVATE)
     widgets.depths.click(handlers.add_depths, {widgets.explainers}, [widgets.explainers], **_PRIVATE)
-    shown = widgets.closest.click(handlers.show_closest, widgets.question, handlers.compare.outputs, **_PRIVATE)
+    shown = widgets.closest.click(
+        handlers.show_closest, widgets.question | {widgets.closest}, handlers.compare.outputs, **_PRIVATE
+    )
     shown.success(None, None, None, js=MAPS_INTO_VIEW)
     _wire_removal(widgets, handlers, [measured, glanced])
     widgets.check.click(

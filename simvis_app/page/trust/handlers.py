@@ -94,9 +94,10 @@ class TrustHandlers:
         return {self.widgets.explainers: [name for name in EXPLAINERS if name in chosen or name in DEPTHS]}
 
     def show_closest(self, values: Values) -> Updates:
-        """The Compare tab at the depth followed most closely. Raises gr.Error where depths are not measured."""
+        """The Compare tab at the depth that the button names. Raises gr.Error where it names none."""
+        inputs = read(values, self.widgets)
         try:
-            return self.compare.turned(self.measurements.closest_layer(read(values, self.widgets).question))
+            return self.compare.turned(self.measurements.layer(inputs.question, inputs.closest))
         except SimvisError as error:
             raise gr.Error(words.toast(error), print_exception=False) from error
 

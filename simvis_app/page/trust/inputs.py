@@ -24,7 +24,10 @@ class TrustQuestion:
 
 @dataclass(frozen=True)
 class TrustInputs:
-    """The tab as an event finds it; ``percent`` of the pixels go in the order of the map ``order``."""
+    """The tab as an event finds it; ``percent`` of the pixels go in the order of the map ``order``.
+
+    ``closest`` is what stands on the button that shows a depth.
+    """
 
     question: TrustQuestion
     look: PairLook
@@ -33,6 +36,7 @@ class TrustInputs:
     order: str | None = None
     kind: Kind = "deletion"
     percent: float | None = 0
+    closest: str = ""
 
 
 def read(values: Values, widgets: Widgets) -> TrustInputs:

@@ -17,7 +17,6 @@ INTRO = """<p>A heat map that looks right is no evidence. Here the pair of the C
 and each map is put to the test: its strongest pixels are taken away (deletion) or put back first (insertion), and the
 network scores every step. Random maps and the picture's centre are measured beside it: a map that does no better says
 nothing. A map that adds up to the score is not therefore faithful; ours is measured like every other.</p>"""
-CLOSEST = "Show the depth that the score follows most closely in Compare"
 COPIED = "Link copied. It keeps both pictures on this server and opens this tab with the same choices."
 FILL_LABELS = {"blur": "blurred", "mean": "mean colour", "grey": "grey"}
 SETTINGS = {"this picture": "fixed", "both pictures (RISE, LIME, Mask)": "pair"}
@@ -44,7 +43,7 @@ class Widgets:
     cards: MapCards
     plot: gr.Plot
     table: gr.HTML
-    closest: gr.Button  # shows Compare's maps at the depth that is followed most closely
+    closest: gr.Button  # shows Compare's maps at the depth that it names, the one followed most closely
     share: ShareRow
     agreement: gr.Plot
     order: ChangingChoice  # the map in whose order pixels go
@@ -89,7 +88,7 @@ def laid_out(pair: PairFields, look: LookFields) -> Widgets:
             cards = MapCards(elem_id="map_cards")
     plot = gr.Plot(elem_id="removal_plot", show_label=False)
     table = gr.HTML(elem_id="trust_table")
-    closest = gr.Button(CLOSEST, visible=False, size="sm", elem_id="closest_depth")
+    closest = gr.Button("", visible=False, size="sm", elem_id="closest_depth")
     share = share_row("Copy link", COPIED, {"export": "Save maps and numbers as a zip"}, "trust_")
     with gr.Accordion("Do the maps agree?", open=False):
         gr.HTML("<p>How alike the maps order the picture's places: 1 is the same order, 0 none, -1 the reverse.</p>")

@@ -1,11 +1,10 @@
 """What the session knows of the pair that the tab asks about, and what it measures of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from simvis_app.page.trust import words as trust_words
 from simvis_app.page.trust.inputs import TrustQuestion
-from simvis_app.page.trust.rows import GLANCE
 from simvis_app.service import words
 from simvis_app.service.sessions.session import Session
 from simvis_core import SimvisError
@@ -14,9 +13,7 @@ from simvis_core.explainers.question import Question
 from simvis_core.explainers.table import EXPLAINERS, depth_drawn
 from simvis_core.pairs.explanation import PairExplanation
 from simvis_core.pairs.sides import SIDES
-from simvis_core.trust.depths import closest_depth
-from simvis_core.trust.faithfulness import CURVE_STEPS
-from simvis_core.trust.measuring import Asked, Measured, Measuring, asked_of
+from simvis_core.trust.measuring import Asked, Measured, Measuring
 
 DEPTHS = tuple(name for name in EXPLAINERS if depth_drawn(name) is not None)
 
@@ -43,27 +40,15 @@ class Measurements:
         """What is measured of these already; None for each that is not. Nothing is drawn."""
         return self.session.measured(*_files(asked), asked.pair.settings(self.session), asked.side, wanted)
 
-    def closest_layer(self, asked: TrustQuestion) -> str:
-        """The layer of the depth that the score follows most closely, of those measured; empty for the last features.
+    def layer(self, asked: TrustQuestion, button: str) -> str:
+        """The layer of the depth that a button names; empty for the last features.
 
-        Nothing is measured here. Raises SimvisError where fewer than two depths are.
+        Raises SimvisError for a button that names no depth.
         """
-        best = closest_depth(self._depths(asked))
-        if best is None:
-            raise SimvisError(
-                "fewer than two depths measured for the pair as it is now", "two or more", "draw and measure them first"
-            )
-        network = self.session.eager(asked.pair.settings(self.session))
-        return layer_at(network, depth) if (depth := depth_drawn(best)) else ""
-
-    def _depths(self, asked: TrustQuestion) -> Mapping[str, Measured]:
-        """What is measured of each depth; a full measurement goes before one at a glance."""
-        found: dict[str, Measured] = {}
-        for name in DEPTHS:
-            wanted = [asked_of(name, asked.setting, asked.seed, asked.fill, steps) for steps in (CURVE_STEPS, GLANCE)]
-            held = next((one for one in self.held(asked, wanted) if one is not None), None)
-            found |= {} if held is None else {name: held}
-        return found
+        depth = next((depth_drawn(name) for name in DEPTHS if trust_words.shows_depth(name) == button), None)
+        if depth is None:
+            raise SimvisError("no depth to show", "one that was measured", "draw and measure two or more first")
+        return layer_at(self.session.eager(asked.pair.settings(self.session)), depth) if depth else ""
 
     def line(self, asked: TrustQuestion) -> str:
         """What is explained, with the pair's warnings above it."""

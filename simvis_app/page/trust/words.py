@@ -112,6 +112,11 @@ def _depths(measured: Mapping[str, Measured]) -> str:
     return f"Of the depths, <b>depth {depth_drawn(best)}</b> is followed most closely: {', '.join(told)}. "
 
 
+def shows_depth(name: str) -> str:
+    """What stands on the button that shows an explainer's depth in Compare."""
+    return f"Show depth {depth_drawn(name)} in Compare"
+
+
 def _rises(measured: Measured) -> str:
     """A warning where the picture scores no higher than what it is replaced by."""
     curve = measured.deletion

@@ -17,7 +17,7 @@ from simvis_core.stores.contract import Hit, Row, Space, VectorIndex
 
 MOST_FILTERED = 10_000  # nearest hits that a filter looks at
 RERANKED = 100  # nearest hits that are put in another order
-DEPTHS: Mapping[AttributeUse, int] = {"filter": MOST_FILTERED, "rerank": RERANKED}
+LOOKED_AT: Mapping[AttributeUse, int] = {"filter": MOST_FILTERED, "rerank": RERANKED}
 SPACES = 8  # whose confidences are kept
 
 

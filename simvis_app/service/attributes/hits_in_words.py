@@ -1,13 +1,13 @@
 """Sentences about hits and an attribute, for the page and the contact sheet."""
 
-from simvis_app.service.attributes.hits import DEPTHS, RERANKED, AttributeTold, AttributeWish
+from simvis_app.service.attributes.hits import LOOKED_AT, RERANKED, AttributeTold, AttributeWish
 from simvis_core.stores.contract import Row
 
 
 def by_attribute(told: AttributeTold) -> str:
     """How many of the hits that were looked at show an attribute, what became of the others, and what it is told by."""
     name, showing, looked = told.wish.name, told.showing, told.looked
-    of = f"the {looked} nearest" if looked == DEPTHS[told.wish.use] else f"{looked}"
+    of = f"the {looked} nearest" if looked == LOOKED_AT[told.wish.use] else f"{looked}"
     if told.wish.use == "rerank":
         said = f"Of {of} the surest of '{name}' come first; {showing} of {looked} show it."
     elif not showing:

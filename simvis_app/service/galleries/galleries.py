@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from simvis_app.service import samples
-from simvis_app.service.attributes.hits import DEPTHS, AttributeTold, AttributeWish, HitAttributes
+from simvis_app.service.attributes.hits import LOOKED_AT, AttributeTold, AttributeWish, HitAttributes
 from simvis_app.service.galleries.thumbnails import Thumbnails
 from simvis_app.service.sessions.cache import BoundedCache
 from simvis_app.service.sessions.session import MEBIBYTE, Pictured, Session, Settings
@@ -222,8 +222,8 @@ class Galleries:
         if asked.attribute is None:
             found = find(self.index, space, query, whole, k, asked.labels, skip, own, asked.exact)
             return Answer(asked, space, picture, query, weights, found, skip, total, bool(there), near, ranked=total)
+        check_hit_count(k)  # before the many that an attribute looks at
         hits, told = self._by_attribute(asked, asked.attribute, space, query, own)
-        check_hit_count(k)
         found = found_hits(self.index, space, hits[skip : skip + k], query, whole)
         return Answer(asked, space, picture, query, weights, found, skip, len(hits), bool(there), near, told, total)
 
@@ -232,7 +232,7 @@ class Galleries:
     ) -> tuple[list[Hit], AttributeTold]:
         """All hits that an attribute leaves, of the nearest that its use looks at."""
         self.attributes.check(space, wish)
-        hits = nearest_hits(self.index, space, query, DEPTHS[wish.use], asked.labels, 0, own, asked.exact)
+        hits = nearest_hits(self.index, space, query, LOOKED_AT[wish.use], asked.labels, 0, own, asked.exact)
         return self.attributes.chosen(self.index, space, hits, wish, self._runs)
 
     def by_graph(self, space: Space) -> bool:

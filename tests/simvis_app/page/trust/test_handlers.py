@@ -452,32 +452,26 @@ def test_every_depth_is_added_to_what_is_chosen(tab, page):
     assert DEPTHS == ("decomposition_bias", "path_at_depth_1", "path_at_depth_2", "path_at_depth_3")
 
 
-def test_the_depth_that_is_followed_most_closely_is_shown_in_compare(tab, page, asked, session, monkeypatch):
-    shown = tab.measured(asked, ["decomposition_bias", "path_at_depth_1", "rise"])
-    assert shown[page.closest]["visible"]
-    held = {one.asked.explainer: one for one in session_measured(session, asked)}
-    for winner, layer in (("path_at_depth_1", True), ("decomposition_bias", False)):
-        best = held[winner]
-        worse = next(held[name] for name in held if name != winner)
-        told = {best: 0.3, worse: 0.1}
-        monkeypatch.setattr(Measured, "gap", property(lambda one, told=told: told.get(one, 0.0)))
-        turned = tab.show_closest(asked)
+def test_the_button_shows_the_depth_that_it_names_the_one_the_summary_names(tab, page, asked):
+    names = ["decomposition_bias", "path_at_depth_1"]
+    shown = tab.measured(asked, [*names, "rise"])
+    button = shown[page.closest]
+    assert button["visible"]
+    [best] = re.findall(r"<b>depth (\d)</b> is followed most closely", shown[page.summary])
+    assert button["value"] == f"Show depth {best} in Compare"
+    for depth, layer in (("0", False), ("1", True)):
+        turned = tab.show_closest(asked, closest=f"Show depth {depth} in Compare")
         assert (bool(turned["layer"]), turned["rule"]) == (layer, "path")
         assert turned["tabs"]["selected"] == "Compare"
         assert turned["again"]
 
 
-def session_measured(session, asked):
-    """What the session has measured of the two depths of that test."""
-    wanted = [Asked(name, steps=CURVE_STEPS) for name in ("decomposition_bias", "path_at_depth_1")]
-    return session.measured(*asked.files, asked.settings(session), "a", wanted)
-
-
-def test_fewer_than_two_depths_are_no_choice(tab, page, asked):
+def test_a_button_that_names_no_depth_shows_none(tab, page, asked):
     shown = tab.measured(asked, ["decomposition_bias", "rise"])
-    assert not shown[page.closest]["visible"]
-    with pytest.raises(gr.Error, match="two or more: draw and measure them first"):
-        tab.show_closest(asked)
+    assert (shown[page.closest]["visible"], shown[page.closest]["value"]) == (False, "")
+    for button in ("", "Show depth 9 in Compare", None):
+        with pytest.raises(gr.Error, match="draw and measure two or more first"):
+            tab.show_closest(asked, closest=button)
 
 
 def test_a_map_without_baselines_is_not_compared_and_a_flat_one_cannot_be():

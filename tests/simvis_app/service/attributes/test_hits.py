@@ -70,7 +70,7 @@ def by_hand(gallery, answer, name):
 def test_a_filter_keeps_the_searchs_order_and_a_rerank_has_the_surest_first(gallery, asked, name, regions):
     asked = replace(asked, regions=regions)
     plain = gallery.search(asked, 20)
-    kept, ranked = (gallery.search(replace(asked, attribute=AttributeWish(name, use)), 20) for use in hits.DEPTHS)
+    kept, ranked = (gallery.search(replace(asked, attribute=AttributeWish(name, use)), 20) for use in hits.LOOKED_AT)
     sure = by_hand(gallery, plain, name)
     assert ids(kept) == [id for id in ids(plain) if sure[id] > 1.5]
     assert ids(ranked) == sorted(ids(plain), key=lambda one: -sure[one])
@@ -88,7 +88,7 @@ def test_something_is_kept_and_something_is_left_out(gallery, asked):
     assert any(0 < count < 11 for count in shown), shown
 
 
-@pytest.mark.parametrize("use", hits.DEPTHS)
+@pytest.mark.parametrize("use", hits.LOOKED_AT)
 def test_pages_in_a_row_are_the_one_long_list_and_labels_hold_too(gallery, asked, use):
     asked = replace(asked, attribute=AttributeWish("arch", use))
     long = gallery.search(asked, 20)
@@ -101,10 +101,10 @@ def test_pages_in_a_row_are_the_one_long_list_and_labels_hold_too(gallery, asked
 
 
 def test_only_the_nearest_are_ordered_and_only_so_many_are_looked_at(gallery, asked, monkeypatch):
-    monkeypatch.setattr(hits, "DEPTHS", {"filter": 5, "rerank": 3})
+    monkeypatch.setattr(hits, "LOOKED_AT", {"filter": 5, "rerank": 3})
     monkeypatch.setattr("simvis_app.service.galleries.galleries.DEPTHS", {"filter": 5, "rerank": 3})
     nearest = ids(gallery.search(asked, 5))
-    kept, ranked = (gallery.search(replace(asked, attribute=AttributeWish("arch", use)), 20) for use in hits.DEPTHS)
+    kept, ranked = (gallery.search(replace(asked, attribute=AttributeWish("arch", use)), 20) for use in hits.LOOKED_AT)
     assert set(ids(kept)) <= set(nearest)
     assert set(ids(ranked)) == set(nearest[:3])
     assert (kept.attribute.looked, ranked.attribute.looked, ranked.total) == (5, 3, 3)
