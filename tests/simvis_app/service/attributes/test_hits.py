@@ -102,7 +102,7 @@ def test_pages_in_a_row_are_the_one_long_list_and_labels_hold_too(gallery, asked
 
 def test_only_the_nearest_are_ordered_and_only_so_many_are_looked_at(gallery, asked, monkeypatch):
     monkeypatch.setattr(hits, "LOOKED_AT", {"filter": 5, "rerank": 3})
-    monkeypatch.setattr("simvis_app.service.galleries.galleries.DEPTHS", {"filter": 5, "rerank": 3})
+    monkeypatch.setattr("simvis_app.service.galleries.galleries.LOOKED_AT", {"filter": 5, "rerank": 3})
     nearest = ids(gallery.search(asked, 5))
     kept, ranked = (gallery.search(replace(asked, attribute=AttributeWish("arch", use)), 20) for use in hits.LOOKED_AT)
     assert set(ids(kept)) <= set(nearest)
