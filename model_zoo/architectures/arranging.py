@@ -4,16 +4,14 @@ import difflib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from http.client import HTTPException
 from typing import Any
 
 import torch
-from httpx import HTTPError
 from torch import Tensor, nn
 
 from model_zoo.architectures.anatomy import Anatomy, Stack
-from model_zoo.architectures.downloads import unreachable, why_failed
-from model_zoo.architectures.library import FORMS, LIBRARIES, Library, library
+from model_zoo.architectures.downloads import having
+from model_zoo.architectures.library import FORMS, LIBRARIES, Library, canonical, library
 from model_zoo.architectures.trunks import FrontTrunk, TokenTrunk
 from simvis_core.errors import SimvisError
 from simvis_core.networks.backbone import Activations
@@ -61,13 +59,10 @@ def build(name: str, pretrained: bool = False) -> Architecture:
 
     Raises SimvisError for a name that no library has, with the three nearest, and for weights that cannot be had.
     """
+    name = canonical(name)
     source, inner = _known(name)
-    try:
+    with having(name, pretrained):
         created = source.create(inner, pretrained)
-    except (OSError, RuntimeError, ValueError, HTTPException, HTTPError) as error:  # RuntimeError: timm has none
-        if not pretrained:
-            raise
-        raise _no_weights(name, error) from error
     classes = int(created.facts.get("num_classes") or 0)
     network = created.network.eval()
     return Architecture(name, network, created.classifier, classes, created.facts, created.discarded, created.stack)
@@ -90,7 +85,7 @@ def pooled_otherwise(architecture: Architecture) -> Iterator[tuple[Architecture,
 
 def described(name: str) -> dict[str, Any]:
     """What the library says of a network without building it. Raises SimvisError for a name that no library has."""
-    source, inner = _known(name)
+    source, inner = _known(canonical(name))
     return dict(source.described(inner))
 
 
@@ -221,7 +216,10 @@ def _in_line(first: nn.Module | None, second: nn.Module | None) -> nn.Module | N
 
 
 def _sized(network: EmbeddingNetwork, base: Preprocess, grid: int) -> Preprocess:
-    """Stride from the probe's grid; a fixed size for a network that refuses another one."""
+    """Stride from the probe's grid; a fixed size for a network that refuses another one.
+
+    The short side stays the library's own, which need not be whole strides: 299 pixels give 10 cells of 32, padded.
+    """
     side = base.short_side
     stride = _stride(side, grid)
     cells = max(2, grid // 2)
@@ -230,7 +228,7 @@ def _sized(network: EmbeddingNetwork, base: Preprocess, grid: int) -> Preprocess
         free = _takes(network, (grid * stride, (grid + 3) * stride))
     if not free:
         return replace(base, stride=stride, fixed_size=(side, side))
-    return replace(base, stride=stride, short_side=max(1, round(side / stride)) * stride)
+    return replace(base, stride=stride)
 
 
 def _stride(side: int, grid: int) -> int:
@@ -246,12 +244,3 @@ def _takes(network: EmbeddingNetwork, size: tuple[int, int]) -> bool:
     except _REFUSES:
         return False
     return columns >= rows
-
-
-def _no_weights(name: str, error: Exception) -> SimvisError:
-    reason = f"{why_failed(error)}, and this machine has no copy" if unreachable(error) else why_failed(error)
-    return SimvisError(
-        f"'{name}', whose weights cannot be had ({reason})",
-        "an architecture with published weights, and a connection on first use",
-        "connect this machine to the internet, or load your own checkpoint of it",
-    )

@@ -46,6 +46,13 @@ def library(name: str) -> Library:
     return cast(Library, import_module(LIBRARIES[name]))
 
 
+def canonical(name: str) -> str:
+    """An architecture's name with its library in front: timm's own ``hf-hub:OWNER/NAME`` has none."""
+    return f"timm/{name}" if name.startswith(HUB) else name
+
+
+HUB = "hf-hub:"  # what timm and open_clip write in front of a name of the hub's
 _HERE = "model_zoo.architectures"
 LIBRARIES: dict[str, str] = {"timm": f"{_HERE}.timm_networks", "torchvision": f"{_HERE}.torchvision_networks"}
-FORMS = " or ".join(f"{name}/NAME" for name in LIBRARIES)  # what an architecture's name looks like
+# What an architecture's name looks like.
+FORMS = " or ".join(", ".join(f"{name}/NAME" for name in LIBRARIES).rsplit(", ", 1))

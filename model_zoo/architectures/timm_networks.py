@@ -1,5 +1,6 @@
 """timm's networks by name: built, and taken apart by the library's own conventions."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -7,13 +8,17 @@ from typing import Any
 import timm
 import torch
 from timm.layers import Attention, ClNormMlpClassifierHead, NormMlpClassifierHead
+from timm.models import load_model_config_from_hf, resolve_pretrained_cfg
 from timm.models.vgg import VGG
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 
 from model_zoo.architectures.anatomy import Anatomy, Created, Stack
+from model_zoo.architectures.downloads import having
 from model_zoo.architectures.layers import chain, known
+from model_zoo.architectures.library import HUB
 from model_zoo.architectures.trunks import ClassTokenTrunk, MapTrunk, OwnTrunk, TokenTrunk
+from simvis_core.errors import SimvisError
 from simvis_core.networks.attention import Heads, LastBlock, Looking
 
 # How a family is told to take views of any size; a network without the option refuses its name.
@@ -23,6 +28,7 @@ _ANY_SIZE: tuple[dict[str, Any], ...] = (
     {"strict_img_size": False},
     {},
 )
+_OF_HUB = re.compile(re.escape(HUB) + r"\w[\w.-]*/\w[\w.-]*(@[\w./-]+)?")
 _POOLINGS = ("avg", "max", "avgmax", "catavgmax")
 _BEHIND_POOLING = (("fc_norm",), ("conv_head", "norm_head", "act2"), ("conv_head", "act2"), ("norm",))
 
@@ -33,16 +39,25 @@ def names() -> list[str]:
 
 
 def knows(name: str) -> bool:
-    """Whether timm has it; a name may carry the tag of its weights, as in ``resnet18.a1_in1k``."""
+    """Whether timm has it; a name may carry the tag of its weights, as in ``resnet18.a1_in1k``.
+
+    Of a name of the hub, ``hf-hub:OWNER/NAME``, only the hub can tell.
+    """
+    if name.startswith(HUB):
+        return bool(_OF_HUB.fullmatch(name))
     return timm.is_model(name.split(".", maxsplit=1)[0])
 
 
 def create(name: str, pretrained: bool, **chosen: Any) -> Created:
     """The network for views of any size where its family can take them; what timm raises is let through.
 
-    ``chosen`` are options of the network's own, as `variants` gives them.
+    ``chosen`` are options of the network's own, as `variants` gives them. Raises SimvisError for a name of the hub
+    whose description cannot be had.
     """
-    network: Any = _created(name, pretrained, chosen)
+    if name.startswith(HUB):
+        described(name)  # for its sentences: what it raises is not told apart below
+    with having(f"timm/{name}", name.startswith(HUB)):
+        network: Any = _created(name, pretrained, chosen)
     facts = dict(network.pretrained_cfg)
     found = facts.get("classifier") or ()
     classifier = (found,) if isinstance(found, str) else tuple(found)
@@ -61,8 +76,32 @@ def _stack(logits: Any, classifier: str) -> Stack:
 
 
 def described(name: str) -> dict[str, Any]:
-    """What timm says of a network without building it."""
-    return timm.get_pretrained_cfg(name).to_dict()
+    """What timm says of a network without building it; of the hub's, what its description there says.
+
+    Raises SimvisError where that cannot be had, or is not timm's.
+    """
+    return _described_on_hub(name) if name.startswith(HUB) else timm.get_pretrained_cfg(name).to_dict()
+
+
+def _described_on_hub(name: str) -> dict[str, Any]:
+    inner = name.removeprefix(HUB)
+    try:
+        with having(f"timm/{name}"):
+            found, architecture, _ = load_model_config_from_hf(inner)
+            facts = resolve_pretrained_cfg(architecture, pretrained_cfg=found).to_dict()
+    except (LookupError, TypeError, AttributeError) as error:  # as timm reads a description that is not its own
+        raise _not_timms(name) from error
+    if not timm.is_model(architecture):
+        raise _not_timms(name)
+    return facts
+
+
+def _not_timms(name: str) -> SimvisError:
+    return SimvisError(
+        f"'timm/{name}', whose description on the hub is none of timm's networks",
+        "a repository of timm's",
+        f"ask for it as transformers/{name.removeprefix(HUB)} or open_clip/{name}, if it is theirs",
+    )
 
 
 def variants(network: nn.Module) -> tuple[dict[str, Any], ...]:

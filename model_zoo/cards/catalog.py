@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from model_zoo.architectures.library import LIBRARIES
+from model_zoo.architectures.library import FORMS, LIBRARIES, canonical
 from simvis_core.errors import SimvisError
 from simvis_core.pictures.views import Preprocess
 
@@ -74,7 +74,7 @@ def bundled() -> tuple[str, ...]:
 
 def is_architecture(name: str) -> bool:
     """Whether a name asks for a library's network, as in ``timm/resnet18``."""
-    return name.partition("/")[0] in LIBRARIES and "/" in name
+    return canonical(name).partition("/")[0] in LIBRARIES and "/" in name
 
 
 def card(name: str) -> ModelCard:
@@ -85,7 +85,7 @@ def card(name: str) -> ModelCard:
     if is_architecture(name):
         from model_zoo.architectures import arranging  # noqa: PLC0415  (pulls in torchvision and timm)
 
-        return _library_card(name, arranging.described(name))
+        return _library_card(canonical(name), arranging.described(name))
     if name not in CATALOG:
         raise _unknown(name)
     return CATALOG[name]
@@ -97,7 +97,7 @@ def _unknown(name: str) -> SimvisError:
     close = arranging.nearest(name, [*CATALOG, *arranging.names()])
     return SimvisError(
         f"the network '{name}'",
-        f"one of {', '.join(CATALOG)}, or timm/NAME or torchvision/NAME",
+        f"one of {', '.join(CATALOG)}, or {FORMS}",
         f"choose {' or '.join(close)}",
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 
+from simvis_app.service import defaults
 from simvis_core.errors import SimvisError
 from simvis_core.files.installed import COMMAND
 
@@ -106,5 +107,5 @@ COMMANDS: dict[str, Command] = {
     "series": Command(f"{_HERE}.series", "a training's checkpoints by step: figures, a pair's maps, two side by side"),
     "train": Command(f"{_HERE}.train", "let a network learn from pictures, and keep its steps as a series"),
     "concepts": Command(f"{_HERE}.concepts.command", "a score as concepts that add up: learn, name, explain"),
-    "models": Command(f"{_HERE}.models", "list the networks; timm/NAME and torchvision/NAME work too"),
+    "models": Command(f"{_HERE}.models", f"list the networks; {defaults.ARCHITECTURES_SAID} works too"),
 }

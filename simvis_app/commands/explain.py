@@ -20,7 +20,8 @@ def add(pair: argparse.ArgumentParser) -> None:
     pair.add_argument("a", metavar="A", help="a picture file")
     pair.add_argument("b", metavar="B", help="a picture file")
     pair.add_argument(
-        "--backbone", help=f"a name that `models` lists, timm/NAME or torchvision/NAME (default: {defaults.BACKBONE})"
+        "--backbone",
+        help=f"a name that `models` lists, {defaults.ARCHITECTURES_SAID} (default: {defaults.BACKBONE})",
     )
     pair.add_argument(
         "--pooling",

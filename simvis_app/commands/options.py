@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from simvis_app.service import defaults
+
 
 def gallery_options(parser: argparse.ArgumentParser) -> None:
     """Adds where galleries are kept."""
@@ -24,7 +26,7 @@ def network_options(parser: argparse.ArgumentParser, engine: str = "eager") -> N
         help="your own weights, with their --architecture, or the folder of a training",
     )
     parser.add_argument("--step", type=int, metavar="N", help="which step of the training (default: the last)")
-    parser.add_argument("--architecture", metavar="NAME", help="what they are for: timm/NAME or torchvision/NAME")
+    parser.add_argument("--architecture", metavar="NAME", help=f"what they are for: {defaults.ARCHITECTURES_SAID}")
     parser.add_argument(
         "--head",
         default="auto",

@@ -43,7 +43,9 @@ def add(series: argparse.ArgumentParser) -> None:
         help="how few features carry the score of N same-class pairs of the gallery, at each step",
     )
     series.add_argument("--against", metavar="FOLDER", help="another series beside it")
-    series.add_argument("--architecture", metavar="NAME", help="of numbered checkpoints: timm/NAME or torchvision/NAME")
+    series.add_argument(
+        "--architecture", metavar="NAME", help=f"of numbered checkpoints: {defaults.ARCHITECTURES_SAID}"
+    )
     series.add_argument("--against-architecture", metavar="NAME", help="of the other folder's (default: as this one's)")
     series.add_argument("--pooling", help=f"{defaults.POOLINGS_SAID}: a what-if (default: the trained one)")
     series.add_argument("--step", type=int, action="append", metavar="N", help="these steps only (default: all)")

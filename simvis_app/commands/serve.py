@@ -43,7 +43,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--series-architecture",
         metavar="NAME",
-        help="what plain folders of numbered checkpoints among them are of: timm/NAME or torchvision/NAME",
+        help=f"what plain folders of numbered checkpoints among them are of: {defaults.ARCHITECTURES_SAID}",
     )
     parser.add_argument(
         "--trusted-host",

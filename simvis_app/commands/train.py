@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from simvis_app.commands.options import positive
-from simvis_app.service import samples
+from simvis_app.service import defaults, samples
 from simvis_app.service.words import LISTED_SKIPPED
 from simvis_core.errors import SimvisError
 
 DRAWN_SOURCE = "rooms"
 WRITERS = ("csv", "tensorboard", "wandb")
 FLAGS: dict[str, tuple[str, Callable[[str], Any], str]] = {
-    "network": ("NAME", str, "a name of `models`, timm/NAME or torchvision/NAME"),
+    "network": ("NAME", str, f"a name of `models`, {defaults.ARCHITECTURES_SAID}"),
     "pooling": ("NAME", str, "what it pools by, and is trained under"),
     "head": ("HEAD", str, "none, fc:WIDTH, fc_bn:WIDTH, whiten or whiten:WIDTH"),
     "part": ("PART", str, "what of the trunk learns: frozen, last (stage) or whole"),

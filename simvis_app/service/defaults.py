@@ -8,6 +8,7 @@ SHORT_SIDE: Final = 224  # pixels
 FRAMING: Final = "whole"
 FRAMINGS_SAID: Final = "whole, square or crop"
 POOLINGS_SAID: Final = "avg, max, gem, gem:4, avgmax, catavgmax, flatten, token or own"
+ARCHITECTURES_SAID: Final = "timm/NAME or torchvision/NAME"
 HITS: Final = 20  # of a search
 PAIRS: Final = 20  # of each kind, in an evaluation
 CURVE_STEPS: Final = 51  # of each insertion and deletion curve

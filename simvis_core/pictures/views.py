@@ -79,8 +79,10 @@ class View:
 class Preprocess:
     """How a network wants its pictures: colour statistics, sizes, and the resampling it was trained with.
 
-    ``mean`` and ``std`` are for RGB in 0..1. ``stride`` is the side of a cell in view pixels; every view's sides are
-    multiples of it, so that no cell is cut. ``fixed_size`` (h, w) is for networks that take one size only.
+    ``mean`` and ``std`` are for RGB in 0..1. ``stride`` is the side of a cell in view pixels; a view's sides are
+    multiples of it, so that no cell is cut. The network's own ``short_side`` is one more, whole cells or not: it is
+    the size that the network was trained at, and its longer views add whole cells. ``fixed_size`` (h, w) is for
+    networks that take one size only.
     ``neutral`` is the mean training colour in preprocessed values: 0, but where the network normalises by itself.
     ``resizing`` is what shrinks pictures of a megapixel and more, see `resized`; it is no part of the network, so a
     fingerprint of it leaves it out.
@@ -97,6 +99,9 @@ class Preprocess:
     Traceback (most recent call last):
         ...
     simvis_core.errors.SimvisError: Got a short side of 100 pixels; wanted a multiple of 32 from 32 to 1280: choose 96.
+    >>> trained_at_299 = Preprocess(short_side=299, stride=32)
+    >>> trained_at_299.view(Image.new("RGB", (300, 200))).size, trained_at_299.whole_cells(300)
+    ((299, 459), 299)
     """
 
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
@@ -115,7 +120,8 @@ class Preprocess:
         ``square`` squeezes the whole picture into a square; ``crop`` is the classic centre square crop.
         A network of a fixed size ignores ``short_side`` and takes ``whole`` as ``square``.
 
-        Raises SimvisError for an unknown framing and for a short side that is not 1..40 whole cells.
+        Raises SimvisError for an unknown framing and for a short side that is neither 1..40 whole cells nor the
+        network's own.
         """
         image = upright_rgb(image)
         box = covered(image, framing)
@@ -130,20 +136,28 @@ class Preprocess:
         return Image.fromarray(colours.permute(1, 2, 0).cpu().numpy())
 
     def whole_cells(self, short_side: int) -> int:
-        """The short side nearest to the one asked for that this network takes, in pixels."""
-        return max(1, min(MAX_CELLS, round(short_side / self.stride))) * self.stride
+        """The short side nearest to the one asked for that this network takes, in pixels: whole cells, or its own."""
+        whole = max(1, min(MAX_CELLS, round(short_side / self.stride))) * self.stride
+        sides = [whole, self.short_side] if self._cells(self.short_side) else [whole]
+        return min(sides, key=lambda side: abs(side - short_side))
 
     def check(self, short_side: int, framing: Framing) -> None:
         """Raises SimvisError for a kind of view that `view` refuses whatever the picture."""
         check_resizing(self.resizing)
         if framing not in FRAMINGS:
             raise SimvisError(f"framing '{framing}'", f"one of {', '.join(FRAMINGS)}", "choose one of these")
-        if self.fixed_size is None and (short_side % self.stride or not 1 <= short_side // self.stride <= MAX_CELLS):
+        whole = short_side % self.stride == 0 or short_side == self.short_side
+        if self.fixed_size is None and not (whole and self._cells(short_side)):
+            own = f", or {self.short_side}" * bool(self.short_side % self.stride)
             raise SimvisError(
                 f"a short side of {short_side} pixels",
-                f"a multiple of {self.stride} from {self.stride} to {MAX_CELLS * self.stride}",
+                f"a multiple of {self.stride} from {self.stride} to {MAX_CELLS * self.stride}{own}",
                 f"choose {self.whole_cells(short_side)}",
             )
+
+    def _cells(self, short_side: int) -> bool:
+        """Whether a short side has as many whole cells as a view may have."""
+        return 1 <= short_side // self.stride <= MAX_CELLS
 
     def _size(self, image: Image.Image, short_side: int, framing: Framing) -> tuple[int, int]:
         self.check(short_side, framing)
@@ -152,7 +166,8 @@ class Preprocess:
         if framing != "whole":
             return short_side, short_side
         ratio = min(max(image.size) / min(image.size), MAX_RATIO)
-        long_side = round(short_side * ratio / self.stride) * self.stride
+        rest = short_side % self.stride
+        long_side = round((short_side * ratio - rest) / self.stride) * self.stride + rest
         return (long_side, short_side) if image.height > image.width else (short_side, long_side)
 
     def _pixels(self, sized: UInt8[np.ndarray, "h w 3"]) -> Float[Tensor, "3 h w"]:

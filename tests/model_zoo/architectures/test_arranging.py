@@ -1,7 +1,9 @@
 """Any architecture by name: the same embedding as the library's own network, its expected verdict, and the laws."""
 
 import inspect
+import json
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import huggingface_hub.constants
@@ -138,6 +140,33 @@ def test_views_of_another_shape_are_taken_or_squeezed(made, pictures):
         assert abs(view.size[0] / rows - network.preprocess.stride) < 0.3 * network.preprocess.stride
 
 
+# What the libraries' networks were trained at, where that is no whole number of cells.
+OWN_SIZES = {
+    "timm/crossvit_9_240": 240,
+    "timm/xception41": 299,
+    "timm/tf_efficientnet_b2": 260,
+    "timm/inception_v3": 299,
+    "timm/nasnetalarge": 331,
+    "timm/pnasnet5large": 331,
+    "torchvision/inception_v3": 299,
+    "torchvision/efficientnet_b5": 456,
+}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name != "timm/crossvit_9_240")) for name in OWN_SIZES]
+)
+def test_a_view_has_the_librarys_own_size(name):
+    network, side = model_zoo.untrained(name), OWN_SIZES[name]
+    square = network.view(Image.new("RGB", (500, 500)))
+    assert square.size == (side, side) == (network.preprocess.whole_cells(side),) * 2
+    long = network.view(Image.new("RGB", (500, 300))).size
+    assert long[0] == side
+    assert abs(long[1] / side - 5 / 3) < 0.5 * network.preprocess.stride / side
+    assert long[1] % network.preprocess.stride == side % network.preprocess.stride
+    assert network.embed(square.pixels[None]).isfinite().all()
+
+
 def test_alone_is_as_in_a_batch(made):
     _, _, network = made
     side = network.preprocess.short_side
@@ -271,6 +300,81 @@ def test_timms_weights_are_read_from_the_hubs_own_cache(tmp_path, monkeypatch):
     with torch.no_grad():
         wanted = trained.eval()(pixels)[0]
     assert torch.allclose(network.embed(pixels)[0], wanted / wanted.norm(), atol=1e-5)
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """Puts a network of timm's, in the layout that timm pushes, into a hub's cache that nothing else is had from."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+
+    def put(name, network=None, description=None):
+        folder = tmp_path / f"models--{name.replace('/', '--')}"
+        (folder / "snapshots" / "abc").mkdir(parents=True)
+        (folder / "refs").mkdir()
+        (folder / "refs" / "main").write_text("abc")
+        if network is not None:
+            timm.models.save_for_hf(network, folder / "snapshots" / "abc", safe_serialization=True)
+        if description is not None:
+            (folder / "snapshots" / "abc" / "config.json").write_text(json.dumps(description))
+
+    return put
+
+
+@pytest.mark.parametrize("name", ["hf-hub:someone/my_vit", "timm/hf-hub:someone/my_vit"])
+def test_a_network_of_the_hubs_is_timms_with_its_own_weights_and_view(hub, name):
+    torch.manual_seed(21)
+    options = {"img_size": 96, "embed_dim": 24, "depth": 2, "num_heads": 2}
+    trained = timm.create_model("vit_tiny_patch16_224", num_classes=5, **options)
+    trained.pretrained_cfg |= {"mean": (0.1, 0.2, 0.3), "std": (0.4, 0.5, 0.6), "input_size": (3, 96, 96)}
+    trained.pretrained_cfg["interpolation"] = "bilinear"
+    hub("someone/my_vit", trained)
+    description = huggingface_hub.try_to_load_from_cache("someone/my_vit", "config.json")
+    written = json.loads(Path(description).read_text())
+    Path(description).write_text(json.dumps(written | {"model_args": options}))
+    network = model_zoo.load(name)
+    assert (network.name, network.architecture) == ("timm/hf-hub:someone/my_vit",) * 2
+    seen = network.preprocess
+    assert (seen.mean, seen.std, seen.short_side, seen.resampling) == (
+        (0.1, 0.2, 0.3),
+        (0.4, 0.5, 0.6),
+        96,
+        "bilinear",
+    )
+    pixels = torch.randn(1, 3, 96, 96)
+    trained.reset_classifier(0)
+    with torch.no_grad():
+        wanted = trained.eval()(pixels)[0]
+    assert torch.allclose(network.embed(pixels)[0], wanted / wanted.norm(), atol=1e-5)
+    card = model_zoo.card(name)
+    assert (card.name, card.origin) == ("timm/hf-hub:someone/my_vit", "timm, someone/my_vit")
+    assert model_zoo.is_architecture(name)
+    assert model_zoo.untrained(name).preprocess == seen
+
+
+@pytest.mark.parametrize("ask", [model_zoo.load, model_zoo.untrained, model_zoo.card])
+def test_a_name_of_the_hub_that_cannot_be_had_is_a_sentence(hub, ask):
+    with pytest.raises(SimvisError, match="Got 'timm/hf-hub:no/one', whose weights cannot be had") as raised:
+        ask("hf-hub:no/one")
+    assert "this machine has no copy" in raised.value.got
+    assert not any(word in str(raised.value) for word in ("urlopen", "Errno", "http", "snapshot"))
+
+
+@pytest.mark.parametrize(
+    "description",
+    [{"model_type": "vit", "architectures": ["ViTModel"]}, {"architecture": "no_such"}, {"pretrained_cfg": 3}, []],
+)
+def test_a_repository_that_is_not_timms_is_told(hub, description):
+    hub("some/one", description=description)
+    with pytest.raises(SimvisError, match="is none of timm's networks") as raised:
+        model_zoo.load("hf-hub:some/one")
+    assert "transformers/some/one or open_clip/hf-hub:some/one" in raised.value.cure
+
+
+@pytest.mark.parametrize("name", ["hf-hub:", "hf-hub:alone", "timm/hf-hub:a/b/c", "hf-hub:a b/c", "hf-hub:../up"])
+def test_what_is_no_name_of_the_hub_is_refused_before_it_is_asked(name):
+    with pytest.raises(SimvisError, match="Got the architecture 'timm/hf-hub:"):
+        build(name)
 
 
 def test_torchvisions_weights_are_read_from_pytorchs_own_cache(tmp_path, monkeypatch):

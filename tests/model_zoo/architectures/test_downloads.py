@@ -5,11 +5,13 @@ import socket
 import ssl
 from email.message import Message
 from http.client import IncompleteRead, RemoteDisconnected
+from types import SimpleNamespace
 from urllib.error import HTTPError, URLError
 
 import httpx
 import pytest
 import torch
+from huggingface_hub import errors
 
 import model_zoo
 from model_zoo.architectures import arranging, timm_networks
@@ -74,3 +76,44 @@ def test_a_librarys_weights_that_cannot_be_had_say_why(monkeypatch, error, reaso
     assert f"'timm/resnet18', whose weights cannot be had ({reason}" in str(caught.value)
     assert "or load your own checkpoint of it" in str(caught.value)
     assert not any(word in str(caught.value) for word in ("urlopen", "Errno", "<"))
+
+
+ANSWER = SimpleNamespace(headers={}, request=None)
+OF_HUB = [
+    (errors.GatedRepoError, "accepted its owner's terms", "accept them on huggingface.co and sign in"),
+    (errors.RepositoryNotFoundError, "has nothing of that name for everyone", "look its name up on huggingface.co"),
+    (errors.RevisionNotFoundError, "has no such revision", "look its name up on huggingface.co"),
+    (errors.RemoteEntryNotFoundError, "no network of this library", "by the library that its page"),
+]
+
+
+@pytest.mark.parametrize(("kind", "reason", "cure"), OF_HUB, ids=[kind.__name__ for kind, *_ in OF_HUB])
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_what_the_hub_answers_is_told_apart(monkeypatch, kind, reason, cure, wrapped):
+    """An answer is no lost connection; and the library may have told it by an error of its own."""
+
+    def fails(*_, **__):
+        answer = kind("404 Client Error. (Request ID: x) for url: https://hub/x", response=ANSWER)
+        if wrapped:
+            raise OSError("x is not a local folder") from answer
+        raise answer
+
+    monkeypatch.setattr(timm_networks, "create", fails)
+    with pytest.raises(SimvisError) as caught:
+        arranging.build("timm/resnet18", pretrained=True)
+    assert reason in caught.value.got
+    assert cure in caught.value.cure
+    assert not any(word in str(caught.value) for word in ("nobody answers", "404", "https", "local folder"))
+
+
+def test_an_error_of_the_hubs_own_client_is_told_too(monkeypatch):
+    """Which need not be httpx: the hub's errors say what it is."""
+    lost = type("TransportError", (errors.HfHubHTTPError.__mro__[1],), {})
+
+    def fails(*_, **__):
+        raise lost("[Errno -2] Name or service not known")
+
+    monkeypatch.setattr(timm_networks, "create", fails)
+    with pytest.raises(SimvisError, match=r"whose weights cannot be had .nobody answers") as caught:
+        arranging.build("timm/resnet18", pretrained=True)
+    assert "Errno" not in str(caught.value)

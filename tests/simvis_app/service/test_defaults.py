@@ -8,6 +8,7 @@ from typing import get_args
 import pytest
 
 import model_zoo
+from model_zoo.architectures.library import FORMS
 from simvis_app.commands import COMMANDS, parsed
 from simvis_app.service import defaults
 from simvis_app.service.sessions.budget import Budget
@@ -34,6 +35,7 @@ def test_what_is_said_of_names_names_all_of_them():
     said = re.split(", | or ", defaults.POOLINGS_SAID)
     assert {Pooling.parse(name).name for name in said} == {*POOLINGS, *INNER}
     assert tuple(re.split(", | or ", defaults.FRAMINGS_SAID)) == get_args(Framing)
+    assert defaults.ARCHITECTURES_SAID == FORMS
 
 
 @pytest.mark.parametrize(

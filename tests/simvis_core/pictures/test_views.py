@@ -192,6 +192,40 @@ def test_every_view_is_whole_cells_and_at_most_four_to_one(width, height, short_
     assert (h >= w) if height > width else (w >= h)
 
 
+TRAINED_AT_299 = Preprocess(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), short_side=299, stride=32)
+
+
+@pytest.mark.parametrize(
+    ("picture", "short_side", "size"),
+    [
+        ((400, 400), None, (299, 299)),
+        ((300, 200), None, (299, 459)),  # 299 x 1.5 is 448.5; five whole cells more than 299 are nearest
+        ((200, 300), 299, (459, 299)),
+        ((900, 100), None, (299, 1195)),  # held to 4:1, in whole cells
+        ((300, 200), 224, (224, 320)),  # whole cells hold as they did
+    ],
+)
+def test_a_networks_own_size_needs_no_whole_cells_and_longer_views_add_them(picture, short_side, size):
+    assert TRAINED_AT_299.view(Image.new("L", picture), short_side).size == size
+
+
+@pytest.mark.parametrize(("asked", "nearest"), [(224, 224), (290, 288), (293, 288), (294, 299), (305, 299), (311, 320)])
+def test_the_own_size_is_one_more_to_round_to(asked, nearest):
+    assert TRAINED_AT_299.whole_cells(asked) == nearest
+
+
+def test_a_size_that_is_neither_whole_cells_nor_the_own_one_is_told_both():
+    with pytest.raises(SimvisError, match="wanted a multiple of 32 from 32 to 1280, or 299: choose 299"):
+        TRAINED_AT_299.check(300, "whole")
+
+
+def test_an_own_size_of_too_many_cells_is_refused_like_any_other():
+    with pytest.raises(SimvisError, match=r"a short side of 1310 pixels.*choose 1280"):
+        Preprocess(short_side=1312, stride=32).check(1310, "whole")
+    with pytest.raises(SimvisError, match="choose 1280"):
+        Preprocess(short_side=1330, stride=32).check(1330, "whole")
+
+
 def test_a_fixed_size_holds_for_every_framing():
     fixed = Preprocess(fixed_size=(48, 80), stride=16)
     views = [fixed.view(Image.new("RGB", (90, 40)), 224, framing) for framing in ("whole", "square", "crop")]
