@@ -25,14 +25,22 @@ def explain_pair(
     framing: Framing = "whole",
     method: Method | None = None,
     progress: Callable[[int, int], None] | None = None,
+    *,
+    network_b: EmbeddingNetwork | None = None,
+    short_side_b: int | None = None,
 ) -> PairExplanation:
     """Why the network finds the two pictures as similar as it does; one forward pass a picture.
+
+    With a ``network_b`` these are two towers: ``network`` encodes a and the other b, each in a view of its own, whose
+    short side is ``short_side_b`` (without it that network's own); their embeddings must be of one width. For one
+    network ``short_side_b`` is b's where it differs from a's.
 
     A black box, and any network under a ``method`` of MASKED ("sliding window", "RISE"), is drawn by masks instead,
     with a forward pass for each; ``progress`` is told how many of how many are done. The explanation's ``method`` says
     what drew it.
 
-    Raises SimvisError for a picture, a size, a framing or a method it cannot take, and for a zero embedding.
+    Raises SimvisError for a picture, a size, a framing or a method it cannot take, for a zero embedding, and for two
+    networks whose embeddings differ in width.
 
     >>> from PIL import Image
     >>> from torch import nn
@@ -43,10 +51,17 @@ def explain_pair(
     (torch.Size([4, 6]), torch.Size([4, 4]), 'exact')
     >>> abs(float(pair.map_a.sum()) + pair.bias_part("a") - pair.score) < 1e-5
     True
+    >>> above = EmbeddingNetwork(nn.Conv2d(3, 4, 16, 16), preprocess=Preprocess(short_side=64, stride=16))
+    >>> pictures = Image.new("RGB", (60, 40), "orange"), Image.new("RGB", (90, 90), "red")
+    >>> towers = explain_pair(net, *pictures, network_b=above)
+    >>> towers.map_a.shape, towers.map_b.shape, towers.view_a.size, towers.view_b.size
+    (torch.Size([4, 6]), torch.Size([4, 4]), (32, 48), (64, 64))
     """
-    view_a, view_b = (network.view(image, short_side, framing) for image in (image_a, image_b))
-    a, b = (network.activations(view.pixels[None]).one() for view in (view_a, view_b))
-    pair = explain_features(network, view_a, view_b, a, b, unsplit=True)
+    tower_b, side_b = (network, short_side) if network_b is None else (network_b, None)
+    view_a = network.view(image_a, short_side, framing)
+    view_b = tower_b.view(image_b, side_b if short_side_b is None else short_side_b, framing)
+    a, b = (tower.activations(view.pixels[None]).one() for tower, view in ((network, view_a), (tower_b, view_b)))
+    pair = explain_features(network, view_a, view_b, a, b, unsplit=True, network_b=network_b)
     if (method or default_method(pair)) == pair.method:
         return pair
     return run(explain_by(pair, method or default_method(pair)), counted(progress))
@@ -75,10 +90,10 @@ def explain_by(
     ('sliding window', False, torch.Size([4, 6]))
     """
     drawings = [
-        _known(known) if known is not None else draw(pair.network, view.pixels, activations, method)
-        for known, view, activations in (
-            (a, pair.view_a, pair.activations_a),
-            (b, pair.view_b, pair.activations_b),
+        _known(known) if known is not None else draw(tower, view.pixels, activations, method)
+        for known, tower, view, activations in (
+            (a, pair.networks["a"], pair.view_a, pair.activations_a),
+            (b, pair.networks["b"], pair.view_b, pair.activations_b),
         )
     ]
     counts = [next(drawing)[1] for drawing in drawings]
@@ -88,8 +103,12 @@ def explain_by(
     return replace(pair, a=replace(a, verdict=pair.verdict), b=replace(b, verdict=pair.verdict))
 
 
-def drawing_at(pair: PairExplanation, network: EmbeddingNetwork, most_steps: int) -> DrawingAt:
+def drawing_at(
+    pair: PairExplanation, network: EmbeddingNetwork, most_steps: int, network_b: EmbeddingNetwork | None = None
+) -> DrawingAt:
     """A pair's maps at the layer of a network that `EmbeddingNetwork.at` gave: yields the pair each time it is better.
+
+    Of two towers ``network_b`` is b's, at a layer of its own.
 
     By the frozen rule that is once. By a path the first has its fewest points, and each next one twice as many on the
     sides whose remainder is not small yet, up to ``most_steps``. Maps and biases of what is yielded are computed.
@@ -108,8 +127,9 @@ def drawing_at(pair: PairExplanation, network: EmbeddingNetwork, most_steps: int
     (4, 6)
     (4, 4)
     """
-    a, b = (network.activations(view.pixels[None]).one() for view in (pair.view_a, pair.view_b))
-    found = explain_features(network, pair.view_a, pair.view_b, a, b, refine=False)
+    towers = (network, pair.view_a), (network_b or network, pair.view_b)
+    a, b = (tower.activations(view.pixels[None]).one() for tower, view in towers)
+    found = explain_features(network, pair.view_a, pair.view_b, a, b, refine=False, network_b=network_b)
     while True:
         _ = found.map_a, found.map_b, found.ledger, found.bias_parts
         yield found

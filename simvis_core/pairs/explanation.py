@@ -1,11 +1,12 @@
 """Why two pictures are similar: the score of a pair and everything it splits into."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -22,7 +23,7 @@ from simvis_core.decomposition import (
     top_features,
 )
 from simvis_core.errors import SimvisError
-from simvis_core.explainers.masks import MASKED, map_grid
+from simvis_core.explainers.masks import MASKED
 from simvis_core.files import colours
 from simvis_core.networks.backbone import Activations
 from simvis_core.networks.depth.references import ReferencePictures
@@ -30,6 +31,7 @@ from simvis_core.networks.network import EmbeddingNetwork
 from simvis_core.networks.poolings import Pooling
 from simvis_core.pairs.export import Export
 from simvis_core.pairs.sides import OTHER, SIDES, Side
+from simvis_core.pairs.towers import Towers, decomposed_pair
 from simvis_core.pictures.view_warnings import view_warning
 from simvis_core.pictures.views import View, weights_at, weights_in
 
@@ -37,6 +39,8 @@ from simvis_core.pictures.views import View, weights_at, weights_in
 @dataclass(frozen=True, eq=False)
 class PairExplanation:
     """A pair of pictures under one network. All maps are signed and in units of the score (the cosine).
+
+    Under two towers ``network`` encodes a and ``network_b`` b; `networks` has both, whichever it is.
 
     >>> import tempfile
     >>> import torch
@@ -70,6 +74,8 @@ class PairExplanation:
     >>> fine = pair.at("pixels")
     >>> fine.map_a.shape, abs(fine.score - pair.score) < 1e-5, fine.manifest()["depth"]
     (torch.Size([32, 48]), True, {'layer': 'pixels', 'rule': 'frozen'})
+    >>> pair.networks["a"] is pair.networks["b"] is net
+    True
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     [path.name for path in pair.save(f"{folder}/pair.png")]
     ...
@@ -83,6 +89,12 @@ class PairExplanation:
     activations_b: Activations
     a: Decomposition
     b: Decomposition
+    network_b: EmbeddingNetwork | None = None
+
+    @property
+    def networks(self) -> dict[Side, EmbeddingNetwork]:
+        """For each side, the network that encodes its picture: one for both, or two towers of one embedding width."""
+        return {"a": self.network, "b": self.network if self.network_b is None else self.network_b}
 
     @property
     def features_a(self) -> Float[Tensor, "C H1 W1"]:
@@ -90,7 +102,7 @@ class PairExplanation:
         return self.activations_a.features
 
     @property
-    def features_b(self) -> Float[Tensor, "C H2 W2"]:
+    def features_b(self) -> Float[Tensor, "C2 H2 W2"]:
         """The last feature maps of b."""
         return self.activations_b.features
 
@@ -123,9 +135,13 @@ class PairExplanation:
         """The cosine of each pair of cells' features before pooling, -1 to 1; 0 where a cell's features are all 0.
 
         What patch-similarity viewers show. It says how alike two places look to the network, not what they carry.
-        None for a network that gives no features on the maps' grid.
+        None for a network that gives no features on the maps' grid, and for two towers: only their embeddings are
+        measured in one space.
         """
-        if (self.features_a.shape[1:], self.features_b.shape[1:]) != (self.a.grid, self.b.grid):
+        if self.network_b is not None or (self.features_a.shape[1:], self.features_b.shape[1:]) != (
+            self.a.grid,
+            self.b.grid,
+        ):
             return None
         a, b = (torch.nn.functional.normalize(f, dim=0) for f in (self.features_a, self.features_b))
         return torch.tensordot(a, b, dims=([0], [0]))
@@ -167,8 +183,11 @@ class PairExplanation:
 
     @property
     def method(self) -> Method:
-        """What drew the maps; "none" for a black box whose maps are not drawn yet and all zero."""
-        return self.a.method
+        """What drew the maps; "none" for a black box whose maps are not drawn yet and all zero.
+
+        Where the two sides differ (a class token's tower beside another), the less exact of them.
+        """
+        return max(self.a, self.b, key=lambda one: VERDICTS.index(one.verdict)).method
 
     @property
     def additive(self) -> bool:
@@ -262,24 +281,36 @@ class PairExplanation:
         own, other = self.side(side)[1], self._other(side)[1]
         return own.similarity_map(only_features(other.embedding, torch.tensor([feature])))
 
-    def with_pooling(self, pooling: str | Pooling, unsplit: bool = False) -> "PairExplanation":
+    def with_pooling(
+        self, pooling: str | Pooling, unsplit: bool = False, pooling_b: str | Pooling | None = None
+    ) -> "PairExplanation":
         """The pair under another pooling: its features are reused, nothing is run through the backbone.
 
-        Raises SimvisError for an unknown pooling, where ``flatten`` meets two different grids, and for a black box, but
-        not with ``unsplit``, which gives that one's score with maps of zeros.
+        ``pooling_b`` is b's, where that is another. Raises SimvisError for an unknown pooling, where ``flatten`` meets
+        two different grids, where the embeddings come out of two widths, and for a black box, but not with
+        ``unsplit``, which gives that one's score with maps of zeros.
         """
-        network, views = self.network.with_pooling(pooling), (self.view_a, self.view_b)
-        return explain_features(network, *views, self.activations_a, self.activations_b, unsplit)
+        network, network_b = self._both(lambda one, under: one.with_pooling(under), pooling, pooling_b)
+        seen = self.activations_a, self.activations_b
+        return explain_features(network, self.view_a, self.view_b, *seen, unsplit, network_b=network_b)
 
-    def at(self, layer: str, rule: str = "frozen", reference: ReferencePictures = "blur") -> "PairExplanation":
+    def at(
+        self,
+        layer: str,
+        rule: str = "frozen",
+        reference: ReferencePictures = "blur",
+        layer_b: str | None = None,
+    ) -> "PairExplanation":
         """The pair with its maps drawn at another layer, finer ones further in front; one more pass a picture.
 
-        Score, embeddings and contributions stay. See `EmbeddingNetwork.at` for layers, rules and references, and for
-        what is raised. By a path, steps are added until what is left over is small for this pair.
+        ``layer_b`` is b's, where that is another. Score, embeddings and contributions stay. See `EmbeddingNetwork.at`
+        for layers, rules and references, and for what is raised. By a path, steps are added until what is left over is
+        small for this pair.
         """
-        network = self.network.at(layer, rule, reference)
-        a, b = (network.activations(view.pixels[None]).one() for view in (self.view_a, self.view_b))
-        return explain_features(network, self.view_a, self.view_b, a, b)
+        network, network_b = self._both(lambda one, place: one.at(place, rule, reference), layer, layer_b)
+        a = network.activations(self.view_a.pixels[None]).one()
+        b = (network_b or network).activations(self.view_b.pixels[None]).one()
+        return explain_features(network, self.view_a, self.view_b, a, b, network_b=network_b)
 
     def save(
         self,
@@ -301,6 +332,13 @@ class PairExplanation:
         """
         return Export(self, point, colour_map, opacity, facts, region, ground).save(folder)
 
+    def _both(
+        self, changed: Callable[[EmbeddingNetwork, Any], EmbeddingNetwork], to: object, to_b: object
+    ) -> tuple[EmbeddingNetwork, EmbeddingNetwork | None]:
+        """The network that encodes a, changed, and b's where it is another or is to be changed otherwise."""
+        one = self.network_b is None and to_b is None
+        return changed(self.network, to), None if one else changed(self.networks["b"], to if to_b is None else to_b)
+
     def _other(self, side: Side) -> tuple[View, Decomposition, Tensor]:
         return self.side(OTHER[side])
 
@@ -318,17 +356,10 @@ class PairExplanation:
             "bias_parts": self.bias_parts if self.additive else None,
             "verdict": self.verdict,
             "method": {"name": self.method, "additive": self.additive, **self._parameters},
-            "network": {
-                "name": self.network.name,
-                "origin": self.network.origin,
-                "fingerprint": self.network.fingerprint,
-                "pooling": str(self.network.pooling),
-                "trained_pooling": str(self.network.trained_pooling),
-                "engine": self.network.engine,
-                "resizing": self.network.preprocess.resizing,
-                "dtype": str(self.features_a.dtype).removeprefix("torch."),
-            },
-            "depth": None if self.network.depth is None else dict(self.network.depth.facts),
+            "network": _network_facts(self.network, self.features_a),
+            "network_b": None if self.network_b is None else _network_facts(self.network_b, self.features_b),
+            "depth": _depth_facts(self.network),
+            "depth_b": None if self.network_b is None else _depth_facts(self.network_b),
             "pictures": {side: _picture_facts(*self.side(side)[:2]) for side in SIDES},
             "warnings": self.warnings,
             "versions": {package: version(package) for package in ("torch", "numpy", "pillow")},
@@ -340,15 +371,18 @@ def explain_features(
     view_a: View,
     view_b: View,
     features_a: Activations | Float[Tensor, "C H1 W1"],
-    features_b: Activations | Float[Tensor, "C H2 W2"],
+    features_b: Activations | Float[Tensor, "C2 H2 W2"],
     unsplit: bool = False,
     refine: bool = True,
+    network_b: EmbeddingNetwork | None = None,
 ) -> PairExplanation:
     """Why two pictures are similar, from their features or activations already computed: no forward pass.
 
-    Without ``refine`` a path keeps its first few points, and what it leaves over may be large: `drawing_at` adds more.
+    ``network_b`` is what b's are of, where that is another network (two towers). Without ``refine`` a path keeps its
+    first few points, and what it leaves over may be large: `drawing_at` adds more.
 
-    Raises SimvisError where ``flatten`` meets two different grids, and for a black box. With ``unsplit`` that one gives
+    Raises SimvisError where ``flatten`` meets two different grids, for two towers whose embeddings are not of one width
+    and precision, and for a black box. With ``unsplit`` that one gives
     its score and whatever needs no map: its cells are all zero and its method is "none".
 
     >>> from PIL import Image
@@ -361,23 +395,11 @@ def explain_features(
     torch.Size([4, 6])
     """
     activations = [seen if isinstance(seen, Activations) else Activations(seen) for seen in (features_a, features_b)]
-    a, b = (network.split(one) for one in activations)
-    if a is None or b is None:
-        if not unsplit:
-            network.decompose_features(activations[0 if a is None else 1])  # raises, with the sentence for it
-        a, b = (
-            network.unsplit(one, map_grid(network, view.pixels, one))
-            for view, one in zip((view_a, view_b), activations, strict=True)
-        )
-    if a.grid != b.grid and network.pooling.positional:
-        raise SimvisError(
-            f"grids of {a.grid} and {b.grid} cells under '{network.pooling}', which compares position by position",
-            "two grids alike",
-            "choose the square view, or another pooling",
-        )
+    towers: Towers = network, network if network_b is None else network_b
+    a, b = decomposed_pair(towers, (view_a, view_b), activations, unsplit)
     if refine:
         a, b = a.refined(b.embedding), b.refined(a.embedding)
-    return PairExplanation(network, view_a, view_b, activations[0], activations[1], a, b)
+    return PairExplanation(network, view_a, view_b, activations[0], activations[1], a, b, network_b)
 
 
 def half_share(map: Float[Tensor, "H W"], score: float) -> float | None:
@@ -399,6 +421,23 @@ def half_share(map: Float[Tensor, "H W"], score: float) -> float | None:
 
 def _dot(one: Tensor, other: Tensor) -> float:
     return float(one.cpu().double() @ other.cpu().double())
+
+
+def _network_facts(network: EmbeddingNetwork, features: Tensor) -> dict[str, object]:
+    return {
+        "name": network.name,
+        "origin": network.origin,
+        "fingerprint": network.fingerprint,
+        "pooling": str(network.pooling),
+        "trained_pooling": str(network.trained_pooling),
+        "engine": network.engine,
+        "resizing": network.preprocess.resizing,
+        "dtype": str(features.dtype).removeprefix("torch."),
+    }
+
+
+def _depth_facts(network: EmbeddingNetwork) -> dict[str, object] | None:
+    return None if network.depth is None else dict(network.depth.facts)
 
 
 def _picture_facts(view: View, decomposition: Decomposition) -> dict[str, object]:

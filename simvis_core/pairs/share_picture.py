@@ -136,18 +136,19 @@ def sum_line(facts: Mapping[str, Any]) -> str:
 
 
 def network_line(facts: Mapping[str, Any]) -> str:
-    """Network, pooling and weights.
+    """Network, pooling and weights; of two towers, each side's.
 
     >>> from simvis_core.pairs.share_picture import network_line
     >>> network = {"name": "mobilenet_v2", "pooling": "max", "trained_pooling": "avg", "origin": ""}
     >>> network_line({"network": network})
     'mobilenet_v2, max pooling (a what-if: trained with avg).'
+    >>> above = {"name": "above", "pooling": "avg", "trained_pooling": "avg", "origin": ""}
+    >>> network_line({"network": above | {"name": "streets"}, "network_b": above})
+    'A: streets, avg pooling. B: above, avg pooling.'
     """
-    network = facts["network"]
-    trained = network["trained_pooling"]
-    what_if = "" if network["pooling"] == trained else f" (a what-if: trained with {trained})"
-    weights = f" Weights: {network['origin']}." if network["origin"] else ""
-    return f"{network['name'] or 'A network'}, {network['pooling']} pooling{what_if}.{weights}"
+    if facts.get("network_b") is None:
+        return _network_said(facts["network"])
+    return f"A: {_network_said(facts['network'])} B: {_network_said(facts['network_b'])}"
 
 
 def view_line(facts: Mapping[str, Any]) -> str:
@@ -176,6 +177,13 @@ def pin_line(facts: Mapping[str, Any]) -> str:
     what = f"cell {pin['cell'][0]},{pin['cell'][1]} of {side}" if "cell" in pin else f"the marked region of {side}"
     other = "B" if side == "A" else "A"
     return f"Pinned: {what}, {of_score(pin['share'], facts['score'])}. Where it counts in {other}:"
+
+
+def _network_said(network: Mapping[str, Any]) -> str:
+    trained = network["trained_pooling"]
+    what_if = "" if network["pooling"] == trained else f" (a what-if: trained with {trained})"
+    weights = f" Weights: {network['origin']}." if network["origin"] else ""
+    return f"{network['name'] or 'A network'}, {network['pooling']} pooling{what_if}.{weights}"
 
 
 def _seen(picture: Mapping[str, Any]) -> str:

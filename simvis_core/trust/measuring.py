@@ -112,7 +112,7 @@ def question_of(pair: PairExplanation, side: Side) -> Question:
     reference, other, _ = pair.side("b" if side == "a" else "a")
     known = pair.activations_a if side == "a" else pair.activations_b
     bias = other.bias if other.method == "decomposition" else None
-    return Question(pair.network, view, other.embedding, bias, reference, known)
+    return Question(pair.networks[side], view, other.embedding, bias, reference, known)
 
 
 def measuring(question: Question, asked: Asked, drawer: Question | None = None) -> Measuring:

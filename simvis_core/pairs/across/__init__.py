@@ -1,0 +1,1 @@
+"""What many pairs of two views have in common, and how one view is turned against the other."""
