@@ -66,8 +66,8 @@ class PlantedPair(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Stage:
-    """What a view fixes before anything is painted."""
+class Stage:
+    """What a view fixes before anything is painted: where the objects stand, the camera, what lies about."""
 
     placing: Arrangement
     camera: Camera
@@ -108,7 +108,7 @@ def scene(styles: Mapping[str, int], view: int, size: tuple[int, int] = (224, 32
     """
     styles, view = _checked_styles(styles), _natural("view", view)
     height, width = _checked_size(size)
-    stage = _stage(view, min(max(width / height, ASPECTS[0]), ASPECTS[1]))
+    stage = stage_of(view, (height, width))
     eye_x = float(stage.camera.eye[0])
     objects = {name: object_faces(name, styles[name], stage.placing, eye_x) for name in OBJECTS}
     back = shell(_rng(view, 3)), furniture(_rng(view, 4), stage.placing, eye_x)
@@ -182,33 +182,40 @@ def _rng(view: int, part: int) -> np.random.Generator:
     return np.random.default_rng([view, part])
 
 
-def _stage(view: int, aspect: float) -> _Stage:
+def stage_of(view: int, size: tuple[int, int]) -> Stage:
     """The first camera that has every core in its window, and the first clutter that leaves them in sight.
 
-    Both look at cores only, which are the same for every style: a view looks the same round every identity.
+    ``size`` is the picture's (height, width). Both look at cores only, which are the same for every style: a view looks
+    the same round every identity.
+
+    >>> from simvis_core.hotel_rooms.rooms import stage_of
+    >>> stage = stage_of(1, (96, 128))
+    >>> stage.camera.eye.round(1).tolist(), abs(stage.placing.bed_x) < 0.1
+    ([-0.6, 1.7, 4.9], True)
     """
+    aspect = min(max(size[1] / size[0], ASPECTS[0]), ASPECTS[1])
     placing = arrangement(_rng(view, 0))
     points = np.concatenate([core_faces(name, placing)[0].points for name in OBJECTS if name != "bedspread"])
     points = np.concatenate([points, [(placing.bed_x, 0.5, 2.1)]])
     rng, bare, wildness = _rng(view, 1), Clutter([], [], [], []), 1.0
     while True:
-        stage = _Stage(placing, framed(camera(rng, wildness), points, aspect, rng, wildness), bare)
+        stage = Stage(placing, framed(camera(rng, wildness), points, aspect, rng, wildness), bare)
         if _in_sight(stage, view, aspect):
             break
         wildness *= CALMER
     return _cluttered(stage, view, aspect)
 
 
-def _cluttered(stage: _Stage, view: int, aspect: float) -> _Stage:
+def _cluttered(stage: Stage, view: int, aspect: float) -> Stage:
     rng, draws, eye_x = _rng(view, 2), 0, float(stage.camera.eye[0])
     while True:  # ends: fewer and fewer things, at last none
-        found = _Stage(stage.placing, stage.camera, clutter(rng, stage.placing, eye_x, draws // PATIENCE))
+        found = Stage(stage.placing, stage.camera, clutter(rng, stage.placing, eye_x, draws // PATIENCE))
         if _in_sight(found, view, aspect):
             return found
         draws += 1
 
 
-def _in_sight(stage: _Stage, view: int, aspect: float) -> bool:
+def _in_sight(stage: Stage, view: int, aspect: float) -> bool:
     longest = max(aspect, 1.0)
     size = round(CHECKED / longest), round(CHECKED * aspect / longest)
     cores = {name: core_faces(name, stage.placing) for name in OBJECTS}
@@ -227,7 +234,7 @@ def _area(corners: np.ndarray) -> float:
 
 
 def _layers(
-    stage: _Stage, view: int, objects: Mapping[str, list[Face]], back: tuple[list[Face], list[Face]] = ([], [])
+    stage: Stage, view: int, objects: Mapping[str, list[Face]], back: tuple[list[Face], list[Face]] = ([], [])
 ) -> list[Face]:
     """Everything from the back to the front, as a painter goes about it."""
     placing, eye_x = stage.placing, float(stage.camera.eye[0])

@@ -151,7 +151,7 @@ def test_a_core_lies_inside_every_shape_of_its_object(name):
 
 def test_where_a_person_stands_no_object_is(monkeypatch):
     monkeypatch.setattr(rooms, "clutter", lambda *_: Clutter([], [], [], []))
-    empty, camera = room(12, 10), rooms._stage(10, 320 / 224).camera
+    empty, camera = room(12, 10), rooms.stage_of(10, (224, 320)).camera
     somebody = person(np.random.default_rng(1), (0.7, 0.0, 2.5), 0.0)
     draws = iter([Clutter([], [], [], somebody)])
     monkeypatch.setattr(rooms, "clutter", lambda *_: next(draws))  # another draw would end the test
@@ -191,7 +191,7 @@ def test_there_are_fewer_things_the_longer_they_hide_an_object(monkeypatch):
 
 
 def test_things_do_stand_in_the_way():
-    seen = [rooms._stage(view, 1.4).clutter for view in range(30)]
+    seen = [rooms.stage_of(view, (100, 140)).clutter for view in range(30)]
     for sort in ("behind", "tables", "bed", "front"):
         filled = [bool(getattr(one, sort)) for one in seen]
         assert 5 < sum(filled) < 30
