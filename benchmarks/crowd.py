@@ -35,6 +35,7 @@ KINDS = {PAGE: 0.3, PAIR: 0.3, POINT: 0.4}  # shares of the requests
 SETTLED = 0.25  # of the requests, after which memory must stay
 WINDOW = 25  # requests on either side, over which memory is a median
 CELL = 32  # pixels of a view
+LEFT_OPEN = ("", "", "", "", "", "", 0, "")  # method, layer, rule, reference, and what encodes picture B
 
 
 @dataclass(frozen=True)
@@ -196,7 +197,7 @@ class Visitor:
     async def pair(self, files: tuple[Path, Path]) -> float:
         """The pair's score."""
         pictures = [await self.picture(file) for file in files]
-        answer = await self.ask("explain_pair", *pictures, "efficientnet_lite0", "avg", 224, "whole", "", "", "", "")
+        answer = await self.ask("explain_pair", *pictures, "efficientnet_lite0", "avg", 224, "whole", *LEFT_OPEN)
         return float(answer["score"])
 
     async def compare(self, files: tuple[Path, Path]) -> float:
@@ -219,7 +220,7 @@ class Visitor:
     async def point(self, column: int) -> float:
         """What a cell of the known pair's first row carries."""
         pictures = [await self.picture(file) for file in first_pair()]
-        place = ("a", CELL * column + CELL / 2 - 0.5, CELL / 2 - 0.5, 224, "whole", "")
+        place = ("a", CELL * column + CELL / 2 - 0.5, CELL / 2 - 0.5, 224, "whole", *LEFT_OPEN)
         return float((await self.ask("explain_point", *pictures, "efficientnet_lite0", "avg", *place))["share"])
 
 

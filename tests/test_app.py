@@ -439,3 +439,40 @@ def test_layers_are_listed_with_their_grids(capsys):
     assert code == 0
     assert out.splitlines()[0] == "pixels 224x224"
     assert "network.blocks.2 28x28" in out
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--at-b", "pixels"], "Got --at-b alone; wanted --at with it"),
+        (["--backbone-b", "mobilenet_v2", "--standing"], "Got --standing with two networks"),
+        (["--architecture-b", "timm/resnet18"], "Got --architecture-b or --choices-b alone; wanted --checkpoint-b"),
+        (["--checkpoint-b", "weights.pth"], "Got --checkpoint-b alone; wanted --architecture-b with it"),
+        (
+            ["--checkpoint-b", "weights.pth", "--backbone-b", "mobilenet_v2"],
+            "Got both --backbone-b and --checkpoint-b; wanted one network for B",
+        ),
+        (["--backbone-b", "nosuchnet"], "nosuchnet"),
+    ],
+)
+def test_options_of_a_second_network_that_do_not_go_together_are_refused(capsys, options, said):
+    code, _, err = told(capsys, "explain", A, B, *options)
+    assert code == 2
+    assert said in err
+
+
+@pytest.mark.network
+def test_two_networks_explain_a_pair_each_in_its_own_view(capsys, tmp_path):
+    options = ["--view-size", "64", "--backbone-b", "mobilenet_v2", "--view-size-b", "96", "--pooling-b", "max"]
+    code, out, err = told(capsys, "explain", A, B, *options, "--out", tmp_path)
+    assert code == 0, err
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    session = Session()
+    settings = session.with_second(Settings("efficientnet_lite0", "avg", 64, "whole"), "mobilenet_v2", "max", 96)
+    pair = session.explain(A, B, settings)
+    assert out.splitlines()[0] == f"score {pair.score:.6f} (exact)"
+    assert out.splitlines()[1].startswith("  A by efficientnet_lite0, avg; B by mobilenet_v2, max; 2 x ")
+    assert manifest["network_b"]["name"] == "mobilenet_v2"
+    assert sum(manifest["ledger"].values()) == pytest.approx(pair.score, abs=1e-5)
+    assert np.load(tmp_path / "maps.npz")["map_b"].shape == tuple(pair.b.grid)
+    assert min(manifest["pictures"]["b"]["view_size"]) == 96

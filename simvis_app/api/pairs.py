@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from simvis_app.api.fields import whole
 from simvis_app.api.told import PictureDrop, told
 from simvis_app.service import defaults, words
 from simvis_app.service.lanes import QUICK, Lanes, Turns, paced
@@ -14,7 +15,7 @@ from simvis_app.service.references import References
 from simvis_app.service.sessions.budget import USUAL_METHOD, Budget
 from simvis_app.service.sessions.depths import DepthAsked, Depths, carried, checked_depth, is_little
 from simvis_app.service.sessions.session import Session, Settings
-from simvis_core import PairExplanation, SimvisError
+from simvis_core import EmbeddingNetwork, PairExplanation, SimvisError
 from simvis_core.explainers.masks import MASKED
 from simvis_core.pairs.sides import SIDES, Side
 from simvis_core.pairs.standing import Reference, standing
@@ -45,6 +46,10 @@ def add_api(
         layer: str = "",
         rule: str = "",
         reference: str = "",
+        backbone_b: str = "",
+        pooling_b: str = "",
+        view_size_b: float = 0,
+        layer_b: str = "",
     ) -> AsyncIterator[dict[str, Any]]:
         """Why two pictures are similar: score, maps, ledger and verdict.
 
@@ -54,17 +59,21 @@ def add_api(
         forward pass for each; empty, only those of a black box are. Maps are rows of cells, signed, in units of the
         score; where additive is true, map_a plus bias_part.a sums to the score. standing: the shares of pairs of
         unrelated reference pictures, and of pairs of one class, that this network scores lower; null while that is
-        being measured (ask again), and where it cannot be. layer: where in the network the maps are drawn, such as
-        blocks.2 or pixels, finer further in front; empty, at its last features. rule: frozen (the network's gates
-        held) or path, which starts from a reference: blur, mean or grey. bias_parts: what each bias comes from,
-        offsets, reference, tokens without a place, remainder. depth: null at the last features; else what the cells
-        carry of the score, little where that is under a fifth, and how far its score is off the engine's. While masks
-        draw, answers of {"done", "of"} come first; whoever stops listening stops them.
+        being measured (ask again), and where it cannot be, as of two networks. layer: where in the network the maps are
+        drawn, such as blocks.2 or pixels, finer further in front; empty, at its last features. rule: frozen (the
+        network's gates held) or path, which starts from a reference: blur, mean or grey. bias_parts: what each bias
+        comes from, offsets, reference, tokens without a place, remainder. depth: null at the last features; else what
+        the cells carry of the score, little where that is under a fifth, and how far its score is off the engine's.
+        backbone_b, pooling_b, view_size_b, layer_b: what encodes image_b where that is another network of one
+        embedding width (two towers), or another pooling or view; empty or 0, image_a's, and of another network its
+        own. tower_b: what image_b was encoded by; null for image_a's network. While masks draw, answers of
+        {"done", "of"} come first; whoever stops listening stops them.
         """
         with told():
             files = _files(image_a, image_b)
             settings = _settings(backbone, pooling, view_size, framing, method)
-            depth = _depth(layer, rule, reference, method)
+            settings = await explaining.with_second(settings, backbone_b, pooling_b, view_size_b)
+            depth = _depth(layer, rule, reference, method, layer_b)
             async for pair in explaining.steps(*files, settings, depth):
                 yield (
                     pair_json(pair, _reference(references, pair, settings), explaining.served(files, settings, depth))
@@ -86,18 +95,23 @@ def add_api(
         layer: str = "",
         rule: str = "",
         reference: str = "",
+        backbone_b: str = "",
+        pooling_b: str = "",
+        view_size_b: float = 0,
+        layer_b: str = "",
     ) -> AsyncIterator[dict[str, Any]]:
         """Where a point of one picture counts in the other, and what it carries of the score.
 
         side: a or b. x, y: pixels of that picture's view, whole numbers at pixel centres. A click on a cell of the page
-        is the point at the cell's centre. layer, rule, reference: as /explain_pair takes them. While masks draw,
-        answers of {"done", "of"} come first.
+        is the point at the cell's centre. layer, rule, reference, backbone_b, pooling_b, view_size_b, layer_b: as
+        /explain_pair takes them. While masks draw, answers of {"done", "of"} come first.
         """
         with told():
             at = _number("x", x), _number("y", y)
             files = _files(image_a, image_b)
             settings = _settings(backbone, pooling, view_size, framing, method)
-            depth = _depth(layer, rule, reference, method)
+            settings = await explaining.with_second(settings, backbone_b, pooling_b, view_size_b)
+            depth = _depth(layer, rule, reference, method, layer_b)
             async for pair in explaining.steps(*files, settings, depth):
                 yield point_json(pair, side, *at) if isinstance(pair, PairExplanation) else pair
 
@@ -107,6 +121,8 @@ def add_api(
         point = [gr.Textbox("a", label="side"), gr.Number(0, label="x"), gr.Number(0, label="y")]
         view = [gr.Number(defaults.SHORT_SIDE, label="view_size"), gr.Textbox(defaults.FRAMING, label="framing")]
         how = [gr.Textbox("", label=name) for name in ("method", "layer", "rule", "reference")]
+        how += [gr.Textbox("", label=name) for name in ("backbone_b", "pooling_b")]
+        how += [gr.Number(0, label="view_size_b"), gr.Textbox("", label="layer_b")]
         answer = gr.JSON()
         ask = gr.Button()
     # What is known is told at once; the rest takes turns inside. The fields are checked and plain: Gradio would read
@@ -126,6 +142,16 @@ class Explaining:
         self.session, self.lanes, self.budget = session, lanes, budget
         self.depths = Depths(session)
         self._passes, self._masks = Turns(), Turns()
+
+    async def with_second(self, settings: Settings, backbone: str, pooling: str, view_size: float | None) -> Settings:
+        """The settings with what image_b alone is seen by, if anything: of another network its own pooling and view.
+
+        Raises SimvisError as `Session.network` does, and for a view's size that is no whole number.
+        """
+        size = whole(view_size or 0, "view_size_b")
+        if not backbone:
+            return self.session.with_second(settings, backbone, pooling, size)
+        return await self.lanes.slow(lambda: self.session.with_second(settings, backbone, pooling, size))
 
     async def steps(
         self,
@@ -195,12 +221,19 @@ def pair_json(
         "view_sizes": {"a": list(pair.view_a.size), "b": list(pair.view_b.size)},
         "backbone": pair.network.name,
         "pooling": str(pair.network.pooling),
+        "tower_b": None if pair.network_b is None else _tower_json(pair.network_b),
     }
+
+
+def _tower_json(network: EmbeddingNetwork) -> dict[str, str]:
+    return {"backbone": network.name, "pooling": str(network.pooling), "engine": network.engine}
 
 
 def depth_json(pair: PairExplanation, served: PairExplanation) -> dict[str, Any]:
     """At which layer a pair's maps are, by which rule, what of the score they carry, and how far off the engine is."""
     facts = {} if pair.network.depth is None else dict(pair.network.depth.facts)
+    if pair.network_b is not None and pair.network_b.depth is not None:
+        facts["layer_b"] = pair.network_b.depth.layer
     off = {"engine_served": served.network.engine, "score_off_engine": pair.score - served.score}
     steps = {side: int(getattr(pair.side(side)[1], "steps", 0)) for side in SIDES}
     return {**facts, "steps": steps, "cells_share": carried(pair), "little": is_little(pair), **off}
@@ -213,8 +246,8 @@ def standing_json(score: float, reference: Reference) -> dict[str, Any]:
 
 
 def _reference(references: References | None, pair: PairExplanation, settings: Settings) -> Reference | None:
-    """What is known of the network's scores; else it is asked for."""
-    if references is None:
+    """What is known of the network's scores; else it is asked for. Two towers have none: it is of one network."""
+    if references is None or settings.other is not None:
         return None
     settings = replace(settings, pooling=str(pair.network.pooling))
     references.ask(settings)
@@ -250,10 +283,10 @@ def _settings(backbone: str, pooling: str, view_size: float, framing: Framing, m
     return Settings(backbone, pooling, int(size), framing, method or None, True)
 
 
-def _depth(layer: str, rule: str, reference: str, method: str) -> DepthAsked:
+def _depth(layer: str, rule: str, reference: str, method: str, layer_b: str) -> DepthAsked:
     """What the fields ask for. Raises SimvisError for what does not go together, and for what there is not."""
     rule, reference = rule or DepthAsked.rule, reference or DepthAsked.reference
-    asked = checked_depth(DepthAsked(layer, rule, reference))
+    asked = checked_depth(DepthAsked(layer, rule, reference, layer_b))
     if layer and method:
         raise SimvisError("both a layer and a method", "one way to draw the maps", "leave one of them empty")
     if reference != DepthAsked.reference and rule != "path":

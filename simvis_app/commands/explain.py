@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simvis_app.commands.options import network_options
+from simvis_app.commands.options import network_options, second_options
 from simvis_app.service import defaults
 from simvis_core.errors import SimvisError
 from simvis_core.files.colours import GROUNDS
@@ -60,6 +60,7 @@ def add(pair: argparse.ArgumentParser) -> None:
         help="where the path starts: blur (default), mean, grey or a picture file; several are averaged",
     )
     network_options(pair)
+    second_options(pair)
     pair.add_argument("--ground", choices=GROUNDS, default=GROUNDS[0], help="maps in colours, on grey, or as outlines")
     pair.add_argument("--png", metavar="FILE", help="one picture to share; without --out, nothing else is written")
     pair.add_argument("--out", metavar="DIR", help="folder for overlays, maps and manifest (default: out)")
@@ -67,15 +68,17 @@ def add(pair: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Explains a pair of files, by the same session as the page's, and writes the export."""
-    from simvis_app.commands.opening import session_of
+    from simvis_app.commands.opening import second_of, session_of
 
     _check_layer(options)
     places = _places(options)
     session, backbone = session_of(options)
-    settings = _pair_settings(options, session, backbone)
-    if options.at == "list":
-        _list_cuts(session, settings)
+    settings = second_of(options, session, _pair_settings(options, session, backbone))
+    if "list" in (options.at, options.at_b):
+        _list_cuts(session, settings.sides["a" if options.at == "list" else "b"])
         return
+    if options.standing and settings.other is not None:
+        raise SimvisError("--standing with two networks", "one, whose scores are known", "leave one of them out")
     pair = _pair(options, session, settings)
     for warning in pair.warnings:
         print(f"simvis: {warning}", file=sys.stderr)
@@ -91,6 +94,9 @@ def _say(pair: "PairExplanation") -> None:
     """Prints the score and what it splits into."""
     by = "" if pair.method == "decomposition" else f", map by {pair.method}"
     print(f"score {pair.score:.6f} ({pair.verdict}{by}{_depth(pair)})")
+    if pair.network_b is not None:
+        towers = (f"{side.upper()} by {net.name}, {net.pooling}" for side, net in pair.networks.items())
+        print(f"  {'; '.join(towers)}; {_grid(pair)}")
     for name, part in pair.ledger.items() if pair.additive else ():
         print(f"  {name} {part:+.6f}")
     for side, parts in pair.bias_parts.items() if pair.network.depth else ():
@@ -101,6 +107,8 @@ def _check_layer(options: argparse.Namespace) -> None:
     """Raises SimvisError for options that do not go together."""
     if options.at is None and (options.rule or options.reference):
         raise SimvisError("--rule or --reference alone", "--at with it", "name the layer, or 'list'")
+    if options.at is None and options.at_b not in (None, "list"):
+        raise SimvisError("--at-b alone", "--at with it", "name A's layer, or 'list' for B's")
     if options.at is not None and options.method is not None:
         raise SimvisError("both --at and --method", "one way to draw the maps", "leave one of them out")
     if options.reference and options.rule != "path":
@@ -121,7 +129,8 @@ def _pair(options: argparse.Namespace, session: "Session", settings: "Settings")
 
     given = options.reference or ["blur"]
     reference = [one if one in FILLS else session.image(one, f"--reference {one}") for one in given]
-    return session.explain(options.a, options.b, settings).at(options.at, options.rule or "frozen", reference)
+    pair = session.explain(options.a, options.b, settings)
+    return pair.at(options.at, options.rule or "frozen", reference, options.at_b)
 
 
 def _depth(pair: "PairExplanation") -> str:
@@ -130,7 +139,9 @@ def _depth(pair: "PairExplanation") -> str:
     if not isinstance(facts, dict):
         return ""
     start = f" from {facts['reference']}" if "reference" in facts else ""
-    return f", maps at {facts['layer']} by the rule {facts['rule']}{start}, {_grid(pair)}"
+    other = pair.manifest()["depth_b"]
+    both = f" and {other['layer']}" if isinstance(other, dict) and other["layer"] != facts["layer"] else ""
+    return f", maps at {facts['layer']}{both} by the rule {facts['rule']}{start}, {_grid(pair)}"
 
 
 def _grid(pair: "PairExplanation") -> str:
@@ -166,7 +177,9 @@ def _pair_settings(options: argparse.Namespace, session: "Session", backbone: st
 
 
 def _standing(options: argparse.Namespace, session: "Session", settings: "Settings", score: float) -> str:
-    """How high the score is for its network; empty where that is not known and not to be measured."""
+    """How high the score is for its network; empty where that is not known and not to be measured, and for two."""
+    if settings.other is not None:
+        return ""
     from simvis_app.service.references import References
     from simvis_app.service.words import stands
 

@@ -9,7 +9,7 @@ from model_zoo.checkpoints.doubts import UndecidedError, write_choices
 from simvis_app.service import defaults
 from simvis_app.service.galleries.galleries import Galleries
 from simvis_app.service.sessions.own_models import OwnModels
-from simvis_app.service.sessions.session import Session
+from simvis_app.service.sessions.session import Session, Settings
 from simvis_core.errors import SimvisError
 from simvis_core.pictures.opening import OWNERS, STRANGERS
 
@@ -38,6 +38,31 @@ def session_of(options: argparse.Namespace) -> tuple[Session, str]:
     if not options.architecture and not series:
         raise SimvisError("--checkpoint alone", "--architecture with it", "name it, for example timm/resnet50")
     return session, _trained(options, session) if series else _own_model(options, session)
+
+
+def second_of(options: argparse.Namespace, session: Session, settings: Settings) -> Settings:
+    """The settings with the network, pooling and view that the options ask for picture B alone.
+
+    Raises SimvisError for options that do not go together, and as the session does for a network it cannot open.
+    """
+    if options.checkpoint_b is None:
+        if options.architecture_b or options.choices_b:
+            raise SimvisError("--architecture-b or --choices-b alone", "--checkpoint-b with it", "name B's file")
+        return session.with_second(
+            settings, options.backbone_b or "", options.pooling_b or "", options.view_size_b or 0
+        )
+    if options.backbone_b is not None:
+        raise SimvisError("both --backbone-b and --checkpoint-b", "one network for B", "leave one of them out")
+    series = Path(options.checkpoint_b).is_dir()
+    if not options.architecture_b and not series:
+        raise SimvisError("--checkpoint-b alone", "--architecture-b with it", "name it, for example timm/resnet50")
+    said = parse_answers(read_choices(options.choices_b), [])
+    if series:
+        name, report = session.open_step(options.checkpoint_b, None, options.architecture_b, said)
+    else:
+        name, report = session.open_model(options.checkpoint_b, options.architecture_b, said)
+    print(f"B: {report}", file=sys.stderr)
+    return session.with_second(settings, name, options.pooling_b or "", options.view_size_b or 0)
 
 
 def _check_alone(options: argparse.Namespace) -> None:

@@ -70,6 +70,25 @@ def network_options(parser: argparse.ArgumentParser, engine: str = "eager") -> N
     )
 
 
+def second_options(parser: argparse.ArgumentParser) -> None:
+    """Adds what encodes picture B where it is not what encodes A."""
+    parser.add_argument(
+        "--backbone-b", metavar="NAME", help="a second network for B, whose embedding is as wide: two towers"
+    )
+    parser.add_argument("--checkpoint-b", metavar="FILE", help="your own weights for B, or the folder of a training")
+    parser.add_argument("--architecture-b", metavar="NAME", help="what they are for: timm/NAME or torchvision/NAME")
+    parser.add_argument(
+        "--choices-b", type=Path, metavar="FILE", help="what B's file does not tell, as --write-choices wrote it for it"
+    )
+    parser.add_argument("--pooling-b", metavar="NAME", help="B's pooling (default: A's, or a second network's own)")
+    parser.add_argument(
+        "--view-size-b", type=int, metavar="N", help="short side of B's view (default: A's, or a second network's own)"
+    )
+    parser.add_argument(
+        "--at-b", metavar="LAYER", help="draw B's map at a layer of its own (default: that of --at); 'list' prints them"
+    )
+
+
 def positive(text: str) -> int:
     """A whole number above 0. Raises ArgumentTypeError, which argparse tells, for anything else."""
     if not text.isdecimal() or int(text) < 1:

@@ -24,11 +24,11 @@ class Budget:
 
     def check(self, passes: int, settings: Settings, what: str) -> None:
         """Raises SimvisError for more forward passes than one answer may take."""
-        usual = defaults.SHORT_SIDE
-        counted = round(passes * max(1.0, (settings.short_side / usual) ** 2))
+        usual, side = defaults.SHORT_SIDE, max(one.short_side for one in settings.sides.values())
+        counted = round(passes * max(1.0, (side / usual) ** 2))
         if counted > self.most:
             raise SimvisError(
-                f"{what} at {settings.short_side} pixels, about {counted} forward passes of {usual}",
+                f"{what} at {side} pixels, about {counted} forward passes of {usual}",
                 f"at most {self.most} in an answer of this server",
                 "ask for less or a smaller view_size, or run SimVis on your own machine",
             )

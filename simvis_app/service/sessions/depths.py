@@ -22,11 +22,15 @@ LITTLE = 0.2  # of the score: what cells that carry less are marked for
 
 @dataclass(frozen=True)
 class DepthAsked:
-    """The layer that maps are drawn at, empty for the network's own last features, by which rule, from which fill."""
+    """The layer that maps are drawn at, empty for the network's own last features, by which rule, from which fill.
+
+    ``layer_b`` is picture B's, where that is another.
+    """
 
     layer: str = ""
     rule: str = RULE_NAMES[0]
     reference: str = next(iter(FILLS))
+    layer_b: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,8 +94,13 @@ class Depths:
             yield held
             return held
         pair = self.session.explain(file_a, file_b, settings)
-        network = self._network(settings, asked)
-        drawn = yield from self.session.in_turn(drawing_at(pair, network, MOST_SHOWN_POINTS))
+        network = self._network(settings, replace(asked, layer_b=""))
+        network_b = None
+        if settings.other is not None or asked.layer_b:
+            network_b = self._network(
+                settings.sides["b"], replace(asked, layer=asked.layer_b or asked.layer, layer_b="")
+            )
+        drawn = yield from self.session.in_turn(drawing_at(pair, network, MOST_SHOWN_POINTS, network_b))
         return self._drawn.get(key, lambda: drawn)
 
     def explained(
@@ -131,10 +140,14 @@ class Depths:
 
     def _key(self, file_a: str | Path, file_b: str | Path, settings: Settings, asked: DepthAsked) -> tuple[Any, ...]:
         """What a drawing depends on; nothing but pictures and settings."""
+        asked = asked if asked.rule == "path" else replace(asked, reference=DepthAsked.reference)
+        sides = [self._side_key(one) for one in settings.sides.values()]
+        return *sides, asked, content_hash(file_a), content_hash(file_b)
+
+    def _side_key(self, settings: Settings) -> tuple[Any, ...]:
         network = self.session.seeing(settings)
         view = (settings.short_side, settings.framing, network.preprocess.resizing)
-        asked = asked if asked.rule == "path" else replace(asked, reference=DepthAsked.reference)
-        return network.fingerprint, str(network.pooling), *view, asked, content_hash(file_a), content_hash(file_b)
+        return network.fingerprint, str(network.pooling), *view
 
 
 def checked_depth(asked: DepthAsked) -> DepthAsked:

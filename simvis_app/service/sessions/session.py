@@ -56,7 +56,7 @@ class Settings:
 
     ``method`` is what draws a black box's maps; None, or one that does not apply, leaves that to the network. With
     ``insist`` masks draw the maps of a network that could be split, too. ``resizing`` is what shrinks large pictures;
-    None leaves it to the session.
+    None leaves it to the session. ``other`` has network, pooling and view of picture B, where they are not A's.
     """
 
     backbone: str = defaults.BACKBONE
@@ -66,6 +66,12 @@ class Settings:
     method: str | None = None
     insist: bool = False
     resizing: Resizing | None = None
+    other: "Settings | None" = None
+
+    @property
+    def sides(self) -> dict[Side, "Settings"]:
+        """What each picture is seen by: these for both, or for B its own."""
+        return {"a": self, "b": self.other or self}
 
 
 @dataclass(frozen=True)
@@ -182,14 +188,16 @@ class Session:
 
         Raises SimvisError for a file that cannot be opened, and for a pooling that is none.
         """
-        held = self._networks.held(settings.backbone)
-        if held is None:
+        known = [(self._networks.held(one.backbone), one) for one in settings.sides.values()]
+        towers = [(_under(held, one), one) for held, one in known if held is not None]
+        if len(towers) < len(known):
             return None
-        network = _under(held, settings)
-        a, b = (self._seen.held(_seen_key(network, file, settings)) for file in (file_a, file_b))
+        sides = zip(towers, (file_a, file_b), strict=True)
+        a, b = (self._seen.held(_seen_key(network, file, one)) for (network, one), file in sides)
         if a is None or b is None:
             return None
-        pair = self._with_drawn(_explained(network, a, b), (a, b), settings)
+        pair = _explained(towers[0][0], a, b, None if settings.other is None else towers[1][0])
+        pair = self._with_drawn(pair, (a, b), settings)
         return None if self.needs_masks(pair, settings) else pair
 
     def needs_masks(self, pair: PairExplanation, settings: Settings) -> bool:
@@ -205,7 +213,7 @@ class Session:
         method = _method(pair, settings)
         if method == pair.method:
             return pair
-        keys = [(one.key, str(pair.network.pooling), method) for one in seen]
+        keys = _drawn_keys(pair, seen, method)
         steps = explain_by(pair, method, *(self._drawn.held(key) for key in keys))
         pair = yield from self.in_turn(steps)
         for key, drawn in zip(keys, (pair.a, pair.b), strict=True):
@@ -241,7 +249,7 @@ class Session:
             return held
         question = question_of(pair, side)
         drawer = (
-            replace(question, network=self.eager(settings))
+            replace(question, network=self.eager(settings.sides[side]))
             if check_parameters(asked.explainer, {}).looks_inside
             else None
         )
@@ -329,14 +337,17 @@ class Session:
     def _unmasked(
         self, file_a: str | Path, file_b: str | Path, settings: Settings
     ) -> tuple[PairExplanation, tuple[Seen, Seen]]:
-        network = self.seeing(settings)
-        a, b = (self._see(network, file, settings, name) for file, name in ((file_a, "A"), (file_b, "B")))
-        return _explained(network, a, b), (a, b)
+        one, other = settings.sides.values()
+        network = self.seeing(one)
+        network_b = None if settings.other is None else self.seeing(other)
+        a = self._see(network, file_a, one, "A")
+        b = self._see(network_b or network, file_b, other, "B")
+        return _explained(network, a, b, network_b), (a, b)
 
     def _with_drawn(self, pair: PairExplanation, seen: tuple[Seen, Seen], settings: Settings) -> PairExplanation:
         """The pair with its maps by masks, if they are needed and were drawn before."""
         method = _method(pair, settings)
-        known = [self._drawn.held((one.key, str(pair.network.pooling), method)) for one in seen]
+        known = [self._drawn.held(key) for key in _drawn_keys(pair, seen, method)]
         if method == pair.method or None in known:
             return pair
         return run(explain_by(pair, method, *known))
@@ -357,6 +368,21 @@ class Session:
     def seeing(self, settings: Settings) -> EmbeddingNetwork:
         """The network under the pooling and the resizing that were chosen. Raises SimvisError as `network` does."""
         return _under(self.network(settings.backbone), settings)
+
+    def with_second(self, settings: Settings, backbone: str, pooling: str, short_side: int) -> Settings:
+        """The settings with network, pooling and short side that B alone is seen by; empty and 0 for what is not said.
+
+        What is not said is A's for A's own network, and of another network its own. Raises SimvisError as `network`.
+        """
+        if not (backbone or pooling or short_side):
+            return settings
+        other = replace(settings, backbone=backbone or settings.backbone)
+        if backbone and backbone != settings.backbone:
+            network = self.network(backbone)
+            own = network.preprocess.short_side
+            other = replace(other, pooling=str(network.trained_pooling), short_side=own)
+        other = replace(other, pooling=pooling or other.pooling, short_side=short_side or other.short_side)
+        return replace(settings, other=other)
 
     def _see(self, network: EmbeddingNetwork, file: str | Path, settings: Settings, name: str) -> Seen:
         key = _seen_key(network, file, settings)
@@ -411,12 +437,20 @@ def _seen_key(network: EmbeddingNetwork, file: str | Path, settings: Settings) -
     return network.fingerprint, network.engine, *view, content_hash(file)
 
 
-def _explained(network: EmbeddingNetwork, a: Seen, b: Seen) -> PairExplanation:
-    return explain_features(network, a.view, b.view, a.activations, b.activations, unsplit=True)
+def _explained(network: EmbeddingNetwork, a: Seen, b: Seen, network_b: EmbeddingNetwork | None) -> PairExplanation:
+    seen = a.view, b.view, a.activations, b.activations
+    return explain_features(network, *seen, unsplit=True, network_b=network_b)
+
+
+def _drawn_keys(pair: PairExplanation, seen: tuple[Seen, Seen], method: str) -> list[tuple[Any, ...]]:
+    """What a drawing by masks depends on, for each side."""
+    towers = pair.networks.values()
+    return [(one.key, str(network.pooling), method) for one, network in zip(seen, towers, strict=True)]
 
 
 def _measured_key(pair: PairExplanation, seen: tuple[Seen, Seen], side: Side, asked: Asked) -> tuple[Any, ...]:
-    return seen[0].key, seen[1].key, str(pair.network.pooling), side, asked
+    poolings = [str(network.pooling) for network in pair.networks.values()]
+    return seen[0].key, seen[1].key, *poolings, side, asked
 
 
 def _measured_bytes(measured: Measured) -> int:

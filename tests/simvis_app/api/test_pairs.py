@@ -1,19 +1,23 @@
 """The page's twins as functions: JSON that adds up."""
 
 import asyncio
+import copy
 import functools
 import json
 
 import gradio as gr
 import pytest
+import torch
+from torch import nn
 
+import model_zoo
 from model_zoo.architectures.library import LIBRARIES
 from simvis_app.api import pairs
 from simvis_app.service import lanes
 from simvis_app.service.sessions.budget import Budget
 from simvis_app.service.sessions.depths import DepthAsked
 from simvis_app.service.sessions.session import Session
-from simvis_core import POOLINGS, SimvisError
+from simvis_core import POOLINGS, EmbeddingNetwork, Preprocess, SimvisError
 from simvis_core.explainers.masks import MASKED
 from simvis_core.networks.poolings import INNER
 from simvis_core.pictures.views import FRAMINGS
@@ -247,3 +251,67 @@ def test_a_path_beyond_the_budget_is_refused_before_any_work(session, files, sma
     with pytest.raises(SimvisError, match="at most 100"):
         asyncio.run(answer())
     assert session.forward_passes == 0
+
+
+@pytest.fixture
+def above(session, monkeypatch, tiny_network):
+    """A second network, "above", whose embeddings are as wide as the tiny one's."""
+    torch.manual_seed(21)
+    preprocess = Preprocess(short_side=24, stride=12)
+    other = EmbeddingNetwork(nn.Conv2d(3, 7, 12, 12), "max", nn.Linear(7, 5), preprocess, name="above")
+    monkeypatch.setattr(model_zoo, "load", lambda name: copy.copy(other if name == "above" else tiny_network))
+    return other
+
+
+def test_two_towers_add_up_and_say_what_encoded_the_second_picture(endpoints, files, above, session, small):
+    usual = (*map(sent, files), "tiny", "avg", 16.0, "whole", "", "", "", "")
+    (answer,) = endpoints["explain_pair"](*usual, "above", "", 0, "")
+    json.dumps(answer, allow_nan=False)
+    pair = session.explain(*files, session.with_second(small(), "above", "", 0))
+    assert answer == pairs.pair_json(pair)
+    assert answer["tower_b"] == {"backbone": "above", "pooling": "max", "engine": "eager"}
+    assert answer["standing"] is None
+    assert (answer["backbone"], answer["pooling"]) == ("tiny", "avg")
+    for side in "ab":
+        total = sum(sum(row) for row in answer[f"map_{side}"]) + answer["bias_part"][side]
+        assert abs(total - answer["score"]) < 1e-6
+        cell = {"a": 8, "b": 12}[side]
+        assert answer["view_sizes"][side] == [cell * cells for cells in answer["grids"][side]]
+    (point,) = endpoints["explain_point"](*usual[:4], "b", 17.5, 5.5, *usual[4:], "above", "", 0, "")
+    assert point == pairs.point_json(pair, "b", 17.5, 5.5)
+    assert point["cell"] == [0, 1]
+    (plain,) = endpoints["explain_pair"](*usual, "", "", 0, "")
+    assert plain["tower_b"] is None
+
+
+def test_two_towers_have_layers_of_their_own(endpoints, files, above):
+    usual = (*map(sent, files), "tiny", "avg", 16.0, "whole", "", "1", "", "")
+    with pytest.raises(gr.Error, match="which the network does not have"):
+        endpoints["explain_pair"](*usual, "above", "", 0, "nowhere")
+    (answer,) = endpoints["explain_pair"](*usual, "above", "", 0, "pixels")
+    assert (answer["depth"]["layer"], answer["depth"]["layer_b"]) == ("1", "pixels")
+    assert answer["grids"]["b"] == answer["view_sizes"]["b"]
+    for side in "ab":
+        cells = sum(sum(row) for row in answer[f"map_{side}"])
+        assert abs(cells + sum(answer["bias_parts"][side].values()) - answer["score"]) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        (("above", "nope", 0, ""), "pooling 'nope'"),
+        (("above", "", 13, ""), "a short side of 13 pixels"),
+        (("above", "", 24.5, ""), "view_size_b 24.5"),
+        (("", "", 0, "pixels"), "name the layer"),
+    ],
+)
+def test_a_mistake_about_the_second_network_is_a_sentence(endpoints, files, above, second, said):
+    with pytest.raises(gr.Error, match=said):
+        endpoints["explain_pair"](*map(sent, files), "tiny", "avg", 16.0, "whole", "", "", "", "", *second)
+
+
+def test_two_widths_are_a_sentence(endpoints, files, above, monkeypatch, tiny_network):
+    wide = above.with_head(nn.Linear(7, 6))
+    monkeypatch.setattr(model_zoo, "load", lambda name: copy.copy(wide if name == "wide" else tiny_network))
+    with pytest.raises(gr.Error, match=r"embeddings of 5 numbers from tiny .* and of 6 from above .* trained together"):
+        endpoints["explain_pair"](*map(sent, files), "tiny", "avg", 16.0, "whole", "", "", "", "", "wide", "", 0, "")

@@ -48,7 +48,7 @@ def test_masks_end_when_nobody_listens_any_more_and_the_next_job_begins(address,
         pictures = [{"path": path, "meta": {"_type": "gradio.FileData"}} for path in sent.json()]
 
         def ask(method):
-            values = {"data": [*pictures, "tiny", "avg", 16, "whole", method, "", "", ""]}
+            values = {"data": [*pictures, "tiny", "avg", 16, "whole", method, "", "", "", "", "", 0, ""]}
             number = http.post("/gradio_api/call/explain_pair", json=values).json()["event_id"]
             return http.stream("GET", f"/gradio_api/call/explain_pair/{number}")
 
