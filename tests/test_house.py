@@ -30,6 +30,21 @@ def test_nobody_imports_the_app(path):
     assert "app" not in set(imported(path))
 
 
+# Packages that need not be installed, or that take seconds to import.
+LATE = {"transformers", "open_clip"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(HOUSE)))
+def test_nobody_imports_an_optional_library_with_the_file(path):
+    top = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.Import | ast.ImportFrom)]
+    words = {
+        name
+        for node in top
+        for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [one.name for one in node.names])
+    }
+    assert not {word.partition(".")[0] for word in words} & LATE
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(HOUSE)))
 def test_a_file_opens_with_one_sentence(path):
     sentence = ast.get_docstring(ast.parse(path.read_text())).split("\n\n")[0]

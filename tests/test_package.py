@@ -11,6 +11,7 @@ PROJECT = tomllib.loads((HOUSE / "pyproject.toml").read_text())["project"]
 SETS = {
     "requirements.txt": PROJECT["dependencies"],
     "requirements-engines.txt": PROJECT["optional-dependencies"]["engines"],
+    "requirements-libraries.txt": PROJECT["optional-dependencies"]["libraries"],
     "requirements-milvus.txt": PROJECT["optional-dependencies"]["milvus"],
     "requirements-train.txt": PROJECT["optional-dependencies"]["train"],
 }

@@ -23,8 +23,9 @@ class Created(NamedTuple):
     """A library's network without its classifier, the classifier's paths, and what the library says of it.
 
     ``discarded`` are paths of more layers that belong to classification alone: VGG's fully connected ones, auxiliary
-    classifiers. ``facts`` are in timm's words: mean, std, input_size (3, h, w), interpolation, num_classes, license and
-    url.
+    classifiers; and of the tower for texts that a network of two towers has (TEXTS). ``facts`` are in timm's words:
+    mean, std, input_size (3, h, w), interpolation, num_classes, license and url; and, of networks that are no
+    classifiers, ``task``, whether there is a download (``downloads``), and ``notes`` of what a person should know.
     """
 
     network: nn.Module
@@ -32,6 +33,9 @@ class Created(NamedTuple):
     facts: dict[str, Any]
     discarded: tuple[str, ...] = ()
     stack: Stack | None = None
+
+
+TEXTS = ("text_model", "text_projection")  # paths in networks of two towers
 
 
 @dataclass(frozen=True)

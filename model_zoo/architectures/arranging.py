@@ -136,7 +136,8 @@ def arrange(
         name=name or architecture.name,
         trained_pooling=trained,
     )
-    network.origin = network.architecture = architecture.name
+    network.architecture = architecture.name
+    network.origin = "; ".join([architecture.name, *architecture.facts.get("notes", ())])
     if head is not None:
         network.unsplit(activations.one(), (1, 1))  # raises for a head that does not fit
     return network

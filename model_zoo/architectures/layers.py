@@ -7,7 +7,12 @@ from simvis_core.networks.heads import FROZEN, Elementwise
 
 _IDLE = (nn.Identity, nn.Dropout, nn.Flatten, nn.AdaptiveAvgPool2d, SelectAdaptivePool2d, DropPath)  # on one vector
 _SINGLE_CELL = (nn.Conv2d, nn.BatchNorm2d)
-_ACTIVATIONS = ("torch.nn.modules.activation", "timm.layers.activations", "timm.layers.activations_me")
+_ACTIVATIONS = (
+    "torch.nn.modules.activation",
+    "timm.layers.activations",
+    "timm.layers.activations_me",
+    "transformers.activations",
+)
 _ACROSS_ENTRIES = (nn.Softmax, nn.LogSoftmax, nn.Softmin, nn.Softmax2d, nn.GLU, nn.MultiheadAttention)
 
 

@@ -53,6 +53,11 @@ def canonical(name: str) -> str:
 
 HUB = "hf-hub:"  # what timm and open_clip write in front of a name of the hub's
 _HERE = "model_zoo.architectures"
-LIBRARIES: dict[str, str] = {"timm": f"{_HERE}.timm_networks", "torchvision": f"{_HERE}.torchvision_networks"}
+LIBRARIES: dict[str, str] = {
+    "timm": f"{_HERE}.timm_networks",
+    "torchvision": f"{_HERE}.torchvision_networks",
+    "transformers": f"{_HERE}.optional.transformers_networks",
+}
+FOLDERS = ("transformers",)  # whose names may be paths
 # What an architecture's name looks like.
 FORMS = " or ".join(", ".join(f"{name}/NAME" for name in LIBRARIES).rsplit(", ", 1))

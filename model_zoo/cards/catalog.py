@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from model_zoo.architectures.library import FORMS, LIBRARIES, canonical
+from model_zoo.architectures.library import FOLDERS, FORMS, LIBRARIES, canonical
+from model_zoo.architectures.optional.packages import folder_of, like_a_path
 from simvis_core.errors import SimvisError
 from simvis_core.pictures.views import Preprocess
 
@@ -74,7 +75,14 @@ def bundled() -> tuple[str, ...]:
 
 def is_architecture(name: str) -> bool:
     """Whether a name asks for a library's network, as in ``timm/resnet18``."""
-    return canonical(name).partition("/")[0] in LIBRARIES and "/" in name
+    library, found, _ = canonical(name).partition("/")
+    return library in LIBRARIES and bool(found)
+
+
+def is_folder(name: str) -> bool:
+    """Whether a library's network is asked for by the path of a folder, as in ``transformers/./my_model``."""
+    library, _, inner = name.partition("/")
+    return library in FOLDERS and (like_a_path(inner) or folder_of(inner) is not None)
 
 
 def card(name: str) -> ModelCard:
@@ -104,6 +112,9 @@ def _unknown(name: str) -> SimvisError:
 
 def _library_card(name: str, facts: Mapping[str, Any]) -> ModelCard:
     library = name.partition("/")[0]
+    comes = (
+        "Downloads its weights on first use." if facts.get("downloads", True) else "Reads its weights from its folder."
+    )
     return ModelCard(
         name=name,
         title=name,
@@ -112,11 +123,11 @@ def _library_card(name: str, facts: Mapping[str, Any]) -> ModelCard:
         preprocess=IMAGENET,
         pooling="the architecture's own",
         head="the architecture's own",
-        task=f"{facts.get('num_classes') or 'no'} classes",
+        task=facts.get("task") or f"{facts.get('num_classes') or 'no'} classes",
         licence=str(facts.get("license") or f"as {library} states it"),
         origin=f"{library}, {facts.get('url') or facts.get('hf_hub_id') or 'no published weights'}",
         paper=str(facts.get("origin_url") or f"see {library}"),
-        note="Downloads its weights on first use.",
+        note=" ".join([comes, *(f"{note[0].upper()}{note[1:]}." for note in facts.get("notes", ()))]),
     )
 
 

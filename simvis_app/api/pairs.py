@@ -53,7 +53,7 @@ def add_api(
     ) -> AsyncIterator[dict[str, Any]]:
         """Why two pictures are similar: score, maps, ledger and verdict.
 
-        image_a, image_b: picture files. backbone: a name that `app.py models` lists, timm/NAME or torchvision/NAME.
+        image_a, image_b: picture files. backbone: a name that `app.py models` lists, timm/NAME, torchvision/NAME, ...
         pooling: avg, max, gem, gem:4, avgmax, catavgmax, flatten, token or own. view_size: short side of the views in
         pixels. framing: whole, square or crop. method: "sliding window" or "RISE" draw the maps by masks, with a
         forward pass for each; empty, only those of a black box are. Maps are rows of cells, signed, in units of the

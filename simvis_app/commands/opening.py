@@ -26,6 +26,7 @@ def session_of(options: argparse.Namespace) -> tuple[Session, str]:
         own=own,
         resizing=options.resizing,
         limits=(STRANGERS if options.command is None else OWNERS).to(options.max_megapixels),
+        folders=options.command is not None or _only_here(options),
     )
     if options.checkpoint is None:
         _check_alone(options)
@@ -63,6 +64,12 @@ def second_of(options: argparse.Namespace, session: Session, settings: Settings)
         name, report = session.open_model(options.checkpoint_b, options.architecture_b, said)
     print(f"B: {report}", file=sys.stderr)
     return session.with_second(settings, name, options.pooling_b or "", options.view_size_b or 0)
+
+
+def _only_here(options: argparse.Namespace) -> bool:
+    """Whether nobody but this machine reaches the page that is served."""
+    others = options.share or options.behind_proxy or options.trusted_host
+    return options.host in ("127.0.0.1", "localhost", "::1") and not others
 
 
 def _check_alone(options: argparse.Namespace) -> None:

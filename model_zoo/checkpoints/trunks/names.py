@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from model_zoo.checkpoints.files.reading import CheckpointFile
 from model_zoo.checkpoints.trunks.children import by_children, ends
+from model_zoo.checkpoints.trunks.loaded_names import in_memory, is_loaded
 from model_zoo.checkpoints.trunks.transformers_names import from_transformers
 
 # What timm's filters raise at names that they do not know.
@@ -43,6 +44,10 @@ def readings(file: CheckpointFile, source: nn.Module) -> Iterator[Reading]:
     if bare is not None:
         yield bare
     first = bare or plain
+    yield from _through_loader(first, source) if is_loaded(source) else _through_rules(first, source)
+
+
+def _through_rules(first: Reading, source: nn.Module) -> Iterator[Reading]:
     for change in (_flattened, _through_timm, _of_transformers):
         changed = change(first, source)
         if changed is not None:
@@ -112,6 +117,21 @@ def _places(tensors: dict[str, Tensor], wanted: int) -> list[str]:
     return sorted(
         (start for start, count in counts.items() if count >= wanted / 2), key=lambda start: -start.count(".")
     )
+
+
+def _through_loader(reading: Reading, source: nn.Module) -> Iterator[Reading]:
+    """The names that the library's own loader gives the tensors, at each place where they may lie."""
+    for start in _places(reading.file.tensors, len(source.state_dict())):
+        inner = {key.removeprefix(start): one for key, one in reading.file.tensors.items() if key.startswith(start)}
+        changed = in_memory(inner, source)
+        if changed is None:
+            continue
+        rest = {key: one for key, one in reading.file.tensors.items() if not key.startswith(start)}
+        tensors = {**{start + key: one for key, one in changed.items()}, **rest}
+        nest = next(reading.file.nesting[key] for key in reading.file.tensors if key.startswith(start))
+        words = "; ".join(word for word in (reading.words, "names as transformers' loader reads them") if word)
+        nesting = {key: reading.file.nesting.get(key, nest) for key in tensors}
+        yield replace(reading, file=replace(reading.file, tensors=tensors, nesting=nesting), words=words)
 
 
 def _through_timm(reading: Reading, source: nn.Module) -> Reading | None:

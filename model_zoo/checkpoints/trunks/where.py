@@ -2,6 +2,7 @@
 
 import re
 
+from model_zoo.architectures.anatomy import TEXTS
 from model_zoo.architectures.arranging import Architecture
 from model_zoo.checkpoints.trunks.fitting import Fit
 
@@ -27,8 +28,9 @@ class Place:
         name = self.fit.inner(key)
         if name in self.buffers:
             return "which the network computes itself"
-        if name is not None and any(name.startswith(f"{path}.") for path in self.discarded):
-            return "a layer of classification alone"
+        for path in self.discarded:
+            if name is not None and name.startswith(f"{path}."):
+                return _FOR_TEXTS if path in TEXTS else "a layer of classification alone"
         if name is not None and self._at_classifier(name):
             return ""
         parts = (key if name is None else name).casefold().split(".")
@@ -56,6 +58,7 @@ def _names(pattern: str) -> re.Pattern[str]:
 
 
 CLASSIFIER = "a classifier"
+_FOR_TEXTS = "of the tower for texts"
 # Parts of names, in lower case, of what lies beside an embedding network in a checkpoint.
 _NAMES = (
     (_names(r"optim\w*|\w*sched\w*|scaler|callbacks|loops|queue\w*|\w*history"), "of the training"),

@@ -152,7 +152,7 @@ def _settings(session: Session) -> dict[str, Any]:
             backbones(session, first(session)),
             value=first(session),
             label="Backbone",
-            info="or type timm/NAME" if session.any_architecture else None,
+            info="or type timm/NAME, transformers/NAME" if session.any_architecture else None,
             allow_custom_value=session.any_architecture or session.own.offered,
             elem_id="backbone",
             min_width=140,

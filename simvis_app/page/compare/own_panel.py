@@ -38,7 +38,8 @@ def own_panel(session: Session) -> OwnFields | None:
         return None
     with gr.Accordion("Your model", open=False, elem_id="own"):
         gr.HTML(
-            "<p>A checkpoint of any timm or torchvision architecture: what comes before its pooling must be whole; "
+            "<p>A checkpoint of any architecture of timm, torchvision or transformers: what comes before its "
+            "pooling must be whole; "
             "linear and norm layers behind it are recognised.</p>"
         )
         return OwnFields(
@@ -56,7 +57,7 @@ def own_panel(session: Session) -> OwnFields | None:
                 visible=session.own.uploads,
             ),
             architecture=gr.Textbox(
-                label="Architecture", placeholder="timm/resnet50 or torchvision/resnet50", elem_id="architecture"
+                label="Architecture", placeholder="timm/resnet50, transformers/OWNER/NAME, ...", elem_id="architecture"
             ),
             head=gr.Radio(
                 [("as the file shows", "auto"), ("every one, the classifier too", "keep"), ("none", "none")],
@@ -116,6 +117,7 @@ def open_own(session: Session, asked: OwnAsked, pooling: str, working: str) -> O
     """Loads a checkpoint and chooses it as `choose_network` does."""
     try:
         said = with_arguments(own_questions.said(asked.questions, asked.of, asked.answers), None, asked.head, None)
+        session.check_folder(asked.of[1])
         source = _checkpoint(session, asked)
         name, report = session.open_model(source, asked.of[1], said, public=asked.upload is None)
     except UndecidedError as error:

@@ -13,6 +13,7 @@ from typing import Any
 from PIL import Image
 
 import model_zoo
+from model_zoo.cards.catalog import is_folder
 from model_zoo.checkpoints.choices import Choices
 from model_zoo.running.devices import architecture_bytes, on_device, weight_bytes
 from model_zoo.running.engines import with_engine
@@ -117,9 +118,10 @@ class Session:
         own: OwnModels | None = None,
         resizing: Resizing = "quick",
         limits: Limits = STRANGERS,
+        folders: bool = True,
     ) -> None:
         check_resizing(resizing)
-        self.limits = limits
+        self.limits, self.folders = limits, folders
         self._owners: OrderedDict[str, None] = OrderedDict()
         self.device, self.engine, self.any_architecture, self.resizing = device, engine, any_architecture, resizing
         self.own = own or OwnModels()
@@ -139,8 +141,8 @@ class Session:
     def network(self, name: str) -> EmbeddingNetwork:
         """The network of a card, of a library's architecture or of one's own, on this session's device and engine.
 
-        Raises SimvisError as `model_zoo.load` does, for an architecture where only the catalogue is offered, and for
-        a network that is too large to be kept.
+        Raises SimvisError as `model_zoo.load` does, for an architecture where only the catalogue is offered, for a
+        folder's where strangers ask, and for a network that is too large to be kept.
         """
         if model_zoo.is_architecture(name) and not self.any_architecture:
             raise SimvisError(
@@ -148,7 +150,20 @@ class Session:
                 f"one of {', '.join(model_zoo.names())}",
                 "choose one of these, or run SimVis on your own machine",
             )
+        self.check_folder(name)
         return self._networks.get(name, lambda: self._placed(name, self._load(name).with_resizing(self.resizing)))
+
+    def check_folder(self, name: str) -> None:
+        """Raises SimvisError for an architecture by the path of a folder, where strangers reach this server.
+
+        It says so whatever is there: what folders there are is not theirs to know.
+        """
+        if not self.folders and is_folder(name):
+            raise SimvisError(
+                f"the architecture '{name}', a folder, while others than its owner reach this server",
+                "an architecture by its name",
+                "choose one by its name, or run SimVis on your own machine",
+            )
 
     def open_model(
         self, file: str | Path, architecture: str, choices: Choices | None = None, public: bool = True

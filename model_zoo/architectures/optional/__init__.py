@@ -1,0 +1,1 @@
+"""Networks of libraries that SimVis works without: imported where one of their names is asked for."""
