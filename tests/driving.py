@@ -23,7 +23,8 @@ DEFAULTS = {
     **{"query": None, "labels": [], "picker": UNMARKED, "exact": False, "refused": (), "seen": 0, "pending": None},
     **{"attribute": "", "use": "filter"},
     **{"space": None, "label": None, "outside": None, "working": "", "folder": "", "new": None},
-    **{"shared_gallery": "samples", "shared_space": ""},
+    **{"shared_gallery": "samples", "shared_space": "", "layer": "", "rule": "path"},
+    **{"shared_layer": "", "shared_rule": "path"},
     **{"series": "", "beside": "", "step": "", "offered": Offered(), "shown_for": None},
 }
 
@@ -122,6 +123,11 @@ class Tab:
         assert updates
         assert set(updates) <= set(function.outputs)
         return {self._name(component): value for component, value in updates.items()}
+
+
+def merged(steps):
+    """What several steps of a handler changed together."""
+    return {name: value for step in steps for name, value in step.items()}
 
 
 def named(widgets):

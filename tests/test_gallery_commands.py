@@ -298,6 +298,23 @@ def test_hits_are_held_to_an_attribute_or_ordered_by_it(told, refused, photos, t
     assert "--use without --attribute" in refused("search", image, *QUERY, "--use", "rerank")
 
 
+def test_maps_and_regions_at_another_layer(told, refused, photos, animals, tmp_path):
+    image, box = photos / "bee" / "bee_0.png", ("--box", "4", "3", "18", "12")
+    _, coarse, _ = told("search", image, *QUERY, *box)
+    at = ("--at", "1", "--rule", "path", "--reference", "mean")
+    code, fine, _ = told("search", image, *QUERY, *box, *at, "--out", tmp_path / "out")
+    assert (code, fine["query"]["depth"]["layer"], fine["query"]["depth"]["reference"]) == (0, "1", "mean")
+    assert fine["query"]["grid"] == [2 * side for side in coarse["query"]["grid"]]
+    assert b"Maps at layer 1 by the rule path." in (tmp_path / "out" / "search.html").read_bytes()
+    _, placed, _ = told("classes", "--image", image, *QUERY, "--at", "1", "--out", tmp_path / "placed")
+    assert (placed["depth"]["rule"], len(placed["map"])) == ("frozen", fine["query"]["grid"][0])
+    code, _, _ = told("classes", "cat", *QUERY, "--at", "1", "--out", tmp_path / "cats")
+    assert b"Maps at layer 1 by the rule frozen." in (tmp_path / "cats" / "class.html").read_bytes()
+    assert "which the network does not have" in refused("search", image, *QUERY, "--at", "nowhere")
+    assert "a rule or a reference without a layer" in refused("search", image, *QUERY, "--rule", "path")
+    assert "one of frozen, path" in refused("classes", "cat", *QUERY, "--at", "1", "--rule", "straight")
+
+
 def test_a_network_without_attributes_is_one_line(refused, photos, animals):
     said = refused("search", photos / "bee" / "bee_0.png", *QUERY, "--attribute", "arch")
     assert f"attributes of {NETWORK}; wanted a network that kept its ImageNet classifier" in said
@@ -377,7 +394,19 @@ def test_help_has_a_word_about_every_flag(capsys, command):
     out = capsys.readouterr().out
     for word in {
         "index": ["--name", "--prune", "--remove", "--delete", "--pooling", "FOLDER"],
-        "search": ["--box", "--not-point", "--label", "--attribute", "--use", "--out", "-k", "IMAGE"],
+        "search": [
+            "--box",
+            "--not-point",
+            "--label",
+            "--attribute",
+            "--use",
+            "--at",
+            "--rule",
+            "--reference",
+            "--out",
+            "-k",
+            "IMAGE",
+        ],
         "classes": ["--image", "LABEL", "--network"],
         "curves": ["--pairs", "--seed"],
         "store-check": ["--index-url"],

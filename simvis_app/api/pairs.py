@@ -13,7 +13,7 @@ from simvis_app.service import defaults, words
 from simvis_app.service.lanes import QUICK, Lanes, Turns, paced
 from simvis_app.service.references import References
 from simvis_app.service.sessions.budget import USUAL_METHOD, Budget
-from simvis_app.service.sessions.depths import DepthAsked, Depths, carried, checked_depth, is_little
+from simvis_app.service.sessions.depths import DepthAsked, Depths, carried, depth_named, is_little
 from simvis_app.service.sessions.session import Session, Settings
 from simvis_core import EmbeddingNetwork, PairExplanation, SimvisError
 from simvis_core.explainers.masks import MASKED
@@ -285,12 +285,9 @@ def _settings(backbone: str, pooling: str, view_size: float, framing: Framing, m
 
 def _depth(layer: str, rule: str, reference: str, method: str, layer_b: str) -> DepthAsked:
     """What the fields ask for. Raises SimvisError for what does not go together, and for what there is not."""
-    rule, reference = rule or DepthAsked.rule, reference or DepthAsked.reference
-    asked = checked_depth(DepthAsked(layer, rule, reference, layer_b))
+    asked = depth_named(layer, rule, reference, layer_b)
     if layer and method:
         raise SimvisError("both a layer and a method", "one way to draw the maps", "leave one of them empty")
-    if reference != DepthAsked.reference and rule != "path":
-        raise SimvisError(f"reference '{reference}' with the rule {rule}", "the rule path", "send rule path with it")
     return asked
 
 

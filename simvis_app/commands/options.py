@@ -96,6 +96,18 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def maps_options(parser: argparse.ArgumentParser) -> None:
+    """Adds where in the network a gallery's maps are drawn, and its regions cut out; see `depth_asked`."""
+    parser.add_argument(
+        "--at",
+        metavar="LAYER",
+        help="draw maps, and cut regions out, at another layer, such as blocks.2 or pixels; 'explain --at list' "
+        "prints those there are",
+    )
+    parser.add_argument("--rule", help="what a place's part is there: frozen (default) or path; see 'explain --help'")
+    parser.add_argument("--reference", metavar="WHAT", help="where the path starts: blur (default), mean or grey")
+
+
 def asking_options(parser: argparse.ArgumentParser) -> None:
     """Adds which gallery is asked, what of it, and where the answer goes."""
     parser.add_argument("--gallery", default="samples", help="its name (default: samples)")

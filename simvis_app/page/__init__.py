@@ -68,13 +68,14 @@ def build_app(
         intro = gr.HTML(INTRO, elem_id="intro")
         # Before the tabs: gradio numbers a name that one of their functions has already.
         add_api(session, house.references, app.lanes, budget)
-        add_gallery_api(galleries)
+        add_gallery_api(galleries, budget)
         add_trust_api(session, app.lanes, budget)
         add_training_api(house.studies, app.lanes, budget)
         add_attributes_api(house.attributes)
         add_concepts_api(session)
         hidden = partial(gr.Textbox, visible="hidden")
         house.places = {"tab": hidden(next(iter(TABS))), "gallery": hidden(SAMPLES), "space": hidden("")}
+        house.places |= {"at": hidden(""), "by": hidden(choices.RULE.default)}
         house.shows = {name: tab.shows for name, tab in TABS.items()}
         house.again = {name: hidden() for name in TABS}
         with gr.Tabs(overflow_behavior="wrap", elem_id="tabs") as house.tabs:  # a menu would hide tabs on a phone
@@ -114,11 +115,12 @@ class PageTab:
     shows: tuple[str, ...] = ()
 
 
+PLACE = ("gallery", "space", *choices.MAPS)
 # In the order in which they stand; the first is in front as the page opens.
 TABS: dict[str, PageTab] = {
     COMPARE: PageTab(build_compare, COMPARED),
-    "Search": PageTab(build_search, ("q", "gallery", "space", "labels", "marks", "exact", "shows", "use")),
-    "Classes": PageTab(build_classes, ("gallery", "space", "label", "order")),
+    "Search": PageTab(build_search, (*PLACE, "q", "labels", "marks", "exact", "shows", "use")),
+    "Classes": PageTab(build_classes, (*PLACE, "label", "order")),
     "Trust": PageTab(build_trust, (*PAIR, *choices.CHOICES, *choices.TRUST)),
     "Attributes": PageTab(build_attributes, (*PAIR, *choices.CHOICES, "preset", "attribute", "weights")),
     "Training": PageTab(build_training, ("series", "other", "subject", "step")),

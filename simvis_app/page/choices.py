@@ -121,6 +121,7 @@ MODE = OneOf(MODES)
 LAYER = Named("")  # of the network, at which maps are drawn; empty for its last features
 RULE = OneOf(tuple(sorted(RULE_NAMES, reverse=True)))  # the path first: under held gates cells carry little in front
 DEPTH: dict[str, Choice] = {"layer": LAYER, "rule": RULE}
+MAPS: dict[str, Choice] = {"at": LAYER, "by": RULE}  # the same of a gallery's pictures
 
 ORDERS = {"most typical first": False, "least typical first": True}  # of a class's members, and whether it is reversed
 ORDER = OneOf(tuple(ORDERS))

@@ -288,3 +288,23 @@ def test_on_a_phone_nothing_scrolls_sideways(search_server, browser):
         assert width <= room == 390, name
     phone.close()
     assert visitor.problems == []
+
+
+def test_finer_maps_come_hit_by_hit_on_both_tabs_and_stay_in_the_address(seeker):
+    coarse = key(seeker)
+    seeker.open("How fine the maps are")
+    seeker.choose("#search_layer", "28 x 28 · blocks.2")
+    expect(seeker.at(HITS)).not_to_have_attribute("data-key", coarse)
+    expect(seeker.at("#search_status")).to_contain_text("28 x 44 cells")
+    seeker.page.locator("#search_rule").get_by_text("gates held (frozen)").click()  # the quicker one
+    expect(seeker.at("#search_status")).to_contain_text("That leaves the cells less than 20 %")
+    sixth = seeker.page.locator("#hits .hit").nth(5)  # of the second few
+    expect(sixth.locator(".note")).to_contain_text("its cells carry")
+    sixth.hover()
+    expect(sixth.locator("canvas")).to_be_visible()
+    expect(seeker.page).to_have_url(re.compile("at=.*blocks.2&by=frozen"))
+    seeker.page.get_by_role("tab", name="Classes").click()
+    expect(seeker.at("#classes_layer input")).to_have_value("28 x 28 · blocks.2")
+    expect(seeker.page.locator("#members canvas").first).to_be_visible()
+    expect(seeker.page.locator("#members canvas").nth(5)).to_be_visible()
+    expect(seeker.page).to_have_url(re.compile("tab=Classes.*at=.*blocks.2&by=frozen"))

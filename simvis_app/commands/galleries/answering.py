@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from simvis_app.service import defaults, samples
 from simvis_app.service.galleries.asking import find_space
 from simvis_app.service.galleries.galleries import SAMPLES, Galleries
+from simvis_app.service.sessions.depths import DepthAsked, depth_named
 from simvis_app.service.sessions.session import Session, Settings
 from simvis_core.files.writing import manifest_json, write_folder
 from simvis_core.galleries.indexing import BATCH, Progress
@@ -36,6 +37,11 @@ def space_of(galleries: Galleries, options: argparse.Namespace, session: Session
     if options.gallery == SAMPLES:
         _index_samples(galleries, session, network, pooling)
     return find_space(galleries, options.gallery, network, pooling)
+
+
+def depth_asked(options: argparse.Namespace) -> DepthAsked:
+    """Where in the network maps are drawn. Raises SimvisError as `depth_named` does."""
+    return depth_named(options.at or "", options.rule or "", options.reference or "")
 
 
 def _index_samples(galleries: Galleries, session: Session, network: str, pooling: str) -> None:

@@ -3,9 +3,9 @@
 import argparse
 from contextlib import closing
 
-from simvis_app.commands.galleries.answering import Answered, space_of, tell, warn, written
+from simvis_app.commands.galleries.answering import Answered, depth_asked, space_of, tell, warn, written
 from simvis_app.commands.opening import galleries_of, session_of
-from simvis_app.commands.options import asking_options
+from simvis_app.commands.options import asking_options, maps_options
 from simvis_app.service import defaults
 from simvis_app.service.attributes.hits import RERANKED, AttributeWish
 from simvis_app.service.attributes.hits_in_words import by_attribute
@@ -42,6 +42,7 @@ def add(found: argparse.ArgumentParser) -> None:
         default=AttributeWish.use,
         help=f"of --attribute: filter, or rerank, the {RERANKED} nearest, surest of it first (default: %(default)s)",
     )
+    maps_options(found)
     asking_options(found)
 
 
@@ -58,7 +59,8 @@ def search(options: argparse.Namespace, session: Session) -> Answered:
         space = space_of(galleries, options, session)
         marked = _regions(galleries, options, space)
         labels = tuple(options.label) if options.label else None
-        asked = Asked(options.image, options.gallery, space.name, marked, labels, options.exact, wish)
+        place = options.image, options.gallery, space.name
+        asked = Asked(*place, marked, labels, options.exact, wish, depth_asked(options))
         answer = galleries.search(asked, options.k)
         told = search_json(answer, maps=options.out is not None)
         warn(told["query"]["warnings"] + ([] if answer.attribute is None else [by_attribute(answer.attribute)]))

@@ -20,7 +20,7 @@ FINE = 10_000  # steps of a mark's place over the picture's side
 QUIET = frozenset(
     (
         *("pin", "mode", "marks", "exponent", "colours", "opacity", "method", "labels", "exact", "shows", "use"),
-        *("explainers", "seed", "step", "attribute", "weights", "layer", "rule"),
+        *("explainers", "seed", "step", "attribute", "weights", "layer", "rule", "at", "by"),
     )
 )
 _PIN = re.compile(r"([ab])\.(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4})\.(\d{1,4}))?", re.ASCII)
@@ -33,8 +33,9 @@ class Address:
     """What is on screen, in values that were checked. A field that is None is as the page opens.
 
     Pictures are names, which `simvis_app.service.pictures` gives and finds; "" is an empty place. The fields are named
-    as the query's parts are. ``label`` is the class that is shown, ``labels`` are those that a search is held to,
-    ``shows`` is the attribute, which ``use`` filters or ranks its hits by; ``attribute`` is the Attributes tab's.
+    as the query's parts are. ``at`` and ``by`` are layer and rule of a gallery's maps. ``label`` is the class that is
+    shown, ``labels`` are those that a search is held to, ``shows`` is the attribute, which ``use`` filters or ranks its
+    hits by; ``attribute`` is the Attributes tab's.
     """
 
     tab: str | None = None
@@ -55,6 +56,8 @@ class Address:
     q: str | None = None
     gallery: str | None = None
     space: str | None = None
+    at: str | None = None
+    by: str | None = None
     labels: tuple[str, ...] | None = None
     marks: tuple[Marked, ...] | None = None
     exact: bool | None = None
@@ -257,6 +260,7 @@ FIELDS: dict[str, Part] = {
     "q": Part(_held),
     "gallery": Part(_held),
     "space": Part(_held),
+    **{name: _offered(choice) for name, choice in choices.MAPS.items()},
     "labels": Part(texts_of, _texts),
     "marks": Part(marks_of, _marks_text),
     "exact": Part(_exact, lambda exact: str(int(exact))),

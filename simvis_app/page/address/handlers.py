@@ -20,7 +20,7 @@ QUERIES = ("q", "subject")  # pictures that stand alone: of a search, of a train
 NETWORK = ("backbone", "pooling")
 COMPARED = (*PAIR, *choices.CHOICES, "pin", *choices.DEPTH)  # what a comparison depends on
 # What the page opens with.
-OPENING = choices.CHOICES | choices.DEPTH | choices.TRUST | choices.ATTRIBUTES | choices.HITS
+OPENING = choices.CHOICES | choices.DEPTH | choices.MAPS | choices.TRUST | choices.ATTRIBUTES | choices.HITS
 OPTIONAL = ("gallery", "space", "label", "series", "attribute", "weights", "shows")  # empty where nothing is chosen
 PLACED = ("q", "gallery", "space")  # what marks lie on
 Network = NetworkChosen | NetworkRefused | None  # None where it stays as it is

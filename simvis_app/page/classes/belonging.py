@@ -4,8 +4,10 @@ import hashlib
 from dataclasses import dataclass
 
 from simvis_app.page.classes.members import UNIT
+from simvis_app.page.galleries import fineness
 from simvis_app.page.galleries.cards import own_card
 from simvis_app.page.galleries.choice import Place
+from simvis_app.page.galleries.fineness import depth_of
 from simvis_app.page.parts.hit_grid import Page
 from simvis_app.service import words
 from simvis_app.service.galleries.galleries import Galleries
@@ -33,12 +35,13 @@ def belonging(galleries: Galleries, file: str, place: Place) -> Belonging:
     Raises SimvisError for one that cannot be read, and for a gallery without classes.
     """
     where = galleries.space(place.gallery, place.space)
-    picture = galleries.picture(file, where)
+    depth = depth_of(galleries, where, place.layer, place.rule)
+    picture = galleries.picture(file, where, depth=depth)
     means = galleries.means_for(picture, where)
-    embedding = picture.decomposition.embedding
+    embedding = galleries.picture(file, where).decomposition.embedding  # at any depth: the scores are the engine's
     nearest = [(means.labels[at], means.counts[at], score) for at, score in means.nearest(embedding, NEAREST)]
     warned = words.warning(view_warning(picture.view, words.YOURS))
-    said = warned + words.nearest_classes(nearest, galleries.holds(picture, where))
+    said = warned + words.nearest_classes(nearest, galleries.holds(picture, where)) + fineness.said(picture, depth)
     return Belonging(said, _page(picture, where, means, nearest))
 
 

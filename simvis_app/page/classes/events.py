@@ -8,6 +8,7 @@ from simvis_app.page.classes.handlers import ClassHandlers
 from simvis_app.page.classes.in_words import ClassWords
 from simvis_app.page.classes.sharing import ClassSharing
 from simvis_app.page.classes.widgets import Widgets
+from simvis_app.page.galleries import fineness
 from simvis_app.page.galleries.offers import Lists, OfferHandlers
 from simvis_app.page.galleries.pairs import PairOpening
 from simvis_app.page.galleries.sharing import forget
@@ -38,7 +39,7 @@ def wire(widgets: Widgets, house: House, tab: gr.Tab) -> None:
     gr.on([widgets.label.input, widgets.order.input], **show)
     sharing = ClassSharing(house.galleries, widgets)
     wire_share(widgets.share, widgets.asked, sharing.link, [sharing.export])
-    place = (widgets.choice.gallery, widgets.choice.space)
+    place = tuple(widgets.choice.drawn)
     forget(widgets.share, [one.change for one in (*place, widgets.label, widgets.order)])
     _wire_members(widgets, handlers, house)
     _wire_belonging(widgets, handlers, house.drops)
@@ -48,7 +49,7 @@ def wire(widgets: Widgets, house: House, tab: gr.Tab) -> None:
     _wire_choice(widgets, handlers, house, tab, show)
     said = ClassWords(house.galleries, house.attributes, widgets)
     widgets.say.click(said.say, widgets.asked, widgets.in_words, trigger_mode="once", **_SHOWN)
-    forgotten = [one.change for one in (*place, widgets.label)]
+    forgotten = [one.change for one in (widgets.choice.gallery, widgets.choice.space, widgets.label)]
     gr.on(forgotten, lambda: "", None, widgets.in_words, **_PRIVATE)
 
 
@@ -70,7 +71,7 @@ def _wire_members(widgets: Widgets, handlers: ClassHandlers, house: House) -> No
 
 def _wire_belonging(widgets: Widgets, handlers: ClassHandlers, drops: PictureDrops) -> None:
     """A picture from outside that comes, is dropped, or goes."""
-    asked, shown = {widgets.outside, *widgets.choice.own}, [widgets.belongs, widgets.belongs_maps]
+    asked, shown = {widgets.outside, *widgets.choice.drawn}, [widgets.belongs, widgets.belongs_maps]
     belongs: Listener = {
         "fn": handlers.belongs,
         "outputs": [*shown, widgets.refusals.seen],
@@ -94,11 +95,14 @@ def _wire_choice(widgets: Widgets, handlers: ClassHandlers, house: House, tab: g
         offered = listed.then(handlers.offer_spaces, {choice.gallery}, widgets.curve_spaces, **_PRIVATE)
         offered.then(**show)
 
-    updates = [widgets.notice, choice.gallery, choice.space]
+    chosen = [widgets.notice, choice.space, *choice.fineness.shown]
+    updates = [*chosen, choice.gallery]
     turned = [tab.select, house.again["Classes"].change]
     follow(gr.on(turned, offers.open_tab, choice.shared, updates, **_PRIVATE))
     gr.on([tab.select, choice.gallery.change], **choice.troubles)
-    chosen = [widgets.notice, choice.space]
-    follow(choice.gallery.input(offers.choose_gallery, choice.own, chosen, **_PRIVATE))
+    follow(choice.gallery.input(offers.choose_gallery, choice.drawn, chosen, **_PRIVATE))
     follow(choice.space.input(lambda: None, None, None, **_PRIVATE))
-    follow(choice.indexed(offers.open_tab, choice.own, updates, **_PRIVATE))
+    finer = gr.on([choice.layer.input, choice.rule.input], lambda: None, None, None, **_PRIVATE)
+    choice.told(finer).then(**show)
+    fineness.wire(house.galleries, choice, _PRIVATE)
+    follow(choice.indexed(offers.open_tab, choice.drawn, updates, **_PRIVATE))

@@ -8,8 +8,9 @@ import gradio as gr
 
 from simvis_app.page.classes.belonging import Belonging, belonging
 from simvis_app.page.classes.inputs import ClassInputs, read
-from simvis_app.page.classes.members import MemberPages, members_key
+from simvis_app.page.classes.members import MemberPages, MembersShown
 from simvis_app.page.classes.widgets import Widgets
+from simvis_app.page.galleries.fineness import depth_of
 from simvis_app.page.galleries.pairs import OpenedPair, PairOpening, public
 from simvis_app.page.parts.hit_grid import Page
 from simvis_app.page.updates import Updates, Values, unchanged
@@ -120,6 +121,10 @@ class ClassHandlers:
     def _space(self, inputs: ClassInputs) -> Space:
         return self.galleries.space(inputs.place.gallery, inputs.place.space)
 
+    def _shown(self, space: Space, inputs: ClassInputs) -> MembersShown:
+        place = inputs.place
+        return MembersShown(space, inputs.label, inputs.order, depth_of(self.galleries, space, place.layer, place.rule))
+
     def _members(self, inputs: ClassInputs) -> tuple[Space, ClassMembers]:
         where = self._space(inputs)
         return where, self.galleries.members(where, inputs.label)
@@ -131,7 +136,7 @@ class ClassHandlers:
         means = self._means_figure(where, inputs.label)
         names = [Path(row.file).name for row in members.rows[:MATRIX]]
         matrix = score_figure(members.scores[:MATRIX, :MATRIX], names) if len(names) > 1 else None
-        page = self.pages.page(where, members, inputs.order)
+        page = self.pages.page(self._shown(where, inputs), members)
         return ShownClass(words.class_status(members), page, matrix, means)
 
     def _means_figure(self, space: Space, label: str) -> Any:
@@ -148,9 +153,10 @@ class ClassHandlers:
             where, members = self._members(inputs)
         except SimvisError:
             return unchanged()  # `show` says why
-        if inputs.wanted.key != members_key(where, inputs.label, inputs.order):
+        asked = self._shown(where, inputs)
+        if inputs.wanted.key != asked.key:
             return unchanged()
-        return {self.widgets.grid: self.pages.page(where, members, inputs.order, inputs.wanted.wanted, with_maps)}
+        return {self.widgets.grid: self.pages.page(asked, members, inputs.wanted.wanted, with_maps)}
 
     def _belonging(self, inputs: ClassInputs) -> Belonging:
         if inputs.outside is None:

@@ -3,6 +3,7 @@
 from simvis_app.page.address.address import Address
 from simvis_app.page.classes.inputs import read
 from simvis_app.page.classes.widgets import Widgets
+from simvis_app.page.galleries.fineness import depth_of
 from simvis_app.page.galleries.sharing import refusal, zip_file
 from simvis_app.page.updates import Values
 from simvis_app.service.galleries.answers import class_json, class_sheet
@@ -29,6 +30,8 @@ class ClassSharing:
             space=place.space or None,
             label=inputs.label or None,
             order=inputs.order,
+            at=place.layer or None,
+            by=place.rule if place.layer else None,
         ).query()
 
     def export(self, values: Values) -> str:
@@ -42,7 +45,8 @@ class ClassSharing:
             if not inputs.label:
                 raise SimvisError("no class", "one of the gallery's", "choose one first")
             told = manifest_json(class_json(self.galleries, where, inputs.label, paths=False))
-            sheet = class_sheet(self.galleries, where, inputs.label)
+            depth = depth_of(self.galleries, where, inputs.place.layer, inputs.place.rule)
+            sheet = class_sheet(self.galleries, where, inputs.label, depth)
             return zip_file("class", {"class.html": sheet, "class.json": told})
         except SimvisError as error:
             raise refusal(error) from error

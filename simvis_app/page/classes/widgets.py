@@ -44,4 +44,4 @@ class Widgets:
     @property
     def asked(self) -> set[Any]:
         """What is shown of a class depends on these."""
-        return {*self.choice.own, self.label, self.order}
+        return {*self.choice.drawn, self.label, self.order}

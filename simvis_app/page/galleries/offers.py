@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 
 import gradio as gr
 
+from simvis_app.page import choices
 from simvis_app.page.galleries.choice import GalleryChoice, Place, place_of
+from simvis_app.page.galleries.fineness import COARSE, layers_of
 from simvis_app.page.updates import Updates, Values, unchanged
 from simvis_app.service import words
 from simvis_app.service.galleries.galleries import SAMPLES, Galleries
@@ -25,7 +27,7 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Offers:
-    """What a gallery was indexed with and its labels, and what of each is chosen.
+    """What a gallery was indexed with, its labels, the layers for its maps, and what of each is chosen.
 
     ``notice`` is why it cannot be searched, empty where it can. ``galleries`` are all there are now, None where that
     was not asked.
@@ -37,6 +39,9 @@ class Offers:
     space: str | None = None
     labels: Listed | None = None
     kept: tuple[str, ...] = ()
+    layers: Listed | None = None
+    layer: str = ""
+    rule: str = choices.RULE.default
     galleries: tuple[str, ...] | None = None
 
 
@@ -101,12 +106,16 @@ def _choices(galleries: Galleries, place: Place, labels: Sequence[str]) -> Offer
     named = {space.name: space for space in spaces}
     chosen = place.space if place.space in named else next(iter(named), None)
     counts = galleries.labels(named[chosen]) if chosen else {}
+    layers = layers_of(galleries, place.gallery, chosen or "") if place.layer else [COARSE]
     return Offers(
         place.gallery,
         spaces=[(label, name) for name, label in words.space_labels(spaces).items()],
         space=chosen,
         labels=[(f"{name or 'no label'} ({count})", name) for name, count in counts.items()],
         kept=tuple(name for name in labels if name in counts),
+        layers=layers,
+        layer=next((layer for _, layer in layers if layer == place.layer), ""),
+        rule=place.rule or choices.RULE.default,
     )
 
 
@@ -117,6 +126,9 @@ def shown(found: Waiting | Offers, lists: Lists) -> Updates:
     updates: Updates = {
         lists.notice: found.notice,
         lists.choice.space: gr.update(choices=found.spaces or [], value=found.space),
+        lists.choice.layer: gr.update(choices=found.layers or [COARSE], value=found.layer),
+        lists.choice.rule: found.rule,
+        **({lists.choice.fineness.panel: gr.update(open=True)} if found.layer else {}),
     }
     if lists.labels is not None:
         updates[lists.labels] = gr.update(choices=found.labels or [], value=list(found.kept))

@@ -149,10 +149,11 @@ function frame(value) {
   text(found, count ? few : value.key ? "Nothing was found." : "");
   bar.classList.toggle("none", !(count && value.unit && value.scale_hit > 0));
   if (value.unit) paintBar(bar, value.scale_hit, value.unit);
-  further.hidden = !value.more || !count;
+  const more = value.more && count < value.total; // a page of late maps may end before what is on screen does
+  further.hidden = !more || !count;
   if (asked !== count) { clearTimeout(timer); further.textContent = "Show more"; } // else the next page is on its way
   sentinel.unobserve(end);
-  if (value.more && count) sentinel.observe(end); // told anew whether the end is in sight
+  if (more && count) sentinel.observe(end); // told anew whether the end is in sight
   if (!cards.has(stop)) stop = order[0];
   turn(stop);
   names();

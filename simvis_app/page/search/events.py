@@ -2,6 +2,7 @@
 
 import gradio as gr
 
+from simvis_app.page.galleries import fineness
 from simvis_app.page.galleries.offers import Lists, OfferHandlers
 from simvis_app.page.galleries.pairs import PairOpening
 from simvis_app.page.galleries.sharing import forget
@@ -37,7 +38,7 @@ def wire(widgets: Widgets, house: House, tab: gr.Tab, live: LiveSearch) -> None:
     _wire_hits(widgets, handlers, house)
     sharing = SearchSharing(house.galleries, house.pictures, widgets)
     wire_share(widgets.share, widgets.asked, sharing.link, [sharing.export])
-    others = (widgets.query, widgets.labels, widgets.exact, widgets.choice.gallery, widgets.choice.space)
+    others = (widgets.query, widgets.labels, widgets.exact, *widgets.choice.drawn)
     shows = (widgets.shows.attribute, widgets.shows.use)
     forget(widgets.share, [widgets.picker.mark, *(other.change for other in (*others, *shows))])
 
@@ -65,6 +66,7 @@ def _wire_query(widgets: Widgets, handlers: SearchHandlers, house: House, search
     """What brings another picture, other labels or another way to search."""
     assert house.compare is not None
     changes = [widgets.query.input, widgets.labels.input, widgets.exact.input, widgets.choice.space.input]
+    changes += [widgets.choice.layer.input, widgets.choice.rule.input]
     shows = [widgets.shows.attribute.input, widgets.shows.use.input]
     gr.on([*changes, *shows], **search)
     wire_drops(house.drops.query, house.drops, [widgets.query], ("",), widgets.refusals, search)
@@ -80,20 +82,22 @@ def _wire_choice(widgets: Widgets, handlers: SearchHandlers, house: House, tab: 
     choice, lists = widgets.choice, Lists(widgets.notice, widgets.choice, widgets.labels)
     offers = OfferHandlers(house.galleries, lists)
     offer: Listener = {"fn": handlers.offer_exact, "inputs": choice.own, "outputs": widgets.exact, **_PRIVATE}
-    choice.told(choice.space.input(lambda: None, None, None, **_PRIVATE))
+    told = [one.input for one in (choice.space, choice.layer, choice.rule)]
+    choice.told(gr.on(told, lambda: None, None, None, **_PRIVATE))
+    fineness.wire(house.galleries, choice, _PRIVATE)
     choice.space.change(**offer)
     shows = [widgets.shows.panel, widgets.shows.attribute, widgets.shows.without]
     choice.space.change(handlers.offer_attributes, choice.own | {widgets.shows.attribute}, shows, **_PRIVATE)
     widgets.shows.panel.expand(handlers.prepare_attributes, choice.own, None, **_PRIVATE)
-    offered = [widgets.notice, choice.space, widgets.labels]
-    chosen = choice.gallery.input(offers.choose_gallery, choice.own, offered, **_PRIVATE)
+    offered = [widgets.notice, choice.space, *choice.fineness.shown, widgets.labels]
+    chosen = choice.gallery.input(offers.choose_gallery, choice.drawn, offered, **_PRIVATE)
     choice.told(chosen).then(**search)
-    updates = [widgets.notice, choice.gallery, choice.space, widgets.labels]
+    updates = [*offered, choice.gallery]
     turned = [tab.select, house.again["Search"].change]
     opened = gr.on(turned, offers.open_tab, choice.shared | {widgets.labels}, updates, **_PRIVATE)
     choice.told(opened).then(**search)
     gr.on([tab.select, choice.gallery.change], **choice.troubles)
-    listed = choice.indexed(offers.open_tab, choice.own | {widgets.labels}, updates, **_PRIVATE)
+    listed = choice.indexed(offers.open_tab, choice.drawn | {widgets.labels}, updates, **_PRIVATE)
     choice.told(listed).then(**search).then(**offer)
 
 

@@ -2,16 +2,17 @@
 
 import html
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import gradio as gr
 
+from simvis_app.page.galleries import fineness
 from simvis_app.page.galleries.pairs import OpenedPair, PairOpening, public
 from simvis_app.page.parts.hit_grid import Page
 from simvis_app.page.parts.region_picker import Picked
 from simvis_app.page.search.by_attribute import offered, prepare
-from simvis_app.page.search.hits import PAGE, WHOLE, search_key
+from simvis_app.page.search.hits import DEEP_PAGE, PAGE, WHOLE, search_key
 from simvis_app.page.search.inputs import Marks, SearchInputs, picture_key, picture_of, read, search_of
 from simvis_app.page.search.live import LiveSearch
 from simvis_app.page.search.why import Why, why_one, why_two
@@ -21,6 +22,7 @@ from simvis_app.service import samples, words
 from simvis_app.service.attributes.hits_in_words import by_attribute
 from simvis_app.service.files import served
 from simvis_app.service.galleries.galleries import Answer
+from simvis_app.service.sessions.depths import DepthAsked
 from simvis_app.service.sessions.session import Pictured
 from simvis_core import SimvisError
 from simvis_core.pictures.view_warnings import view_warning
@@ -52,10 +54,9 @@ class Unanswered:
 
 
 @dataclass(frozen=True)
-class Mapped:
-    """Hits with their own maps, and the best of the nearest classes by what is marked and by the whole picture."""
+class Nearest:
+    """The best of the nearest classes by what is marked and by the whole picture."""
 
-    page: Page
     by_region: Page | None
     by_whole: Page | None
 
@@ -91,14 +92,21 @@ class SearchHandlers:
         answer = self._wanted(read(values, self.widgets))
         return unchanged() if answer is None else {self.widgets.grid: self.pages.page(answer)}
 
-    def maps(self, values: Values) -> Updates:
-        """The hits from rank ``wanted`` on with their own maps, then the best of the nearest classes, both ways."""
-        answer = self._wanted(read(values, self.widgets))
+    def maps(self, values: Values) -> Iterator[Updates]:
+        """The hits from rank ``wanted`` on with their own maps, then the best of the nearest classes, both ways.
+
+        At a depth they come a few at a time, as the page goes on asking; the nearest classes after the first.
+        """
+        inputs = read(values, self.widgets)
+        answer = self._wanted(inputs, DEEP_PAGE if inputs.place.layer else None)
         if answer is None:
-            return unchanged()
-        page = self.pages.page(answer, with_maps=True)
-        by_region, by_whole = (self.pages.best_of_classes(answer.asked, whole) for whole in (False, True))
-        return shown(Mapped(page, by_region, by_whole), self.widgets)
+            yield unchanged()  # Gradio empties the outputs of a generator that yields nothing
+            return
+        yield {self.widgets.grid: self.pages.page(answer, with_maps=True)}
+        if not (answer.asked.depth.layer and answer.skip):
+            by_region, by_whole = (self.pages.best_of_classes(answer.asked, whole) for whole in (False, True))
+            yield shown(Nearest(by_region, by_whole), self.widgets)
+            yield unchanged()  # else Gradio, as it ends, repeats the last step over what the page shows by now
 
     def why(self, values: Values) -> Updates:
         """Why one hit and not another, or not the others at the top; no change where a hit is gone.
@@ -119,7 +127,8 @@ class SearchHandlers:
             raise gr.Error("This hit is not in the gallery any more; search again.", print_exception=False)
         pin = None
         if answer.weights is not None and not inputs.wanted.key.endswith(WHOLE):
-            pin = {"side": "a", "weights": [round(value, 4) for value in answer.weights.flatten().tolist()]}
+            _, _, weights = self.galleries.asked_vector(replace(answer.asked, depth=DepthAsked()), answer.space)
+            pin = {"side": "a", "weights": [round(value, 4) for value in weights.flatten().tolist()]}
         hit = public(answer.found[0].row.file, self.galleries.session)
         return self.pairs.shown(OpenedPair(answer.asked.file, hit, answer.space, pin), inputs.working)
 
@@ -181,13 +190,13 @@ class SearchHandlers:
         except SimvisError:
             return None
 
-    def _wanted(self, inputs: SearchInputs) -> Answer | None:
+    def _wanted(self, inputs: SearchInputs, count: int | None = None) -> Answer | None:
         """The search that is on the page, from a rank on; None where the widgets ask for another by now."""
         wanted = inputs.wanted
         if inputs.query is None or not wanted.key:
             return None
         try:
-            answer = self.galleries.search(search_of(inputs, self.galleries), PAGE, wanted.wanted)
+            answer = self.galleries.search(search_of(inputs, self.galleries), count or PAGE, wanted.wanted)
         except SimvisError:
             return None  # the search itself says why
         return answer if search_key(answer) == wanted.key else None
@@ -207,12 +216,12 @@ class SearchHandlers:
         return why_one(self.pages, answer, self.galleries.search(answer.asked, PAGE).found) if answer.found else Why()
 
 
-def shown(found: Ranked | Searched | Unanswered | Mapped | Why, widgets: Widgets) -> Updates:
+def shown(found: Ranked | Searched | Unanswered | Nearest | Why, widgets: Widgets) -> Updates:
     """The tab with what was found; a search takes away what belongs to the search before."""
     if isinstance(found, Why):
         return {widgets.why_said: found.said, widgets.why_grid: found.page}
-    if isinstance(found, Mapped):
-        return {widgets.grid: found.page, widgets.by_region: found.by_region, widgets.by_whole: found.by_whole}
+    if isinstance(found, Nearest):
+        return {widgets.by_region: found.by_region, widgets.by_whole: found.by_whole}
     if isinstance(found, Ranked):
         told = {widgets.notice: found.notice, widgets.status: found.status, widgets.grid: found.page}
         return told | shown(Why(), widgets)
@@ -227,7 +236,7 @@ def shown(found: Ranked | Searched | Unanswered | Mapped | Why, widgets: Widgets
 def _status(answer: Answer) -> str:
     warned = words.warning(view_warning(answer.picture.view, words.YOURS))
     told = "" if answer.attribute is None else f"<p>{html.escape(by_attribute(answer.attribute))}</p>"
-    own = words.estimate(answer.picture.decomposition)
+    own = words.estimate(answer.picture.decomposition) + fineness.said(answer.picture, answer.asked.depth)
     return warned + words.search_status(answer.left_out, answer.near) + told + own
 
 

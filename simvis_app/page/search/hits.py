@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 WHOLE, MARKED = ":whole", ":marked"  # ends of the keys of the nearest classes
 UNIT = "share of the score, per cell"
 PAGE = 24  # hits that are shown at a time
+DEEP_PAGE = 4  # hits whose maps at a depth come at a time, each of which takes some passes
 
 
 class HitPages:
@@ -31,11 +32,14 @@ class HitPages:
     def page(self, answer: Answer, with_maps: bool = False) -> Page:
         """The answer's hits; with the hits' own maps it is an addition to what is on screen."""
         key = search_key(answer)
-        hits = [self.galleries.hit(one, answer.space) if with_maps else (one, None) for one in answer.found]
+        depth = answer.asked.depth
+        hits = [self.galleries.hit(one, answer.space, depth) if with_maps else (one, None) for one in answer.found]
         own, found = answer.picture.decomposition, [one for one, _ in hits]
-        maps = query_maps(own, found, answer.weights) if own.method != "none" else [None] * len(found)
+        mapped = own.method != "none" and (with_maps or not depth.layer)  # at a depth a map takes passes
+        maps = query_maps(own, found, answer.weights) if mapped else [None] * len(found)
         cards = [self.card(one, hit, answer, map) for (one, hit), map in zip(hits, maps, strict=True)]
-        scale_query, scale_hit = self._scales.of(key, lambda: _scales_of(answer))
+        scales = self._scales.of(key, lambda: _scales_of(answer)) if mapped else self._scales.held(key)
+        scale_query, scale_hit = scales or (0.0, 0.0)
         return Page(
             key=key,
             skip=answer.skip,
@@ -63,31 +67,37 @@ class HitPages:
         """A hit's card; its own map only where its picture was run."""
         plain = row_card(self.galleries, one.row, answer.space)
         on_hit = None if hit is None or hit.decomposition.method == "none" else hit.decomposition
+        hit_map = None if on_hit is None else on_hit.similarity_map(answer.query)
         return replace(
             plain,
             label=one.row.label,
             score=words.three(one.score) if answer.weights is None else words.number(one.score),
-            note=_note(one, answer),
+            note=_note(one, answer, hit_map),
             query_grid=answer.picture.decomposition.grid,
             query_map=None if query_map is None else query_map.flatten().tolist(),
             hit_grid=(0, 0) if on_hit is None else on_hit.grid,
-            hit_map=None if on_hit is None else on_hit.similarity_map(answer.query).flatten().tolist(),
+            hit_map=None if hit_map is None else hit_map.flatten().tolist(),
             stale=one.stale or plain.stale,
         )
 
 
-def _note(one: Found, answer: Answer) -> str:
-    """What the number is a part of, and how sure the network is of the attribute that was asked for."""
-    region = [] if answer.weights is None else [words.region_note(one.score, one.cosine)]
-    told = answer.attribute
-    return "; ".join(region if told is None else [*region, sure_note(told, one.row)])
+def _note(one: Found, answer: Answer, hit_map: "Tensor | None") -> str:
+    """What the number is a part of, how sure the network is of an attribute, and at a depth what the hit's map sums to.
+
+    At the last features that is told of the whole search, as what the bias leaves out hardly differs between hits.
+    """
+    said = [] if answer.weights is None else [words.region_note(one.score, one.cosine)]
+    said += [] if answer.attribute is None else [sure_note(answer.attribute, one.row)]
+    if answer.asked.depth.layer and hit_map is not None:
+        said.append(f"its cells carry {words.number(float(hit_map.sum()))}")
+    return "; ".join(said)
 
 
 def search_key(answer: Answer) -> str:
     """A text for the grid of a search: one for all its pages, another for each other search."""
     asked = answer.asked
     place = (answer.picture.sha256, asked.gallery, asked.space)
-    facts = (*place, asked.regions, asked.labels, asked.exact, asked.attribute)
+    facts = (*place, asked.regions, asked.labels, asked.exact, asked.attribute, asked.depth)
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:24]
 
 
@@ -99,8 +109,7 @@ def _ranked(answer: Answer) -> str:
 
 def _region(answer: Answer) -> float | None:
     """What the marked region carries of the picture's score with itself, 1; None where nothing is marked."""
-    own = answer.picture.decomposition
-    return None if answer.weights is None else float((answer.weights * own.similarity_map(own.embedding)).sum())
+    return None if answer.weights is None else float(answer.query @ answer.picture.decomposition.embedding)
 
 
 def _scales_of(answer: Answer) -> tuple[float, float]:

@@ -4,11 +4,13 @@ from dataclasses import dataclass, replace
 
 from simvis_app.page.galleries.cards import Wanted, wanted_of
 from simvis_app.page.galleries.choice import Place, place_of
+from simvis_app.page.galleries.fineness import depth_of
 from simvis_app.page.search.widgets import Widgets
 from simvis_app.page.updates import Values, by_name
 from simvis_app.service.attributes.hits import AttributeWish
 from simvis_app.service.galleries.galleries import Asked, Galleries
 from simvis_app.service.marks import Marked
+from simvis_app.service.sessions.depths import DepthAsked
 from simvis_app.service.sessions.session import Pictured
 from simvis_core.attributes.stored import AttributeUse
 from simvis_core.galleries.regions import Box, Brush, Point, Region, Sign
@@ -73,6 +75,7 @@ def search_of(inputs: SearchInputs, galleries: Galleries) -> Asked:
         labels=inputs.labels or None,
         exact=inputs.exact,
         attribute=_wish(inputs, galleries),
+        depth=_depth(inputs, galleries),
     )
     if not inputs.marks.regions:
         return asked
@@ -85,6 +88,13 @@ def _wish(inputs: SearchInputs, galleries: Galleries) -> AttributeWish | None:
     if not inputs.attribute or not galleries.attributes.has(galleries.space(place.gallery, place.space)):
         return None
     return AttributeWish(inputs.attribute, inputs.use)
+
+
+def _depth(inputs: SearchInputs, galleries: Galleries) -> DepthAsked:
+    place = inputs.place
+    if not place.layer:
+        return DepthAsked()
+    return depth_of(galleries, galleries.space(place.gallery, place.space), place.layer, place.rule)
 
 
 def picture_of(inputs: SearchInputs, galleries: Galleries) -> Pictured:

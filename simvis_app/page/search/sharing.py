@@ -31,6 +31,8 @@ class SearchSharing:
                 q=self.pictures.keep(asked.file),
                 gallery=asked.gallery,
                 space=asked.space,
+                at=asked.depth.layer or None,
+                by=asked.depth.rule if asked.depth.layer else None,
                 labels=asked.labels,
                 marks=inputs.marks.regions if asked.regions else None,
                 exact=asked.exact or None,

@@ -42,7 +42,7 @@ class Widgets:
     @property
     def asked(self) -> set[Any]:
         """What a search depends on."""
-        return {self.query, *self.choice.own, self.labels, self.picker, self.exact, *self.shows.asked}
+        return {self.query, *self.choice.drawn, self.labels, self.picker, self.exact, *self.shows.asked}
 
     @property
     def grids(self) -> tuple[HitGrid, ...]:

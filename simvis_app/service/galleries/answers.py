@@ -7,7 +7,8 @@ from typing import Any
 from simvis_app.service import words
 from simvis_app.service.attributes.hits import AttributeTold
 from simvis_app.service.attributes.hits_in_words import by_attribute, sure_note
-from simvis_app.service.galleries.galleries import Answer, Galleries
+from simvis_app.service.galleries.galleries import Answer, Asked, Galleries
+from simvis_app.service.sessions.depths import DepthAsked
 from simvis_app.service.sessions.session import Pictured
 from simvis_core.galleries.classes import class_map
 from simvis_core.galleries.contact_sheet import Entry, contact_sheet
@@ -26,7 +27,8 @@ def search_json(answer: Answer, maps: bool = True, paths: bool = True) -> dict[s
 
     ``score`` ranks: the whole picture's cosine, or the region's signed share of it. ``query_map`` is over the cells of
     the query's view, in shares of the score; with regions each cell has its weight, and the map sums to the score.
-    With an attribute each hit has its ``confidence``, in log-odds above the reference pictures'.
+    With an attribute each hit has its ``confidence``, in log-odds above the reference pictures'. ``depth`` is null for
+    maps of the network's last features.
     """
     own = answer.picture.decomposition
     drawn = maps and own.method != "none"
@@ -39,6 +41,7 @@ def search_json(answer: Answer, maps: bool = True, paths: bool = True) -> dict[s
             "grid": list(own.grid),
             "verdict": own.verdict,
             "method": own.method,
+            "depth": depth_facts(answer.asked.depth, answer.picture),
             "region_weights": None if answer.weights is None else answer.weights.tolist(),
         },
         "total": answer.total,
@@ -51,6 +54,17 @@ def search_json(answer: Answer, maps: bool = True, paths: bool = True) -> dict[s
             for rank, one in enumerate(answer.found, start=1)
         ],
     }
+
+
+def depth_facts(depth: DepthAsked, picture: Pictured) -> dict[str, Any] | None:
+    """At which layer a picture's maps are, by which rule, and what of its score with itself each part carries."""
+    if not depth.layer:
+        return None
+    own = picture.decomposition
+    parts = {name: float(part @ own.embedding) for name, part in own.bias_parts.items()}
+    reference = depth.reference if depth.rule == "path" else None
+    facts = {"layer": depth.layer, "rule": depth.rule, "reference": reference}
+    return facts | {"carried": 1 - sum(parts.values()), "bias_parts": parts}
 
 
 def hit_json(one: Found, rank: int, paths: bool = True) -> dict[str, Any]:
@@ -112,11 +126,13 @@ def class_json(galleries: Galleries, space: Space, label: str, paths: bool = Tru
     return {"space": space_json(space), "label": label, "members": listed, "scores": scores}
 
 
-def belongs_json(galleries: Galleries, space: Space, file: str, count: int = 5) -> dict[str, Any]:
-    """The classes nearest to a picture, and where it looks like the first."""
-    picture = galleries.picture(file, space)
+def belongs_json(
+    galleries: Galleries, space: Space, file: str, depth: DepthAsked = Asked.depth, count: int = 5
+) -> dict[str, Any]:
+    """The classes nearest to a picture, and where it looks like the first, at a depth."""
+    picture = galleries.picture(file, space, depth=depth)
     means = galleries.means_for(picture, space)
-    nearest = means.nearest(picture.decomposition.embedding, count)
+    nearest = means.nearest(galleries.picture(file, space).decomposition.embedding, count)
     mapped = picture.decomposition.method != "none"
     return {
         "space": space_json(space),
@@ -124,6 +140,7 @@ def belongs_json(galleries: Galleries, space: Space, file: str, count: int = 5) 
             {"label": means.labels[at], "pictures": means.counts[at], "mean_score": score} for at, score in nearest
         ],
         "warnings": _warnings(picture),
+        "depth": depth_facts(depth, picture),
         "map": class_map(picture.decomposition, means.means[nearest[0][0]]).tolist() if mapped else None,
     }
 
@@ -153,14 +170,13 @@ def curves_json(curves: Mapping[str, MeanCurve]) -> dict[str, Any]:
 
 def search_sheet(galleries: Galleries, answer: Answer) -> bytes:
     """The query, then each hit under its own map, on one scale."""
-    hits = [galleries.hit(one, answer.space) for one in answer.found[:MAPPED]]
+    hits = [galleries.hit(one, answer.space, answer.asked.depth) for one in answer.found[:MAPPED]]
     own = answer.picture
-    shown = [(own, own.decomposition), *((hit, hit.decomposition) for _, hit in hits if hit is not None)]
-    scale = common_scale(*(split.similarity_map(answer.query) for _, split in shown))
-    query = overlay(own.view, own.decomposition.similarity_map(answer.query), scale)
-    entries = [Entry(query, "the query", ["under its own map"])]
-    for rank, (one, hit) in enumerate(hits, start=1):
-        image = None if hit is None else overlay(hit.view, hit.decomposition.similarity_map(answer.query), scale)
+    map, maps = own.decomposition.similarity_map(answer.query), [_map_of(hit, answer.query) for _, hit in hits]
+    scale = common_scale(map, *(one for one in maps if one is not None))
+    entries = [Entry(overlay(own.view, map, scale), "the query", ["under its own map"])]
+    for rank, ((one, hit), on_hit) in enumerate(zip(hits, maps, strict=True), start=1):
+        image = None if hit is None or on_hit is None else overlay(hit.view, on_hit, scale)
         number = f"{rank}. {words.number(one.score)}"
         lines = [one.row.label or "no label", words.file_name(one.row.file), *_share(answer, one)]
         entries.append(Entry(image, number, lines, one.stale))
@@ -171,13 +187,22 @@ def search_sheet(galleries: Galleries, answer: Answer) -> bytes:
         f"Red speaks for the score, blue against it; full colour is {words.number(scale)} a cell.",
     ]
     told += [] if answer.attribute is None else [by_attribute(answer.attribute)]
+    told += _depth_lines(answer.asked.depth)
     return contact_sheet("SimVis: search", told, entries)
 
 
-def class_sheet(galleries: Galleries, space: Space, label: str) -> bytes:
+def _map_of(hit: Pictured | None, query: Any) -> Any:
+    return None if hit is None else hit.decomposition.similarity_map(query)
+
+
+def _depth_lines(depth: DepthAsked) -> list[str]:
+    return [f"Maps at layer {depth.layer} by the rule {depth.rule}."] if depth.layer else []
+
+
+def class_sheet(galleries: Galleries, space: Space, label: str, depth: DepthAsked = Asked.depth) -> bytes:
     """Each member under its map of class similarity, on one scale, the most typical first."""
     members = galleries.members(space, label)
-    hits = [galleries.hit(Found(row, 1.0, 1.0), space) for row in members.rows[:MAPPED]]
+    hits = [galleries.hit(Found(row, 1.0, 1.0), space, depth) for row in members.rows[:MAPPED]]
     others = max(1, len(members.rows) - 1)
     maps = [
         None if hit is None else class_map(hit.decomposition, members.others(at)) / others
@@ -197,6 +222,7 @@ def class_sheet(galleries: Galleries, space: Space, label: str) -> bytes:
         words.space_label(space.network, space.pooling, space.view),
         f"Class '{label}' of gallery '{space.gallery}': {len(members.rows)} pictures.",
         f"Full colour is {words.number(scale)} of the mean score a cell.",
+        *_depth_lines(depth),
     ]
     return contact_sheet(f"SimVis: class {label}", told, entries)
 

@@ -11,6 +11,7 @@ from simvis_app.service import samples
 from simvis_app.service.attributes.hits import LOOKED_AT, AttributeTold, AttributeWish, HitAttributes
 from simvis_app.service.galleries.thumbnails import Thumbnails
 from simvis_app.service.sessions.cache import BoundedCache
+from simvis_app.service.sessions.depths import DepthAsked, Depths
 from simvis_app.service.sessions.session import MEBIBYTE, Pictured, Session, Settings
 from simvis_app.service.words import file_name
 from simvis_core import SimvisError
@@ -43,7 +44,8 @@ TOGETHER = 8  # pictures of a batch while others use the page
 class Asked:
     """A search: what for, where and how. Without regions it is for the whole picture; ``labels`` None means any.
 
-    With an ``attribute`` hits are held to it, or the nearest ordered by it.
+    With an ``attribute`` hits are held to it, or the nearest ordered by it. ``depth`` is where regions are cut out of
+    the picture, and where maps are drawn; what is stored stays as it is, and so does a whole picture's score.
     """
 
     file: str
@@ -53,6 +55,7 @@ class Asked:
     labels: tuple[str, ...] | None = None
     exact: bool = False  # whether every picture is compared where a graph could be searched
     attribute: AttributeWish | None = None
+    depth: DepthAsked = DepthAsked()  # noqa: RUF009 - it never changes
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +105,7 @@ class Galleries:
         self._spaces: dict[str, Space] = {}
         self._runs = 0  # indexing runs that have ended
         self._thumbnails = Thumbnails()
-        self.attributes = HitAttributes(session)
+        self.attributes, self.depths = HitAttributes(session), Depths(session)
         self._means: BoundedCache[ClassMeans] = BoundedCache(128 * MEBIBYTE, lambda means: means.means.nbytes)
 
     @property
@@ -174,14 +177,19 @@ class Galleries:
         """How many pictures each label has, by name."""
         return dict(sorted(self.index.labels(space).items()))
 
-    def picture(self, file: str, space: Space, name: str = "") -> Pictured:
-        """A picture under the network of a space.
+    def picture(self, file: str, space: Space, name: str = "", depth: DepthAsked = Asked.depth) -> Pictured:
+        """A picture under the network of a space, split at a depth.
 
-        Raises SimvisError where this server's network of that name is another than the space was made with.
+        Raises SimvisError where this server's network of that name is another than the space was made with, and as
+        `Depths.picture` does.
         """
-        settings = settings_of(space)
-        pictured = self.session.picture(file, settings, name)
-        gallery = self.gallery(space.gallery)
+        plain = self.session.picture(file, settings_of(space), name)
+        self._require(space, plain)
+        return self.depths.picture(file, settings_of(space), depth, name) if depth.layer else plain
+
+    def _require(self, space: Space, pictured: Pictured) -> None:
+        """Raises SimvisError where a picture was seen by another network than a space was made with."""
+        settings, gallery = settings_of(space), self.gallery(space.gallery)
         now = gallery.space(pictured.network, settings.short_side, settings.framing)
         if now != space:
             gallery.require(now)
@@ -190,7 +198,6 @@ class Galleries:
                 "what the gallery was indexed with since",
                 "choose the other one under 'Indexed with'",
             )
-        return pictured
 
     def gallery(self, name: str) -> Gallery:
         """The gallery of that name. Raises SimvisError for one that is not there."""
@@ -214,7 +221,7 @@ class Galleries:
         space = self.space(asked.gallery, asked.space)
         picture, query, weights = self.asked_vector(asked, space)
         own = [Row(picture.sha256, "").id]
-        whole = picture.decomposition.embedding
+        whole = self.picture(asked.file, space).decomposition.embedding  # at any depth: the scores are the engine's
         self._check_labels(asked, space)
         there = list(self.index.scan(space, own))
         count = self.index.count(space)
@@ -248,7 +255,7 @@ class Galleries:
         asked = replace(asked, regions=() if whole else asked.regions, labels=None)
         picture, query, weights = self.asked_vector(asked, space)
         own = [Row(picture.sha256, "").id]
-        embedding = picture.decomposition.embedding
+        embedding = self.picture(asked.file, space).decomposition.embedding
         found = best_of_classes(self.index, space, query, embedding, without=own, exact=asked.exact)
         told = self._told(asked, space, found)
         return Answer(asked, space, picture, query, weights, found, 0, len(found), attribute=told)
@@ -257,7 +264,8 @@ class Galleries:
         """What a search would say of some pictures of the gallery, in that order."""
         space = self.space(asked.gallery, asked.space)
         picture, query, weights = self.asked_vector(asked, space)
-        found = found_rows(self.index, space, ids, query, picture.decomposition.embedding)
+        whole = self.picture(asked.file, space).decomposition.embedding
+        found = found_rows(self.index, space, ids, query, whole)
         told = self._told(asked, space, found)
         return Answer(asked, space, picture, query, weights, found, 0, len(found), attribute=told)
 
@@ -273,10 +281,10 @@ class Galleries:
 
     def asked_vector(self, asked: Asked, space: Space) -> tuple[Pictured, Any, Any]:
         """The query's picture, the vector to search by, and the cell weights of its regions (None without)."""
-        picture = self.picture(asked.file, space)
+        picture = self.picture(asked.file, space, depth=asked.depth)
         decomposition, regions = picture.decomposition, asked.regions
         if not regions:
-            return picture, decomposition.embedding, None
+            return picture, self.picture(asked.file, space).decomposition.embedding, None
         if decomposition.method == "none":
             raise SimvisError(
                 f"a region for {space.network} under {space.pooling}, a black box",
@@ -286,15 +294,24 @@ class Galleries:
         weights = region_weights(regions, picture.view.size, decomposition.grid)
         return picture, regions_query(decomposition, regions, picture.view.size), weights
 
-    def hit(self, found: Found, space: Space) -> tuple[Found, Pictured | None]:
-        """A hit's own picture under the network, and the hit, marked stale where that is not what was indexed."""
+    def hit(self, found: Found, space: Space, depth: DepthAsked = Asked.depth) -> tuple[Found, Pictured | None]:
+        """The hit, and its own picture under the network, split at a depth.
+
+        It is marked stale where it was indexed otherwise. There is no picture, and the reason at the hit, for a file
+        that is gone and for one that cannot be split there.
+        """
         try:
             self.session.admit(found.row.file)
             pictured = self.picture(found.row.file, space)
         except SimvisError as error:
-            got = error.got.replace(found.row.file, file_name(found.row.file))  # strangers need not know where it lies
-            return Found(found.row, found.score, found.cosine, f"{got}: index again"), None
-        return checked_against(found, pictured.decomposition, pictured.sha256), pictured
+            return _without_picture(found, f"{_unplaced(error, found)}: index again")
+        checked = checked_against(found, pictured.decomposition, pictured.sha256)
+        if not depth.layer:
+            return checked, pictured
+        try:
+            return checked, self.picture(found.row.file, space, depth=depth)
+        except SimvisError as error:
+            return _without_picture(checked, f"no map at this depth: {_unplaced(error, found)}")
 
     def members(self, space: Space, label: str) -> ClassMembers:
         """A class, most typical members first."""
@@ -453,3 +470,12 @@ def settings_of(space: Space) -> Settings:
     """The settings under which a space was indexed."""
     short_side, framing, resizing = space.seen
     return Settings(space.network, space.pooling, short_side, framing, resizing=resizing)
+
+
+def _unplaced(error: SimvisError, found: Found) -> str:
+    """What a hit's error got; strangers need not know where its file lies."""
+    return error.got.replace(found.row.file, file_name(found.row.file))
+
+
+def _without_picture(found: Found, why: str) -> tuple[Found, None]:
+    return Found(found.row, found.score, found.cosine, found.stale or why), None

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from simvis_app.service import defaults
-from simvis_app.service.sessions.depths import MOST_SHOWN_POINTS
+from simvis_app.service.sessions.depths import MOST_SHOWN_POINTS, DepthAsked
 from simvis_app.service.sessions.session import Settings
 from simvis_core import SimvisError
 from simvis_core.explainers.masks import MASKED
 from simvis_core.explainers.table import EXPLAINERS
+from simvis_core.networks.depth.path import FIRST_STEPS
 from simvis_core.trust.faithfulness import CURVE_KINDS, CURVE_STEPS
 from simvis_core.trust.measuring import RANDOMS
 
@@ -42,6 +43,12 @@ class Budget:
         """Raises SimvisError for a pair at a layer that takes more passes than one answer may: two for a gradient."""
         points = 2 * MOST_SHOWN_POINTS if rule == "path" else 1  # 64 points after 32, 16 and 8
         self.check(2 * (2 + 3 * points), settings, f"a pair at a layer by the rule {rule}")
+
+    def check_maps(self, count: int, settings: Settings, depth: DepthAsked) -> None:
+        """Raises SimvisError for so many maps of one picture at a depth that take more passes than one answer may."""
+        if depth.layer:
+            points = FIRST_STEPS if depth.rule == "path" else 1
+            self.check(4 + 3 * points * (count + 1), settings, f"{count} maps at a layer by the rule {depth.rule}")
 
     def check_trust(self, settings: Settings, explainers: Sequence[str], setting: str) -> None:
         """Raises SimvisError for measurements of more passes than one answer may take, and for an unknown explainer."""

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from simvis_app.service.sessions.cache import BoundedCache
-from simvis_app.service.sessions.session import Session, Settings, content_hash
+from simvis_app.service.sessions.session import Pictured, Session, Settings, content_hash
+from simvis_app.service.sessions.turned import TurnedDecomposition
 from simvis_core import EmbeddingNetwork, PairExplanation, SimvisError
 from simvis_core.networks.depth.cuts import Cut, dial, grids_at
+from simvis_core.networks.depth.decomposed import DeepDecomposition
 from simvis_core.networks.depth.depth import RULE_NAMES, checked_rule
 from simvis_core.pairs.explain import DrawingAt, drawing_at
 from simvis_core.pairs.sides import SIDES, Side
@@ -16,6 +18,7 @@ from simvis_core.pictures.views import cell_at
 from simvis_core.steps import run
 
 KEPT_AT_LAYERS = 8  # pairs drawn at a layer, and networks with one
+KEPT_PICTURES = 64  # single pictures at a layer: the hits of a page or two
 MOST_SHOWN_POINTS = 64  # points of a path: each doubling holds up everybody else's passes for as long as all before it
 LITTLE = 0.2  # of the score: what cells that carry less are marked for
 
@@ -52,7 +55,7 @@ class FinePoint:
 
 
 class Depths:
-    """Pairs at other layers than the last. Plain PyTorch runs them, whatever engine serves the pair itself."""
+    """Pairs and single pictures at other layers than the last. Plain PyTorch runs them, whatever engine serves."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -60,6 +63,7 @@ class Depths:
         self._grids: BoundedCache[dict[str, tuple[int, int]]] = BoundedCache(256, lambda _: 1)
         self._networks: BoundedCache[EmbeddingNetwork] = BoundedCache(KEPT_AT_LAYERS, lambda _: 1)
         self._drawn: BoundedCache[PairExplanation] = BoundedCache(KEPT_AT_LAYERS, lambda _: 1)
+        self._pictured: BoundedCache[Pictured] = BoundedCache(KEPT_PICTURES, lambda _: 1)
 
     def offered(self, file_a: str | Path, file_b: str | Path, settings: Settings) -> list[Offered]:
         """The layers that a pair's maps can be drawn at beside the last features, from coarse to fine.
@@ -67,11 +71,7 @@ class Depths:
         The first time for a network some passes of it prove which they are. Raises SimvisError as `Session.explain`.
         """
         pair, network = self.session.explain(file_a, file_b, settings), self.session.eager(settings)
-        inner = network.pooling.inner
-        cuts = self._cuts.get(
-            (network.fingerprint, inner), lambda: self.session.turn(lambda: dial(network.cuts, inner))
-        )
-        layers = [cut.layer for cut in cuts]
+        inner, layers = network.pooling.inner, [cut.layer for cut in self.cuts(settings)]
         a, b = (
             self._grids.get(
                 (network.fingerprint, inner, view.size),
@@ -80,6 +80,34 @@ class Depths:
             for view in (pair.view_a, pair.view_b)
         )
         return [Offered(layer, a[layer], b[layer]) for layer in layers if layer in a and layer in b]
+
+    def cuts(self, settings: Settings) -> list[Cut]:
+        """The layers that maps can be drawn at beside the last features, from coarse to fine.
+
+        Each has its grid for a square view. The first time for a network some passes of it prove which they are.
+        """
+        network = self.session.eager(settings)
+        inner = network.pooling.inner
+        return self._cuts.get(
+            (network.fingerprint, inner), lambda: self.session.turn(lambda: dial(network.cuts, inner))
+        )
+
+    def picture(self, file: str | Path, settings: Settings, asked: DepthAsked, name: str = "") -> Pictured:
+        """One picture with its embedding split at the layer; at the last features, as the engine has it, for none.
+
+        A path has its fewest points. Raises SimvisError for a picture that cannot be read, and as `drawing` does.
+        """
+        if not checked_depth(asked).layer:
+            return self.session.picture(file, settings, name)
+        key = *self._side_key(settings), _told(asked), content_hash(file)
+        return self._pictured.get(key, lambda: self._split(file, settings, asked, name))
+
+    def _split(self, file: str | Path, settings: Settings, asked: DepthAsked, name: str) -> Pictured:
+        network = self._network(settings, asked)
+        seen = self.session.picture(file, settings, name)  # its view, as the network without a depth has it
+        deep = self.session.turn(lambda: network.decompose(seen.view.pixels))
+        assert isinstance(deep, DeepDecomposition)  # that is what a network with a depth gives
+        return replace(seen, network=network, decomposition=TurnedDecomposition(deep, self.session.turn))
 
     def drawing(self, file_a: str | Path, file_b: str | Path, settings: Settings, asked: DepthAsked) -> DrawingAt:
         """The pair at the layer, each time it is better, as `drawing_at` gives it; at once where it was drawn before.
@@ -140,14 +168,18 @@ class Depths:
 
     def _key(self, file_a: str | Path, file_b: str | Path, settings: Settings, asked: DepthAsked) -> tuple[Any, ...]:
         """What a drawing depends on; nothing but pictures and settings."""
-        asked = asked if asked.rule == "path" else replace(asked, reference=DepthAsked.reference)
         sides = [self._side_key(one) for one in settings.sides.values()]
-        return *sides, asked, content_hash(file_a), content_hash(file_b)
+        return *sides, _told(asked), content_hash(file_a), content_hash(file_b)
 
     def _side_key(self, settings: Settings) -> tuple[Any, ...]:
         network = self.session.seeing(settings)
         view = (settings.short_side, settings.framing, network.preprocess.resizing)
         return network.fingerprint, str(network.pooling), *view
+
+
+def _told(asked: DepthAsked) -> DepthAsked:
+    """What is asked for, as far as it counts: the frozen rule has no reference."""
+    return asked if asked.rule == "path" else replace(asked, reference=DepthAsked.reference)
 
 
 def checked_depth(asked: DepthAsked) -> DepthAsked:
@@ -157,6 +189,22 @@ def checked_depth(asked: DepthAsked) -> DepthAsked:
         raise SimvisError(f"reference '{asked.reference}'", f"one of {', '.join(FILLS)}", "choose one of these")
     if not asked.layer and asked != DepthAsked():
         raise SimvisError("a rule or a reference without a layer", "a layer with it", "name the layer")
+    return asked
+
+
+def depth_named(layer: str = "", rule: str = "", reference: str = "", layer_b: str = "") -> DepthAsked:
+    """What names ask for, an empty one for the usual; ``layer_b`` is that of another network for picture B.
+
+    Raises SimvisError for a rule or a reference that there is not, for either without a layer, and for a reference of
+    the frozen rule, which has none.
+    """
+    asked = checked_depth(DepthAsked(layer, rule or DepthAsked.rule, reference or DepthAsked.reference, layer_b))
+    if (rule or reference) and not layer:
+        raise SimvisError("a rule or a reference without a layer", "a layer with it", "name the layer")
+    if reference and asked.rule != "path":
+        raise SimvisError(
+            f"reference '{reference}' with the rule {asked.rule}", "the rule path", "give the rule path with it"
+        )
     return asked
 
 

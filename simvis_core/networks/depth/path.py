@@ -87,18 +87,17 @@ class PathMoves:
         return PathMoves(self._network, self._behind, self._output, self._references, self._size, self.layout, steps)
 
     def pull(self, queries: Float[Tensor, "N D"]) -> Float[Tensor, "N ..."]:
-        """Each number's share of <embedding, query>: for each query one vector-Jacobian product a step."""
-        return torch.stack([self._pulled(query) for query in queries])
-
-    def _pulled(self, query: Tensor) -> Tensor:
-        total = torch.zeros_like(self._output[0])
+        """Each number's share of <embedding, query>: one pass a step, and for each query its gradient there."""
+        totals = self._output.new_zeros(len(queries), *self._output.shape[1:])
         with torch.inference_mode(False), torch.enable_grad():
-            query = query.clone()
+            queries, totals = queries.clone(), totals.clone()
             for start, points, weights in self._points():
                 here = points.requires_grad_()
-                (slopes,) = torch.autograd.grad((self._unit(here) @ query) @ weights, here)
-                total = total + slopes.sum(0) * (self._output[0] - start)
-        return total / len(self._references)
+                found = (self._unit(here) @ queries.T).T @ weights
+                for at, share in enumerate(found):
+                    (slopes,) = torch.autograd.grad(share, here, retain_graph=at + 1 < len(found))
+                    totals[at] += slopes.sum(0) * (self._output[0] - start)
+        return totals / len(self._references)
 
     def push(self, weights: Float[Tensor, "N ..."]) -> Float[Tensor, "N D"]:
         """The weighed sum of all numbers' parts: for each row of weights one Jacobian-vector product a step."""

@@ -23,6 +23,8 @@ from simvis_app.service.galleries.answers import class_sheet, search_json, searc
 from simvis_app.service.galleries.asking import regions_on
 from simvis_app.service.galleries.galleries import SAMPLES, Asked, Galleries
 from simvis_app.service.marks import MOST_REGIONS
+from simvis_app.service.sessions.budget import Budget
+from simvis_app.service.sessions.depths import DepthAsked
 from simvis_core.galleries.regions import box_on, point_on, region_weights
 from simvis_core.stores.edge import EdgeIndex
 from tests.simvis_app.attribute_cases import SETTINGS, known
@@ -33,9 +35,9 @@ ROOT = Path(__file__).parents[3]
 PIXELS = [{"box": [4, 3, 18, 12]}, {"point": [30, 20], "sign": -1}]
 
 
-def registered(galleries):
+def registered(galleries, budget=Budget()):  # noqa: B008 - it never changes
     with gr.Blocks(analytics_enabled=False) as app:
-        add_gallery_api(galleries)
+        add_gallery_api(galleries, budget)
     return {function.api_name: function.fn for function in app.fns.values()}
 
 
@@ -55,7 +57,7 @@ def query(photos):
 
 def search(endpoints, query, **changes):
     asked = {"gallery": "animals", "network": NETWORK, "pooling": "", "regions": None, "labels": None, "k": 20.0}
-    rest = {"skip": 0.0, "exact": False, "attribute": "", "use": "filter"}
+    rest = {"skip": 0.0, "exact": False, "attribute": "", "use": "filter", "layer": "", "rule": "", "reference": ""}
     return endpoints["search"](query, *({**asked, **rest} | changes).values())
 
 
@@ -411,3 +413,57 @@ def test_files_of_the_server_cannot_be_named(client, query, photos):
         said = httpx.get(f"{address}/{event}").text
         assert said.startswith("event: error")
         assert "sha256" not in said
+
+
+# At a depth
+
+
+def test_a_search_at_a_layer_ranks_by_what_its_fine_cells_carry(endpoints, query, library, space):
+    plain = search(endpoints, query, regions=PIXELS)
+    fine = search(endpoints, query, regions=PIXELS, layer="1", rule="path", reference="mean")
+    asked = Asked(query, "animals", space.name, regions_on(library, query, space, PIXELS))
+    answer = library.search(replace(asked, depth=DepthAsked("1", "path", "mean")), 20)
+    assert fine == search_json(answer, paths=False)
+    assert fine["query"]["grid"] == [2 * side for side in plain["query"]["grid"]]
+    assert fine["query"]["depth"]["reference"] == "mean"
+    assert plain["query"]["depth"] is None
+    assert [hit["cosine"] for hit in sorted(fine["hits"], key=lambda hit: hit["id"])] == [
+        hit["cosine"] for hit in sorted(plain["hits"], key=lambda hit: hit["id"])
+    ]
+    for hit in fine["hits"]:
+        assert sum(map(sum, hit["query_map"])) == pytest.approx(hit["score"], abs=1e-5)
+
+
+def test_the_classes_of_a_picture_are_mapped_at_a_layer(endpoints, query):
+    plain = endpoints["classes"](query, "animals", NETWORK)
+    fine = endpoints["classes"](query, "animals", NETWORK, layer="1")
+    assert fine["nearest"] == plain["nearest"]
+    assert len(fine["map"]) == 2 * len(plain["map"])
+    assert (fine["depth"]["layer"], fine["depth"]["rule"], plain["depth"]) == ("1", "frozen", None)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"layer": "nowhere"}, "which the network does not have"),
+        ({"rule": "path"}, "name the layer"),
+        ({"layer": "1", "rule": "straight"}, "one of frozen, path"),
+        ({"layer": "1", "reference": "mean"}, "give the rule path with it"),
+    ],
+)
+def test_a_depth_that_cannot_be_is_a_sentence(endpoints, query, wrong, said):
+    with pytest.raises(gr.Error, match=said):
+        search(endpoints, query, **wrong)
+    with pytest.raises(gr.Error, match=said):
+        endpoints["classes"](query, "animals", NETWORK, **wrong)
+
+
+def test_maps_of_more_passes_than_one_answer_may_take_are_refused_before_any_work(library, query, monkeypatch):
+    async def few():
+        return registered(library, Budget(100))
+
+    asked = asyncio.run(few())
+    assert len(search(asked, query, layer="1", k=20.0)["hits"]) == 11
+    monkeypatch.setattr(library, "search", None)
+    with pytest.raises(gr.Error, match="20 maps at a layer by the rule path"):
+        search(asked, query, layer="1", rule="path", k=20.0)

@@ -231,7 +231,7 @@ def test_a_pair_at_a_layer_adds_up_and_says_what_its_cells_carry(endpoints, file
         ("", "nowhere", "", "", "which the network does not have"),
         ("", "pixels", "straight", "", "one of frozen, path"),
         ("", "pixels", "path", "black", "one of blur, mean, grey"),
-        ("", "pixels", "frozen", "mean", "send rule path with it"),
+        ("", "pixels", "frozen", "mean", "give the rule path with it"),
         ("", "", "path", "", "name the layer"),
         ("RISE", "pixels", "", "", "one way to draw the maps"),
     ],

@@ -169,7 +169,7 @@ def test_files_that_were_left_out_are_named_as_text(panel, own_photos):
 def test_the_panel_shows_folders_only_where_they_are_offered(shelf, library, built):
     def folders(galleries):
         with gr.Blocks(analytics_enabled=False) as app:
-            places = {"gallery": gr.Textbox(), "space": gr.Textbox()}
+            places = {name: gr.Textbox() for name in ("gallery", "space", "at", "by")}
             house = House(galleries.session, None, galleries, None, None, None, None, places=places)
             choice = gallery_choice.build(house, "some")
         [folder] = [block for block in app.blocks.values() if getattr(block, "elem_id", None) == "some_folder"]

@@ -36,7 +36,7 @@ def test_labels_are_offered_where_a_tab_filters_by_them_and_the_chosen_stay(driv
     [told] = offers.open_tab(shared_gallery="animals", shared_space=black.name, labels=["cat", "gone"])
     assert (told["space"]["value"], told["labels"]["value"]) == (black.name, ["cat"])
     [told] = driven.offers(library, "Classes").open_tab(shared_gallery="animals")
-    assert set(told) == {"notice", "gallery", "space"}
+    assert set(told) == {"notice", "gallery", "space", "layer", "rule"}
 
 
 def test_a_gallery_that_is_gone_gives_way_to_the_first(offers):
@@ -102,7 +102,7 @@ def refused(monkeypatch):
 
 def test_another_gallery_brings_its_own_choices(offers, space, black):
     told = offers.choose_gallery(gallery="animals", space=black.name)
-    assert set(told) == {"notice", "space", "labels"}
+    assert set(told) == {"notice", "space", "labels", "layer", "rule"}
     assert (told["notice"], told["space"]["value"], told["labels"]["value"]) == ("", black.name, [])
     told = offers.choose_gallery(gallery=SAMPLES, space=space.name)
     assert (told["notice"], told["space"]["value"]) == ("", None)

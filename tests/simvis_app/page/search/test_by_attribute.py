@@ -9,6 +9,7 @@ from simvis_app.page.address import address
 from simvis_app.page.search.sharing import SearchSharing
 from simvis_app.service.galleries.galleries import Galleries
 from simvis_app.service.links import LinkedPictures
+from tests.driving import merged
 from tests.simvis_app.attribute_cases import GROUPS, SETTINGS, known
 from tests.simvis_app.conftest import NETWORK, PLAIN, TinySession, indexed
 from tests.simvis_app.page.galleries.test_sharing import files_of
@@ -121,7 +122,7 @@ def test_marks_and_further_pages_keep_to_it(tab, asked, monkeypatch):
     more = tab.more(**marked, grid=sent(first, wanted=4))["grid"]
     assert [card.id for card in (*first.hits, *more.hits)] == [card.id for card in long.hits[:8]]
     assert tab.more(**marked | {"use": "filter"}, grid=sent(first, wanted=4)) == {}
-    maps = tab.maps(**marked, grid=sent(first, wanted=0))
+    maps = merged(tab.maps(**marked, grid=sent(first, wanted=0)))
     assert [card.id for card in maps["grid"].hits] == [card.id for card in first.hits]
     assert all("arch +" in card.note for card in maps["by_whole"].hits)
 

@@ -22,7 +22,7 @@ from simvis_app.service.sessions.session import content_hash
 from simvis_core.galleries.regions import region_weights
 from simvis_core.galleries.search import difference_map, query_map
 from simvis_core.stores.edge import EdgeIndex
-from tests.driving import UNMARKED
+from tests.driving import UNMARKED, merged
 from tests.simvis_app.conftest import BLACK_BOX, NETWORK, PLAIN, TinySession, indexed
 
 BOX = {"kind": "box", "sign": 1, "box": [0.1, 0.1, 0.5, 0.6]}
@@ -247,7 +247,7 @@ def test_further_pages_are_the_one_long_list_and_a_stale_key_is_skipped(tab, ask
     ):
         other = marked | {"grid": sent(first, wanted=4)} | change
         assert tab.more(**other) == {}
-        assert tab.maps(**other) == {}
+        assert merged(tab.maps(**other)) == {}
     assert ids(tab.more(**marked, grid=sent(first, wanted=1000))["grid"]) == []
 
 
@@ -255,7 +255,7 @@ def test_maps_are_added_for_the_asked_range(tab, asked, library, monkeypatch):
     monkeypatch.setattr("simvis_app.page.search.handlers.PAGE", 4)
     marked, told = searched(tab, asked, MARKS["box"])
     first = told["grid"]
-    told = tab.maps(**marked, grid=sent(first, wanted=4))
+    told = merged(tab.maps(**marked, grid=sent(first, wanted=4)))
     page, by_region, by_whole = (told[name] for name in ("grid", "by_region", "by_whole"))
     regions = tuple(map(region_of, MARKS["box"]))
     answer = library.search(Asked(*asked.values(), regions), 4, 4)
@@ -275,7 +275,7 @@ def test_maps_are_added_for_the_asked_range(tab, asked, library, monkeypatch):
 def test_the_grid_takes_every_page(tab, asked):
     marked, told = searched(tab, asked, MARKS["several"])
     page = told["grid"]
-    mapped = tab.maps(**marked, grid=sent(page))
+    mapped = merged(tab.maps(**marked, grid=sent(page)))
     why = tab.why(**marked, grid=sent(page, why=ids(page)[:2]))["why_grid"]
     grid = HitGrid()
     for shown in (page, mapped["grid"], mapped["by_region"], mapped["by_whole"], why):
@@ -293,7 +293,7 @@ def test_a_hit_whose_file_is_gone_or_changed_is_said_to_be_stale(driven, shelf, 
     (own_photos / "cat" / "cat_0.png").unlink()
     Image.new("RGB", (30, 30), "teal").save(own_photos / "cat" / "cat_1.png")
     marked, told = searched(tab, asked)
-    maps = tab.maps(**marked, grid=sent(told["grid"]))["grid"]
+    maps = merged(tab.maps(**marked, grid=sent(told["grid"])))["grid"]
     stale = {card.title: card for card in maps.hits if card.stale}
     assert set(stale) == {"cat/cat_0.png", "cat/cat_1.png"}
     assert "cannot be opened" in stale["cat/cat_0.png"].stale
@@ -318,7 +318,7 @@ def test_a_black_box_is_searched_whole_without_maps_and_its_regions_are_refused(
     assert told["notice"] == ""
     assert len(told["grid"].hits) == 11
     assert {card.query_map for card in told["grid"].hits} == {None}
-    mapped = tab.maps(**marked, grid=sent(told["grid"]))
+    mapped = merged(tab.maps(**marked, grid=sent(told["grid"])))
     assert {card.hit_map for card in mapped["grid"].hits} == {None}
     assert len(mapped["by_region"].hits) == 3
     HitGrid().postprocess(mapped["grid"])
