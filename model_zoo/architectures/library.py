@@ -57,7 +57,8 @@ LIBRARIES: dict[str, str] = {
     "timm": f"{_HERE}.timm_networks",
     "torchvision": f"{_HERE}.torchvision_networks",
     "transformers": f"{_HERE}.optional.transformers_networks",
+    "open_clip": f"{_HERE}.optional.open_clip_networks",
 }
-FOLDERS = ("transformers",)  # whose names may be paths
+FOLDERS = ("transformers", "open_clip")  # whose names may be paths
 # What an architecture's name looks like.
 FORMS = " or ".join(", ".join(f"{name}/NAME" for name in LIBRARIES).rsplit(", ", 1))

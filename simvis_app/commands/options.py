@@ -76,7 +76,7 @@ def second_options(parser: argparse.ArgumentParser) -> None:
         "--backbone-b", metavar="NAME", help="a second network for B, whose embedding is as wide: two towers"
     )
     parser.add_argument("--checkpoint-b", metavar="FILE", help="your own weights for B, or the folder of a training")
-    parser.add_argument("--architecture-b", metavar="NAME", help="what they are for: timm/NAME or torchvision/NAME")
+    parser.add_argument("--architecture-b", metavar="NAME", help=f"what they are for: {defaults.ARCHITECTURES_SAID}")
     parser.add_argument(
         "--choices-b", type=Path, metavar="FILE", help="what B's file does not tell, as --write-choices wrote it for it"
     )

@@ -74,7 +74,7 @@ def _attention_pooled(model: Any) -> Anatomy:
     return Anatomy(PooledTokens(model), ("own",), (None,), embedding, embedding)
 
 
-def _class_token(
+def class_token(
     run: Run, taken: AsUsed, model: Any, block: Callable[[Any], LastBlock | None], head: list[nn.Module] | None = None
 ) -> Anatomy:
     """A plain vision transformer whose class token is taken; ``block`` tells apart one, None for another kind."""
@@ -91,28 +91,28 @@ def _vit(model: Any) -> Anatomy:
     taken = AsUsed(model, first_token, interpolate_pos_encoding=True)
     prefix = 2 if model.config.model_type == "deit" else 1
     run = Run(_entered_at_any_size, lambda model: model.layers, lambda model: model.layernorm, prefix)
-    return _class_token(run, taken, model, _vit_block)
+    return class_token(run, taken, model, _vit_block)
 
 
 def _dinov2(model: Any) -> Anatomy:
     """DINOv2, with registers or without: the class token behind the last norm."""
     prefix = 1 + getattr(model.config, "num_register_tokens", 0)
     run = Run(_entered, lambda model: model.encoder.layer, lambda model: model.layernorm, prefix)
-    return _class_token(run, AsUsed(model, pooled), model, _dino_block)
+    return class_token(run, AsUsed(model, pooled), model, _dino_block)
 
 
 def _dinov3(model: Any) -> Anatomy:
     """DINOv3: the class token behind the last norm; its queries are turned by their place, so no block is split."""
     prefix = 1 + model.config.num_register_tokens
     run = Run(_entered, lambda model: model.model.layer, lambda model: model.norm, prefix, _turned)
-    return _class_token(run, AsUsed(model, pooled), model, lambda _block: None)
+    return class_token(run, AsUsed(model, pooled), model, lambda _block: None)
 
 
 def _clip(model: Any) -> Anatomy:
     """CLIP: the class token behind the last norm, projected to where texts are."""
     taken = AsUsed(model, projected, interpolate_pos_encoding=True)
     run = Run(_clip_entered, lambda model: model.encoder.layers, lambda model: model.post_layernorm, 1)
-    return _class_token(run, taken, model.vision_model, _clip_block, [model.visual_projection])
+    return class_token(run, taken, model.vision_model, _clip_block, [model.visual_projection])
 
 
 def _entered(model: Any, pixels: Any) -> Any:

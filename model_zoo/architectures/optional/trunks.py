@@ -213,6 +213,19 @@ class Projections:
         return queries * self.scale, keys, values
 
 
+@dataclass(frozen=True)
+class PackedProjections:
+    """The queries, keys and values of PyTorch's own attention, whose three weights lie in one."""
+
+    attention: nn.MultiheadAttention
+
+    def __call__(self, tokens: Tensor) -> Heads:
+        attention = self.attention
+        packed = nn.functional.linear(tokens, attention.in_proj_weight, attention.in_proj_bias)
+        queries, keys, values = packed.unflatten(1, (3, attention.num_heads, attention.head_dim)).permute(1, 2, 0, 3)
+        return queries * attention.head_dim**-0.5, keys, values
+
+
 def pooled(output: Any) -> Tensor:
     """The pooled vectors (B, F) of what a model of transformers gives; of one cell, where they are maps."""
     return output.pooler_output.flatten(1)

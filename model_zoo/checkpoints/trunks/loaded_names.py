@@ -1,11 +1,28 @@
-"""The names that transformers' own loader gives the tensors of a file: those that its networks have in memory."""
+"""What optional libraries' files call their tensors: transformers' loader renames, open_clip adds a text tower."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from model_zoo.checkpoints.files.reading import CheckpointFile
+
+FOR_TEXTS = "tower_for_texts"
+# What stands beside a tower for pictures: PyTorch's text transformer without a name of its own, or one under ``text``.
+_TEXTS = (
+    "text",
+    "text_decoder",
+    "transformer",
+    "token_embedding",
+    "positional_embedding",
+    "ln_final",
+    "text_projection",
+    "logit_scale",
+    "logit_bias",
+    "attn_mask",
+)
 # What the loader raises at tensors that it cannot put together.
 _UNREADABLE = (LookupError, AttributeError, RuntimeError, TypeError, ValueError, AssertionError)
 
@@ -13,6 +30,23 @@ _UNREADABLE = (LookupError, AttributeError, RuntimeError, TypeError, ValueError,
 def is_loaded(source: nn.Module) -> bool:
     """Whether a network is one of transformers', whose loader changes names."""
     return type(source).__module__.startswith("transformers.")
+
+
+def texts_told(file: CheckpointFile, source: nn.Module) -> dict[str, Any]:
+    """Tensors and nesting of a file of open_clip's two towers, what is for texts named so; empty for other files."""
+    starts = {key[: key.index("visual.")] for key in file.tensors if re.search(r"(^|\.)visual\.", key)}
+    if not type(source).__module__.startswith("open_clip.") or len(starts) != 1:
+        return {}
+    start = starts.pop()
+    names = {
+        key: f"{start}{FOR_TEXTS}.{key.removeprefix(start)}"
+        for key in file.tensors
+        if key.startswith(start) and key.removeprefix(start).partition(".")[0] in _TEXTS
+    }
+    return {
+        "tensors": {names.get(key, key): tensor for key, tensor in file.tensors.items()},
+        "nesting": {names.get(key, key): nest for key, nest in file.nesting.items()},
+    }
 
 
 def in_memory(tensors: Mapping[str, Tensor], source: nn.Module) -> dict[str, Tensor] | None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from model_zoo.checkpoints.files.reading import CheckpointFile
 from model_zoo.checkpoints.trunks.children import by_children, ends
-from model_zoo.checkpoints.trunks.loaded_names import in_memory, is_loaded
+from model_zoo.checkpoints.trunks.loaded_names import in_memory, is_loaded, texts_told
 from model_zoo.checkpoints.trunks.transformers_names import from_transformers
 
 # What timm's filters raise at names that they do not know.
@@ -38,7 +38,7 @@ def readings(file: CheckpointFile, source: nn.Module) -> Iterator[Reading]:
 
     Each is complete in itself: whoever takes one proves that every tensor of ``source`` is found in it.
     """
-    plain = Reading(file)
+    plain = Reading(replace(file, **texts_told(file, source)))
     yield plain
     bare = _without_wrappers(plain, source)
     if bare is not None:

@@ -5,6 +5,7 @@ import re
 from model_zoo.architectures.anatomy import TEXTS
 from model_zoo.architectures.arranging import Architecture
 from model_zoo.checkpoints.trunks.fitting import Fit
+from model_zoo.checkpoints.trunks.loaded_names import FOR_TEXTS
 
 
 class Place:
@@ -30,7 +31,7 @@ class Place:
             return "which the network computes itself"
         for path in self.discarded:
             if name is not None and name.startswith(f"{path}."):
-                return _FOR_TEXTS if path in TEXTS else "a layer of classification alone"
+                return _OF_TEXTS if path in TEXTS else "a layer of classification alone"
         if name is not None and self._at_classifier(name):
             return ""
         parts = (key if name is None else name).casefold().split(".")
@@ -58,7 +59,7 @@ def _names(pattern: str) -> re.Pattern[str]:
 
 
 CLASSIFIER = "a classifier"
-_FOR_TEXTS = "of the tower for texts"
+_OF_TEXTS = "of the tower for texts"
 # Parts of names, in lower case, of what lies beside an embedding network in a checkpoint.
 _NAMES = (
     (_names(r"optim\w*|\w*sched\w*|scaler|callbacks|loops|queue\w*|\w*history"), "of the training"),
@@ -66,6 +67,7 @@ _NAMES = (
     (_names(r"(\w+_)?(prox(y|ies)|(arc|cos|sphere)_?face|margin|centers?|prototypes|metric_fc)(_\w+)?"), "of the loss"),
     (_names(r"mask_?(token|embed\w*)s?|(\w+_)?decoder(_\w+)?"), "of the pre-training"),
     (_names(r"transformers_pooler"), "transformers' pooler, which ends in tanh: the class token itself is compared"),
+    (_names(FOR_TEXTS), _OF_TEXTS),
     (_names(r"classifiers?|(\w+_)?logits|cls_head"), CLASSIFIER),
     (_names(r"(\w+_)?predictor(_\w+)?|pred(iction)?_head"), "of a predictor, which only training runs"),
     (_names(r"aux\w*"), "an auxiliary classifier"),

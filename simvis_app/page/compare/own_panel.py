@@ -38,9 +38,8 @@ def own_panel(session: Session) -> OwnFields | None:
         return None
     with gr.Accordion("Your model", open=False, elem_id="own"):
         gr.HTML(
-            "<p>A checkpoint of any architecture of timm, torchvision or transformers: what comes before its "
-            "pooling must be whole; "
-            "linear and norm layers behind it are recognised.</p>"
+            "<p>A checkpoint of any architecture of timm, torchvision, transformers or open_clip: what comes before "
+            "its pooling must be whole; linear and norm layers behind it are recognised.</p>"
         )
         return OwnFields(
             file=gr.Dropdown(

@@ -218,4 +218,11 @@ def _proved(one: Activations, other: Activations, again: Activations) -> bool:
 
 
 FEW_BLOCKS = 4  # of a plain transformer that a reader chooses among
-LISTS = ("blocks", "layers", "layer", "stages", "features")  # what libraries call a list of blocks inside of a module
+LISTS = (
+    "blocks",
+    "resblocks",
+    "layers",
+    "layer",
+    "stages",
+    "features",
+)  # what libraries call a list of blocks inside of a module
