@@ -31,11 +31,12 @@ from simvis_app.service.sessions.session import Session, Settings
 MEBIBYTE = 2**20
 CLOSE = 1e-4  # of a score: a mix-up is off by far more, another batch or machine by far less
 PAGE, PAIR, POINT = "a pair on the page", "a pair by the API", "a point of a known pair"
+SEEN = {"backbone": "efficientnet_lite0", "pooling": "avg", "view_size": 224, "framing": "whole"}
 KINDS = {PAGE: 0.3, PAIR: 0.3, POINT: 0.4}  # shares of the requests
 SETTLED = 0.25  # of the requests, after which memory must stay
 WINDOW = 25  # requests on either side, over which memory is a median
 CELL = 32  # pixels of a view
-LEFT_OPEN = ("", "", "", "", "", "", 0, "")  # method, layer, rule, reference, and what encodes picture B
+PATIENCE = 600  # seconds until the server has indexed its samples
 
 
 @dataclass(frozen=True)
@@ -164,15 +165,44 @@ class Comparing:
         return cls(event["id"], tuple(opened[part] for part in event["inputs"]))
 
 
+@dataclass(frozen=True)
+class Endpoints:
+    """What each part of the API takes: its parameters by name, in order, with what stands for those left out."""
+
+    defaults: dict[str, dict[str, Any]]
+
+    @classmethod
+    async def of(cls, http: httpx.AsyncClient) -> "Endpoints":
+        """As the server describes them."""
+        told = (await http.get("/gradio_api/info")).raise_for_status().json()["named_endpoints"]
+        return cls(
+            {
+                name.removeprefix("/"): {one["parameter_name"]: one["parameter_default"] for one in facts["parameters"]}
+                for name, facts in told.items()
+            }
+        )
+
+    def values(self, name: str, given: dict[str, Any]) -> list[Any]:
+        """The values in their order. Raises KeyError for a parameter that there is not."""
+        known = self.defaults[name]
+        unknown = given.keys() - known.keys()
+        if unknown:
+            raise KeyError(f"/{name} takes no {', '.join(sorted(unknown))}: {', '.join(known)}")
+        return list((known | given).values())
+
+
 class Visitor:
     """One of the crowd: asks as a program or as a browser does, and compares."""
 
-    def __init__(self, http: httpx.AsyncClient, uploaded: dict[Path, str], comparing: Comparing) -> None:
-        self.http, self.uploaded, self.comparing = http, uploaded, comparing
+    def __init__(
+        self, http: httpx.AsyncClient, uploaded: dict[Path, str], comparing: Comparing, endpoints: Endpoints
+    ) -> None:
+        self.http, self.uploaded, self.comparing, self.endpoints = http, uploaded, comparing, endpoints
         self.session = uuid.uuid4().hex
 
-    async def ask(self, name: str, *data: Any) -> Any:
+    async def ask(self, name: str, **given: Any) -> Any:
         """An answer, the last that comes. Raises RuntimeError for an error."""
+        data = self.endpoints.values(name, given)
         joined = await self.http.post(f"/gradio_api/call/{name}", json={"data": data})
         joined.raise_for_status()
         event = ""
@@ -196,9 +226,8 @@ class Visitor:
 
     async def pair(self, files: tuple[Path, Path]) -> float:
         """The pair's score."""
-        pictures = [await self.picture(file) for file in files]
-        answer = await self.ask("explain_pair", *pictures, "efficientnet_lite0", "avg", 224, "whole", *LEFT_OPEN)
-        return float(answer["score"])
+        a, b = [await self.picture(file) for file in files]
+        return float((await self.ask("explain_pair", image_a=a, image_b=b, **SEEN))["score"])
 
     async def compare(self, files: tuple[Path, Path]) -> float:
         """The score of the pair that the page shows. Raises RuntimeError for an error."""
@@ -219,19 +248,19 @@ class Visitor:
 
     async def point(self, column: int) -> float:
         """What a cell of the known pair's first row carries."""
-        pictures = [await self.picture(file) for file in first_pair()]
-        place = ("a", CELL * column + CELL / 2 - 0.5, CELL / 2 - 0.5, 224, "whole", *LEFT_OPEN)
-        return float((await self.ask("explain_point", *pictures, "efficientnet_lite0", "avg", *place))["share"])
+        a, b = [await self.picture(file) for file in first_pair()]
+        place = {"side": "a", "x": CELL * column + CELL / 2 - 0.5, "y": CELL / 2 - 0.5}
+        return float((await self.ask("explain_point", image_a=a, image_b=b, **place, **SEEN))["share"])
 
 
 async def _crowd(address: str, pid: int, load: Load, pairs: Sequence[tuple[Path, Path]], right: Right) -> Seen:
     seen, left = Seen(), iter(_requests(load, len(right.shares)))
     async with httpx.AsyncClient(base_url=address, timeout=600, limits=httpx.Limits(max_connections=None)) as http:
         uploaded: dict[Path, str] = {}
-        comparing = await Comparing.of(http)
-        await _indexed(Visitor(http, uploaded, comparing))
+        known = await Comparing.of(http), await Endpoints.of(http)
+        await _indexed(Visitor(http, uploaded, *known))
         started = time.perf_counter()
-        visitors = (Visitor(http, uploaded, comparing) for _ in range(load.visitors))
+        visitors = (Visitor(http, uploaded, *known) for _ in range(load.visitors))
         await asyncio.gather(*(_stay(visitor, left, pairs, right, seen, pid) for visitor in visitors))
         seen.took = time.perf_counter() - started
     return seen
@@ -246,14 +275,17 @@ def _requests(load: Load, columns: int) -> list[tuple[str, int]]:
 
 
 async def _indexed(visitor: Visitor) -> None:
-    """Waits until the samples are indexed: that is the server's own work."""
-    picture, total = await visitor.picture(first_pair()[0]), 0
+    """Waits until the samples are indexed: that is the server's own work. Raises TimeoutError where it never is."""
+    picture, total, reason = await visitor.picture(first_pair()[0]), 0, "it has fewer pictures than the samples"
+    patience = time.monotonic() + PATIENCE
     while total < 256:  # the picture itself is left out
+        if time.monotonic() > patience:
+            raise TimeoutError(f"the samples are not indexed: {reason}")
         await asyncio.sleep(1)
         try:
-            total = (await visitor.ask("search", picture, "samples", "", "", None, None, 1, 0, False))["total"]
-        except (RuntimeError, httpx.RemoteProtocolError):  # no such gallery yet, or a busy server hung up
-            continue
+            total = (await visitor.ask("search", image=picture, gallery="samples", k=1))["total"]
+        except (RuntimeError, httpx.RemoteProtocolError) as error:  # no such gallery yet, or a busy server hung up
+            reason = repr(error)
     for column in (0, 1):
         await visitor.point(column)
 

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 # Memory and waiting start a dozen processes more.
 QUESTIONS = (
     *("embed", "explain", "interact", "naive", "page", "gallery", "recall", "masks", "training", "concepts", "depth"),
-    "learnt_attributes",
+    *("learnt_attributes", "crowd"),
 )
 
 
