@@ -91,8 +91,26 @@ def driven(tmp_path_factory):
 
 
 HERE = Path(__file__).parent
-# Of the core's tests, those that draw rooms, start processes, index and search, or measure whole evaluations.
-NOT_FAST = ("hotel_rooms", "stores", "evaluation", "test_indexing.py", "test_learned_mask.py", "test_localisation.py")
+# Of the core's tests, those that draw rooms, start processes, index and search, run every explainer or example, or
+# measure: the laws and the hand-worked cases are left.
+NOT_FAST = (
+    *("hotel_rooms", "stores", "evaluation", "progress", "test_indexing.py", "test_damage.py", "test_examples.py"),
+    *("test_learned_mask.py", "test_localisation.py", "test_faithfulness.py", "test_measuring.py", "test_masked.py"),
+    *("test_laws_at_layers.py", "depths", "judging", "learnt", "test_concept_directions.py"),
+)
+NOT_FAST_TABLE = "explainers/test_table.py"
+
+
+def is_fast(path):
+    """Whether a file holds fast tests: the core's, but for those of `NOT_FAST`."""
+    own = path.relative_to(HERE)
+    return own.parts[0] == "simvis_core" and not set(own.parts) & set(NOT_FAST) and not own.match(NOT_FAST_TABLE)
+
+
+def pytest_ignore_collect(collection_path, config):
+    """A fast run reads no other files: collecting all would take as long as running it."""
+    own = collection_path.suffix == ".py" and collection_path.name.startswith("test_")
+    return True if own and config.option.markexpr == "fast" and not is_fast(collection_path) else None
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -148,8 +166,7 @@ def pytest_collection_modifyitems(config, items):
     Of several workers one takes all of them, and first: nothing else is as long.
     """
     for item in items:
-        own = item.path.parts[len(HERE.parts) :]
-        if own[0] == "simvis_core" and not set(own) & set(NOT_FAST) and not item.get_closest_marker("network"):
+        if is_fast(item.path) and not item.get_closest_marker("network"):
             item.add_marker("fast")
     check_shapes_in_some_cases(items, config.getoption("--every-shape"))
     together = hasattr(config, "workerinput")
