@@ -239,10 +239,13 @@ def test_one_black_box_is_drawn_by_masks_on_both_sides():
     for nets in ((boxed, plain), (plain, boxed)):
         pair = views_of_both(*nets)
         assert (pair.method, pair.verdict) == ("sliding window", "black box")
+        seen = pair.view_a, pair.view_b, pair.activations_a, pair.activations_b
         with pytest.raises(SimvisError, match="black box"):
-            explain_features(
-                nets[0], pair.view_a, pair.view_b, pair.activations_a, pair.activations_b, network_b=nets[1]
-            )
+            explain_features(nets[0], *seen, network_b=nets[1])
+        undrawn = explain_features(nets[0], *seen, unsplit=True, network_b=nets[1])
+        assert (undrawn.method, undrawn.a.method, undrawn.b.method) == ("none",) * 3
+        assert undrawn.a.cells.abs().sum() == undrawn.b.cells.abs().sum() == 0
+        assert undrawn.score == pytest.approx(pair.score, abs=1e-6)
 
 
 def test_cosines_of_patches_need_one_network(seen):
