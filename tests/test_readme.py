@@ -60,6 +60,7 @@ FEW = {
     "series model_zoo/": "--rooms 2 --curves 20",
     "evaluate sample_data/pictures --depths": "--screening-pairs 1 --screening-steps 2 --pairs 2 --steps 2 "
     "--two-sided-pairs 0 --rooms 0 --view-size 64",
+    "ensemble": "",
     "evaluate rooms --network": "--pairs 1 --steps 3",
     "evaluate rooms --checkpoint": "--pairs 1 --steps 3",
 }

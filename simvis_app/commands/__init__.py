@@ -85,6 +85,7 @@ _HERE = "simvis_app.commands"
 SERVE = Command(f"{_HERE}.serve", "serve the page")
 COMMANDS: dict[str, Command] = {
     "explain": Command(f"{_HERE}.explain", "explain two pictures into a folder"),
+    "ensemble": Command(f"{_HERE}.ensemble", "explain two pictures by several networks together"),
     "attributes": Command(f"{_HERE}.attributes.pair", "say in words why two pictures are similar"),
     "attributes learn": Command(f"{_HERE}.attributes.learning", "learn attributes of your own from labelled pictures"),
     "attributes evaluate": Command(

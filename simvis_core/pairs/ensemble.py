@@ -3,6 +3,8 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -11,11 +13,13 @@ from torch import Tensor
 
 from simvis_core.decomposition import VERDICTS, Verdict
 from simvis_core.errors import SimvisError
+from simvis_core.files import writing
 from simvis_core.networks.network import EmbeddingNetwork
 from simvis_core.pairs.explain import explain_pair
 from simvis_core.pairs.explanation import PairExplanation
-from simvis_core.pairs.sides import Side
-from simvis_core.pictures.views import Framing, enlarge
+from simvis_core.pairs.sides import SIDES, Side
+from simvis_core.pictures.overlays import common_scale, overlay
+from simvis_core.pictures.views import Framing, View, enlarge
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +30,7 @@ class EnsembleExplanation:
     length 1; so its score is sum_i shares_i x score_i with shares_i = w_i^2 / sum_j w_j^2, and every map of it the sum
     of the members' maps times their shares, each on its own grid. What adds up in a member adds up in the ensemble.
 
+    >>> import tempfile
     >>> from PIL import Image
     >>> from torch import nn
     >>> from simvis_core import EmbeddingNetwork, Preprocess
@@ -41,6 +46,12 @@ class EnsembleExplanation:
     (True, True)
     >>> abs(float(found.map_over("a", (32, 48)).sum()) - sum(float(map.sum()) for map in found.maps("a"))) < 1e-5
     True
+    >>> sorted(found.files())[:4], found.manifest()["members"][1]["share"]
+    (['manifest.json', 'maps.npz', 'overlay_a.png', 'overlay_a_1.png'], 0.8)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     len(found.save(folder))
+    ...
+    8
     """
 
     pairs: tuple[PairExplanation, ...]
@@ -88,6 +99,79 @@ class EnsembleExplanation:
         maps = [map.double() for map in self.maps(side)]
         return torch.stack([enlarge(map, size) * map.numel() / (size[0] * size[1]) for map in maps]).sum(0)
 
+    def files(self) -> dict[str, bytes]:
+        """The export by file name: overlays at the pictures' own resolution, maps.npz, manifest.json.
+
+        ``overlay_a.png`` has the members' maps in one, ``overlay_a_1.png`` the first member's alone; those of A and B
+        are on one scale. The arrays are named likewise (``map_a_1``), in units of the ensemble's score.
+        """
+        views = [self.pairs[0].view_a, self.pairs[0].view_b]
+        drawn = _on_one_scale(
+            "overlay_{}", views, [self.map_over(s, v.size) for s, v in zip(SIDES, views, strict=True)]
+        )
+        arrays = {"contributions": self.contributions}
+        for number, pair in enumerate(self.pairs, start=1):
+            maps = [self.maps(side)[number - 1] for side in SIDES]
+            drawn |= _on_one_scale(f"overlay_{{}}_{number}", [pair.view_a, pair.view_b], maps)
+            arrays |= {f"map_{side}_{number}": map for side, map in zip(SIDES, maps, strict=True)}
+        return drawn | {
+            "maps.npz": writing.npz({name: writing.array(tensor) for name, tensor in arrays.items()}),
+            "manifest.json": writing.manifest_json(self.manifest()),
+        }
+
+    def manifest(self) -> dict[str, Any]:
+        """What is explained and what it comes to, as plain JSON; each member's own manifest with its share."""
+        members = [
+            {"share": share, "score": pair.score} | {"explained": pair.manifest()}
+            for share, pair in zip(self.shares, self.pairs, strict=True)
+        ]
+        bias = {side: self.bias_part(side) for side in SIDES}
+        return {"score": self.score, "verdict": self.verdict, "ledger": self.ledger, "bias_part": bias} | {
+            "members": members
+        }
+
+    def save(self, folder: str | Path) -> list[Path]:
+        """Writes `files` into a folder, each whole or not at all; gives the paths."""
+        return writing.write_folder(folder, self.files())
+
+
+def _on_one_scale(name: str, views: Sequence[View], maps: Sequence[Tensor]) -> dict[str, bytes]:
+    scale = common_scale(*maps)
+    sides = zip(SIDES, views, maps, strict=True)
+    return {f"{name.format(side)}.png": writing.png(overlay(view, map, scale)) for side, view, map in sides}
+
+
+def ensemble_of(pairs: Sequence[PairExplanation], weights: Sequence[float]) -> EnsembleExplanation:
+    """What several networks together say of one pair, of what each says alone: their unit embeddings concatenated.
+
+    Each embedding counts times its weight. Source: Stylianou 2019, whose networks pool in two ways at once;
+    concatenated embeddings as in Opitz et al., BIER (ICCV 2017).
+
+    Raises SimvisError for no pairs, another number of weights, and a weight that is not above 0.
+
+    >>> from PIL import Image
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork, Preprocess, explain_pair
+    >>> from simvis_core.pairs.ensemble import ensemble_of
+    >>> net = EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8), preprocess=Preprocess(short_side=32, stride=8))
+    >>> pair = explain_pair(net, Image.new("RGB", (60, 40), "orange"), Image.new("RGB", (30, 30), "red"))
+    >>> abs(ensemble_of([pair, pair], [1.0, 3.0]).score - pair.score) < 1e-6
+    True
+    """
+    _check_weights(len(pairs), weights)
+    largest = max(weights)  # squares of very small or large weights would vanish or overflow
+    counts = [(weight / largest) ** 2 for weight in weights]
+    return EnsembleExplanation(tuple(pairs), tuple(count / math.fsum(counts) for count in counts))
+
+
+def _check_weights(networks: int, weights: Sequence[float]) -> None:
+    if not networks or len(weights) != networks or not all(0 < weight < math.inf for weight in weights):
+        raise SimvisError(
+            f"{networks} networks with the weights {', '.join(f'{weight:g}' for weight in weights) or 'none'}",
+            "one weight above 0 for each network",
+            "give as many of both",
+        )
+
 
 def explain_ensemble(
     networks: Sequence[EmbeddingNetwork],
@@ -99,10 +183,9 @@ def explain_ensemble(
 ) -> EnsembleExplanation:
     """Why the networks, their unit embeddings weighted and concatenated, find the two pictures as similar as they do.
 
-    Each sees the pictures in views of its own; one forward pass a picture and network. Source: Stylianou 2019, whose
-    networks pool in two ways at once; concatenated embeddings as in Opitz et al., BIER (ICCV 2017).
+    Each sees the pictures in views of its own; one forward pass a picture and network; `ensemble_of` has the rest.
 
-    Raises SimvisError for no networks, another number of weights, a weight that is not above 0, and as `explain_pair`.
+    Raises SimvisError as `ensemble_of` and `explain_pair` do.
 
     >>> from PIL import Image
     >>> from torch import nn
@@ -113,12 +196,6 @@ def explain_ensemble(
     >>> round(explain_ensemble([net, net.with_pooling("max")], [1.0, 2.0], picture, picture).score, 4)
     1.0
     """
-    if not networks or len(weights) != len(networks) or not all(0 < weight < math.inf for weight in weights):
-        raise SimvisError(
-            f"{len(networks)} networks with the weights {', '.join(f'{weight:g}' for weight in weights) or 'none'}",
-            "one weight above 0 for each network",
-            "give as many of both",
-        )
-    total = math.fsum(weight * weight for weight in weights)
-    pairs = tuple(explain_pair(network, image_a, image_b, short_side, framing) for network in networks)
-    return EnsembleExplanation(pairs, tuple(weight * weight / total for weight in weights))
+    _check_weights(len(networks), weights)  # before any pass
+    pairs = [explain_pair(network, image_a, image_b, short_side, framing) for network in networks]
+    return ensemble_of(pairs, weights)
