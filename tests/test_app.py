@@ -476,3 +476,37 @@ def test_two_networks_explain_a_pair_each_in_its_own_view(capsys, tmp_path):
     assert sum(manifest["ledger"].values()) == pytest.approx(pair.score, abs=1e-5)
     assert np.load(tmp_path / "maps.npz")["map_b"].shape == tuple(pair.b.grid)
     assert min(manifest["pictures"]["b"]["view_size"]) == 96
+
+
+@pytest.mark.network
+def test_ones_own_checkpoint_encodes_b_and_another_width_is_told(capsys, tmp_path, checkpoint):
+    """A class token's tower beside a bundled one of 1280 numbers is refused; beside itself under avg it is not."""
+    own = ["--checkpoint-b", checkpoint, "--architecture-b", "timm/vit_tiny_patch16_224", "--view-size-b", "64"]
+    code, _, err = told(capsys, "explain", A, B, "--view-size", "64", *own, "--out", tmp_path)
+    assert code == 2
+    assert "embeddings of 1280 numbers from efficientnet_lite0 ('avg') for A and of 192 from yours/my_vit-" in err
+    assert "choose two networks that were trained together" in err
+    code, out, err = told(
+        capsys, "explain", A, B, "--checkpoint", checkpoint, *OWN, *own, "--pooling-b", "avg", "--out", tmp_path
+    )
+    assert code == 0, err
+    assert "\nB: my_vit.pth: 150 tensors of the trunk loaded" in err
+    assert "(black box, map by last-block values)" in out.splitlines()[0]
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert [manifest[key]["pooling"] for key in ("network", "network_b")] == ["token", "avg"]
+    assert sum(manifest["ledger"].values()) == pytest.approx(manifest["score"], abs=1e-5)
+    assert manifest["pictures"]["b"]["view_size"][0] == 64
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_the_last_step_of_a_training_encodes_b(capsys, tmp_path):
+    folder = Path(app.__file__).parent / "model_zoo" / "series" / "rooms_avg"
+    options = ["--backbone", "mobilenet_v2", "--view-size", "64", "--checkpoint-b", folder, "--out", tmp_path]
+    code, out, err = told(capsys, "explain", A, B, *options)
+    assert code == 0, err
+    assert err.startswith("B: step 120 of 'rooms_avg'")
+    assert "B by yours/rooms_avg@120-" in out
+    code, out, _ = told(capsys, "explain", A, B, "--checkpoint-b", folder, "--at-b", "list")
+    assert code == 0
+    assert out.splitlines()[0] == "pixels 128x128"

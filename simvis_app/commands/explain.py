@@ -71,14 +71,13 @@ def run(options: argparse.Namespace) -> None:
     from simvis_app.commands.opening import second_of, session_of
 
     _check_layer(options)
+    _check_second(options)
     places = _places(options)
     session, backbone = session_of(options)
     settings = second_of(options, session, _pair_settings(options, session, backbone))
     if "list" in (options.at, options.at_b):
         _list_cuts(session, settings.sides["a" if options.at == "list" else "b"])
         return
-    if options.standing and settings.other is not None:
-        raise SimvisError("--standing with two networks", "one, whose scores are known", "leave one of them out")
     pair = _pair(options, session, settings)
     for warning in pair.warnings:
         print(f"simvis: {warning}", file=sys.stderr)
@@ -113,6 +112,19 @@ def _check_layer(options: argparse.Namespace) -> None:
         raise SimvisError("both --at and --method", "one way to draw the maps", "leave one of them out")
     if options.reference and options.rule != "path":
         raise SimvisError("--reference without --rule path", "the rule that has one", "add --rule path")
+
+
+def _check_second(options: argparse.Namespace) -> None:
+    """Raises SimvisError for options of B's network that do not go together, or not with others."""
+    if options.checkpoint_b is None and (options.architecture_b or options.choices_b):
+        raise SimvisError("--architecture-b or --choices-b alone", "--checkpoint-b with it", "name B's file")
+    if options.checkpoint_b is not None and options.backbone_b is not None:
+        raise SimvisError("both --backbone-b and --checkpoint-b", "one network for B", "leave one of them out")
+    if options.checkpoint_b is not None and not (options.architecture_b or Path(options.checkpoint_b).is_dir()):
+        raise SimvisError("--checkpoint-b alone", "--architecture-b with it", "name it, for example timm/resnet50")
+    of_b = (options.backbone_b, options.checkpoint_b, options.pooling_b, options.view_size_b)
+    if options.standing and any(of_b):
+        raise SimvisError("--standing with two networks", "one, whose scores are known", "leave one of them out")
 
 
 def _list_cuts(session: "Session", settings: "Settings") -> None:

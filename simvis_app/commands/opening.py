@@ -44,21 +44,14 @@ def session_of(options: argparse.Namespace) -> tuple[Session, str]:
 def second_of(options: argparse.Namespace, session: Session, settings: Settings) -> Settings:
     """The settings with the network, pooling and view that the options ask for picture B alone.
 
-    Raises SimvisError for options that do not go together, and as the session does for a network it cannot open.
+    Raises SimvisError as the session does for a network it cannot open.
     """
     if options.checkpoint_b is None:
-        if options.architecture_b or options.choices_b:
-            raise SimvisError("--architecture-b or --choices-b alone", "--checkpoint-b with it", "name B's file")
         return session.with_second(
             settings, options.backbone_b or "", options.pooling_b or "", options.view_size_b or 0
         )
-    if options.backbone_b is not None:
-        raise SimvisError("both --backbone-b and --checkpoint-b", "one network for B", "leave one of them out")
-    series = Path(options.checkpoint_b).is_dir()
-    if not options.architecture_b and not series:
-        raise SimvisError("--checkpoint-b alone", "--architecture-b with it", "name it, for example timm/resnet50")
-    said = parse_answers(read_choices(options.choices_b), [])
-    if series:
+    said = read_choices(options.choices_b)
+    if Path(options.checkpoint_b).is_dir():
         name, report = session.open_step(options.checkpoint_b, None, options.architecture_b, said)
     else:
         name, report = session.open_model(options.checkpoint_b, options.architecture_b, said)
