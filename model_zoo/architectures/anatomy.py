@@ -25,7 +25,8 @@ class Created(NamedTuple):
     ``discarded`` are paths of more layers that belong to classification alone: VGG's fully connected ones, auxiliary
     classifiers; and of the tower for texts that a network of two towers has (TEXTS). ``facts`` are in timm's words:
     mean, std, input_size (3, h, w), interpolation, num_classes, license and url; and, of networks that are no
-    classifiers, ``task``, whether there is a download (``downloads``), and ``notes`` of what a person should know.
+    classifiers, ``task``, whether there is a download (``downloads``), ``notes`` of what a person should know, and the
+    ``stride`` where it is known: 384 pixels hold 27 patches of 14, and 6 pixels that no patch sees.
     """
 
     network: nn.Module

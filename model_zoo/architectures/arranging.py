@@ -132,7 +132,7 @@ def arrange(
         backbone,
         found.pooling if pooling is None else pooling,
         own,
-        _sized(found, base, activations.features.shape[-1]),
+        _sized(found, base, activations.features.shape[-1], architecture.facts.get("stride")),
         name=name or architecture.name,
         trained_pooling=trained,
     )
@@ -216,13 +216,13 @@ def _in_line(first: nn.Module | None, second: nn.Module | None) -> nn.Module | N
     return nn.Sequential(*heads) if len(heads) > 1 else next(iter(heads), None)
 
 
-def _sized(network: EmbeddingNetwork, base: Preprocess, grid: int) -> Preprocess:
-    """Stride from the probe's grid; a fixed size for a network that refuses another one.
+def _sized(network: EmbeddingNetwork, base: Preprocess, grid: int, said: int | None) -> Preprocess:
+    """Stride as the library ``said``, or from the probe's grid; a fixed size for a network that refuses another one.
 
     The short side stays the library's own, which need not be whole strides: 299 pixels give 10 cells of 32, padded.
     """
     side = base.short_side
-    stride = _stride(side, grid)
+    stride = said or _stride(side, grid)
     cells = max(2, grid // 2)
     free = _takes(network, (cells * stride, (cells + 1) * stride))
     if free and grid > 1 and isinstance(network.backbone, TokenTrunk):  # whose tables of positions may end

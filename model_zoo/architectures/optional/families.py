@@ -39,6 +39,11 @@ class Family:
     anatomy: Callable[[Any], Anatomy]
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def of_patches(self) -> bool:
+        """Whether it is a plain vision transformer, which keeps one cell for each patch to its end."""
+        return self.anatomy in (_vit, _dinov2, _dinov3, _clip, _attention_pooled)
+
 
 def _maps(model: Any) -> Anatomy:
     """ResNet and RegNet: the mean of the last maps."""

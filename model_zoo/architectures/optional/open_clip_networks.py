@@ -197,8 +197,15 @@ def _facts(open_clip: Any, asked: _Asked, described: Mapping[str, Any], tower: A
             if asked.place or asked.model.startswith(HUB)
             else f"open_clip {asked.model} {asked.tag}".strip(),
             "task": "embedding: encode_image, what is compared with texts",
+            "stride": _patch(tower),
             "downloads": asked.place is None,
         }
+
+
+def _patch(tower: Any) -> int | None:
+    """The side of a plain vision transformer's patches; None for other towers."""
+    height, width = getattr(tower, "patch_size", (None, None))
+    return height if height == width else None
 
 
 @contextmanager

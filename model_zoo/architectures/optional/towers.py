@@ -50,14 +50,31 @@ class TowerPooled(nn.Module):
 
     def __init__(self, tower: Any) -> None:
         super().__init__()
-        self.tower = tower
+        self.conv1, self.ln_pre, self.transformer = tower.conv1, tower.ln_pre, tower.transformer
+        self.class_embedding, self.positional_embedding = tower.class_embedding, tower.positional_embedding
+        self.grid_size = tower.grid_size
+        self.pool = _Queries(tower)
 
     def forward(self, pixels: Tensor) -> Activations:
-        tokens = _entered(self.tower, pixels)
-        for block in self.tower.transformer.resblocks:
+        tokens = _entered(self, pixels)
+        for block in self.transformer.resblocks:
             tokens = block(tokens)
-        pooled, _ = self.tower._pool(tokens)
-        return Activations(as_grid(tokens[:, 1:], pixels), pooled @ self.tower.proj)
+        return Activations(as_grid(tokens[:, 1:], pixels), self.pool(tokens))
+
+
+class _Queries(nn.Module):
+    """What stands behind the blocks, in one: its queries have no place, though 256 of them would fill a square."""
+
+    def __init__(self, tower: Any) -> None:
+        super().__init__()
+        self.pools = nn.ModuleList(
+            layer for layer in (tower.attn_pool, tower.attn_pool_contrastive, tower.ln_post) if layer is not None
+        )
+        self.proj = tower.proj
+        self._tower = [tower]  # in a list: no submodule, whose layers are above
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self._tower[0]._pool(tokens)[0] @ self.proj
 
 
 class ResNetPooled(nn.Module):

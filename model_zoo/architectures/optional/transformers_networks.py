@@ -209,6 +209,7 @@ def _facts(transformers: Any, name: str, config: Any, kind: Family) -> dict[str,
         "license": None,
         "url": f"https://huggingface.co/{name}" if found is None else str(found),
         "task": f"embedding: {kind.taken}",
+        "stride": config.patch_size if kind.of_patches and isinstance(config.patch_size, int) else None,
         "downloads": found is None,
         "notes": notes,
     }

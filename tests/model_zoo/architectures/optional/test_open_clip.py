@@ -106,6 +106,8 @@ def test_every_block_is_a_layer_that_maps_are_drawn_at(made):
     found = [cut.layer for cut in ours.cuts]
     blocks = 4 if "resnet" in name else 6 if "timm" in name else 3
     assert len([layer for layer in found if layer.rpartition(".")[2].isdigit() or "layer" in layer]) >= blocks
+    if not ours.preprocess.fixed_size and "vit" in name:
+        assert {cut.grid for cut in ours.cuts} == {(side(name),) * 2, (side(name) // 16,) * 2}  # no pool's queries
     a, b = torch.randn(2, 3, side(name), side(name))
     query = ours.embed(b[None])[0]
     for layer in found[:: max(1, len(found) // 3)]:
@@ -124,6 +126,15 @@ def test_places_are_resampled_for_another_grid_as_the_library_does_as_it_loads(f
     given = given[0] if isinstance(given, tuple) else given
     assert ours.features(pixels).shape[2:] == (3, 6)
     assert (ours.embed(pixels) - given / given.norm()).norm() < 1e-5
+
+
+def test_a_view_may_have_pixels_that_no_patch_sees(tmp_path, folders):
+    described = json.loads((folders["vit"] / "open_clip_config.json").read_text())
+    described["model_cfg"]["vision_cfg"] |= {"patch_size": 14}
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(described))
+    ours = model_zoo.untrained(f"open_clip/{tmp_path}")
+    assert (ours.preprocess.short_side, ours.preprocess.stride) == (64, 14)
+    assert ours.view(Image.new("RGB", (300, 200))).size == (64, 92)
 
 
 def test_where_tokens_look_adds_up_to_one_in_every_block(folders):

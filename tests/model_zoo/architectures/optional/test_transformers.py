@@ -175,6 +175,18 @@ def test_without_an_image_processor_the_familys_is_taken_and_said(folders):
     assert "without preprocessor_config.json" in network.origin
 
 
+def test_a_view_may_have_pixels_that_no_patch_sees(tmp_path):
+    """SigLIP's 384 pixels are 27 patches of 14, and 6 pixels more."""
+    config = transformers.SiglipVisionConfig(**SMALL | {"image_size": 64, "patch_size": 14}, intermediate_size=64)
+    transformers.SiglipVisionModel(config).save_pretrained(tmp_path)
+    network = model_zoo.load(f"transformers/{tmp_path}")
+    assert (network.preprocess.short_side, network.preprocess.stride) == (64, 14)
+    view = network.view(Image.new("RGB", (300, 200)))
+    assert view.size == (64, 92)  # two whole patches more
+    assert network.features(view.pixels[None]).shape[2:] == (4, 6)
+    assert network.preprocess.whole_cells(100) == 98
+
+
 PROCESSORS = {
     "squeezed": (
         lambda t: t.ViTImageProcessor(
