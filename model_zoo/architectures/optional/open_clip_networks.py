@@ -133,7 +133,8 @@ def _tagged(open_clip: Any, asked: _Asked) -> _Asked:
         if not asked.tag
         else (f"'{asked.words}', which open_clip has no weights of")
     )
-    wanted = f"open_clip/NAME/TAG with one of {', '.join(tags)}" if tags else "an architecture with published weights"
+    more = f" and {len(tags) - 6} more" * (len(tags) > 6)
+    wanted = f"one of {', '.join(tags[:6])}{more} behind it" if tags else "an architecture with published weights"
     raise SimvisError(got, wanted, f"choose {some}" if tags else "load your own checkpoint of it")
 
 

@@ -132,12 +132,14 @@ class Handlers:
     def say(self, visitor: str = "") -> str | None:
         """The pair in words, whose attributes take some hundredths of a second that the map need not wait for.
 
-        None where the visitor asks for something else by then, or leaves.
+        None where the visitor asks for something else by then, as of a network without attributes, or leaves.
         """
         asked = self.session.asked(visitor)
         if not isinstance(asked, PairAsked) or asked.files is None or self.attributes is None:
             return None
         try:
+            if not self.attributes.fits(asked.settings(self.session)):
+                return None
             found = self.attributes.explained(asked.files, asked.backbone, asked.framing)
         except SimvisError as error:
             raise gr.Error(words.toast(error), print_exception=False) from error

@@ -41,7 +41,13 @@ def folders(tmp_path_factory):
     return {name: saved(name, root / name) for name in CONFIGS}
 
 
-@pytest.fixture(scope="module", params=EXPECTED)
+# Left to the slow run: each has a relative above that is put together alike.
+RELATIVES = ("vit_quickgelu", "vit_scaled", "vit_custom", "vit_mean_then_norm", "timm_vit", "timm_map")
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=[pytest.mark.slow] * (name in RELATIVES)) for name in EXPECTED]
+)
 def made(request, folders):
     """Name and our network, from a folder."""
     return request.param, model_zoo.load(f"open_clip/{folders[request.param]}")

@@ -54,7 +54,13 @@ def folders(tmp_path_factory):
     return root
 
 
-@pytest.fixture(scope="module", params=EXPECTED)
+# Left to the slow run: each has a relative above that is put together alike.
+RELATIVES = ("deit", "dinov2_swiglu", "dinov3_convnext", "clip", "siglip_headless", "convnextv2", "regnet")
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=[pytest.mark.slow] * (name in RELATIVES)) for name in EXPECTED]
+)
 def made(request, folders):
     """Name, the library's model, and ours."""
     return request.param, model(request.param), model_zoo.load(f"transformers/{folders / request.param}")

@@ -62,6 +62,12 @@ def test_attributes_that_cannot_be_had_cost_the_readout_nothing_but_the_words(ta
     assert page["viewer"][0].score
 
 
+def test_a_network_without_attributes_that_was_chosen_meanwhile_is_no_error(tab, asked):
+    tab.compare(asked, ME)
+    tab.compare(replace(asked, backbone="mobilenet_v2"), ME)
+    assert said(tab) is None
+
+
 def test_words_of_a_pair_that_has_left_the_screen_are_not_said(tab, asked, monkeypatch):
     tab.compare(asked, ME)
     explained = tab.handlers.attributes.explained
