@@ -84,6 +84,6 @@ def model(name):
 
 
 def side(name):
-    """Pixels of a view as the configuration has it; 384, as the family's image processor has it, where it says none."""
+    """Pixels of a view as the configuration has it; ResNet's and RegNet's have none."""
     config = model(name).config
-    return getattr(getattr(config, "vision_config", config), "image_size", 384)
+    return getattr(getattr(config, "vision_config", config), "image_size", 64)

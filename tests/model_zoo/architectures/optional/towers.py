@@ -3,7 +3,6 @@
 import json
 from functools import cache
 
-import open_clip
 import torch
 from safetensors.torch import save_file
 from torch import nn
@@ -27,6 +26,13 @@ CONFIGS = {
 SEEN = {"mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6], "interpolation": "bilinear", "resize_mode": "squash"}
 
 
+def library():
+    """open_clip, imported where it is used: the workers that run other tests need not wait for it."""
+    import open_clip
+
+    return open_clip
+
+
 def config(name):
     return {"embed_dim": 24, "text_cfg": TEXT, **CONFIGS[name]}
 
@@ -36,7 +42,7 @@ def network(name):
     """The whole network of two towers, with everything drawn anew that the library starts at 0 or 1."""
     torch.manual_seed(41)
     custom = "timm_model_name" in CONFIGS[name]["vision_cfg"]
-    made = (open_clip.CustomTextCLIP if custom else open_clip.CLIP)(**config(name)).eval()
+    made = (library().CustomTextCLIP if custom else library().CLIP)(**config(name)).eval()
     for module in made.modules():
         if isinstance(module, (nn.BatchNorm2d, nn.LayerNorm)):
             nn.init.uniform_(module.weight, 0.5, 1.5)
