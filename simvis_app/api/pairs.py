@@ -53,21 +53,21 @@ def add_api(
     ) -> AsyncIterator[dict[str, Any]]:
         """Why two pictures are similar: score, maps, ledger and verdict.
 
-        image_a, image_b: picture files. backbone: a name that `app.py models` lists, timm/NAME, torchvision/NAME or
-        transformers/NAME. pooling: avg, max, gem, gem:4, avgmax, catavgmax, flatten, token or own. view_size: short
-        side of the views in pixels. framing: whole, square or crop. method: "sliding window" or "RISE" draw the maps by
-        masks, with a forward pass for each; empty, only those of a black box are. Maps are rows of cells, signed, in
-        units of the score; where additive is true, map_a plus bias_part.a sums to the score. standing: the shares of
-        pairs of unrelated reference pictures, and of pairs of one class, that this network scores lower; null while
-        that is being measured (ask again), and where it cannot be, as of two networks. layer: where in the network the
-        maps are drawn, such as blocks.2 or pixels, finer further in front; empty, at its last features. rule: frozen
-        (the network's gates held) or path, which starts from a reference: blur, mean or grey. bias_parts: what each
-        bias comes from, offsets, reference, tokens without a place, remainder. depth: null at the last features; else
-        what the cells carry of the score, little where that is under a fifth, and how far its score is off the
-        engine's. backbone_b, pooling_b, view_size_b, layer_b: what encodes image_b where that is another network of one
-        embedding width (two towers), or another pooling or view; empty or 0, image_a's, and of another network its own.
-        tower_b: what image_b was encoded by; null for image_a's network. While masks draw, answers of {"done", "of"}
-        come first; whoever stops listening stops them.
+        image_a, image_b: picture files. backbone: a name that `app.py models` lists, timm/NAME, torchvision/NAME,
+        transformers/NAME or open_clip/NAME. pooling: avg, max, gem, gem:4, avgmax, catavgmax, flatten, token or own.
+        view_size: short side of the views in pixels. framing: whole, square or crop. method: "sliding window" or "RISE"
+        draw the maps by masks, with a forward pass for each; empty, only those of a black box are. Maps are rows of
+        cells, signed, in units of the score; where additive is true, map_a plus bias_part.a sums to the score.
+        standing: the shares of pairs of unrelated reference pictures, and of pairs of one class, that this network
+        scores lower; null while that is being measured (ask again), and where it cannot be, as of two networks. layer:
+        where in the network the maps are drawn, such as blocks.2 or pixels, finer further in front; empty, at its last
+        features. rule: frozen (the network's gates held) or path, which starts from a reference: blur, mean or grey.
+        bias_parts: what each bias comes from, offsets, reference, tokens without a place, remainder. depth: null at the
+        last features; else what the cells carry of the score, little where that is under a fifth, and how far its score
+        is off the engine's. backbone_b, pooling_b, view_size_b, layer_b: what encodes image_b where that is another
+        network of one embedding width (two towers), or another pooling or view; empty or 0, image_a's, and of another
+        network its own. tower_b: what image_b was encoded by; null for image_a's network. While masks draw, answers of
+        {"done", "of"} come first; whoever stops listening stops them.
         """
         with told():
             files = _files(image_a, image_b)

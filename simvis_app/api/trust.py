@@ -139,6 +139,7 @@ def measured_json(measured: Measured) -> dict[str, Any]:
         "unit": entry.unit,
         "paper": entry.paper,
         "sum": float(drawn.map.sum()),
+        "left": drawn.left,
         "additive": entry.additive,
         "black_box": entry.black_box,
         "setting": drawn.setting,

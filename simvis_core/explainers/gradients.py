@@ -117,7 +117,7 @@ def integrated_gradients(question: Question, *, seed: int = 0, steps: int = 50) 
     """Each pixel's part of what the score gains on the way from the mean colour, in units of the score.
 
     Sums to the score less that of a picture of nothing but mean colour, as far as ``steps`` of Gauss-Legendre's rule
-    follow the way (Sundararajan 2017). Summed over the colours.
+    follow the way (Sundararajan 2017); `integral_left` says what they miss. Summed over the colours.
 
     >>> import torch
     >>> from PIL import Image
@@ -141,6 +141,27 @@ def integrated_gradients(question: Question, *, seed: int = 0, steps: int = 50) 
         done += len(places)
         yield Interim(done, steps, (pixels * gradient).sum(0).cpu())
     return (pixels * gradient).sum(0).cpu()
+
+
+def integral_left(question: Question, map: Float[Tensor, "h w"]) -> float:
+    """What an integrated-gradients map leaves over, in units of the score: what its points missed of the way.
+
+    The score, less that of a picture of nothing but mean colour, less the map's sum; one forward pass.
+
+    >>> import torch
+    >>> from PIL import Image
+    >>> from torch import nn
+    >>> from simvis_core import EmbeddingNetwork, Preprocess
+    >>> from simvis_core.explainers.gradients import integral_left
+    >>> from simvis_core.explainers.question import Question
+    >>> net = EmbeddingNetwork(nn.Conv2d(3, 4, 8, 8), preprocess=Preprocess(short_side=32, stride=8))
+    >>> question = Question(net, net.view(Image.new("RGB", (60, 40))), torch.ones(4))
+    >>> one, other = (integral_left(question, torch.full((32, 48), share)) for share in (0.0, 1 / 1536))
+    >>> abs(one - other - 1) < 1e-6
+    True
+    """
+    blank = float(question.scores(torch.zeros_like(question.view.pixels)[None])[0])
+    return question.score - blank - float(map.double().sum())
 
 
 @torch.inference_mode(False)

@@ -50,11 +50,13 @@ def rise(
     masks: int = 2000,
     cells: int = 8,
     chance: float = 0.5,
+    coverage: int = 1,
 ) -> Steps:
     """How the mean score differs while the pixel is shown, in units of the score (Petsiuk 2018, RISE, eq. 6).
 
-    Divided by what each pixel was shown in fact, not on average, and less the mean score of all masks, which makes it
-    signed and leaves the order as it is. In the pair setting the reference is masked as well (Plummer 2020).
+    Divided by what each pixel was shown in fact, or for a ``coverage`` of 0 by what it is on average, as in the paper,
+    where chance alone makes a pixel that was shown often count for more. Less the mean score of all masks, which makes
+    it signed and leaves the order as it is. In the pair setting the reference is masked as well (Plummer 2020).
 
     >>> import torch
     >>> from PIL import Image
@@ -76,8 +78,9 @@ def rise(
         weighted = weighted + torch.tensordot(scores, how.double(), dims=1)
         shown = shown + how.double().sum(0)
         done, total = done + len(scores), total + float(scores.sum())
-        yield _interim(done, count, setting, _differences(weighted, shown, total / done))
-    return _differences(weighted, shown, total / done)
+        divisor = shown if coverage else torch.full_like(shown, done * chance)
+        yield _interim(done, count, setting, _differences(weighted, divisor, total / done))
+    return _differences(weighted, divisor, total / done)
 
 
 def corr_rise(

@@ -13,7 +13,13 @@ from simvis_core.decomposition import Decomposition
 from simvis_core.errors import SimvisError
 from simvis_core.explainers.baselines import centre_map, random_map
 from simvis_core.explainers.depths.drawers import mean_of_depths, path_at_depth, shares_by_depth
-from simvis_core.explainers.gradients import grad_cam, hires_cam, input_x_gradient, integrated_gradients
+from simvis_core.explainers.gradients import (
+    grad_cam,
+    hires_cam,
+    input_x_gradient,
+    integral_left,
+    integrated_gradients,
+)
 from simvis_core.explainers.learned_mask import mask
 from simvis_core.explainers.masked import Setting, corr_rise, lime, rise, sbsm, sliding_window
 from simvis_core.explainers.question import Drawer, Interim, Question, Steps, finite
@@ -32,7 +38,7 @@ class Explainer:
     ``passes`` is about how many pictures are run, on a square view. ``additive``: the map's sum is meant to be the
     score, less a remainder that is shown. ``black_box``: it needs nothing but embeddings. ``parameters`` are its
     paper's, which `draw_map` takes others for. ``settings``: whether the reference can be masked as well. ``unit``
-    says what a value of the map is.
+    says what a value of the map is. ``left`` gives what an integral's points leave over of a map's sum, where they do.
 
     >>> from simvis_core.explainers import EXPLAINERS
     >>> EXPLAINERS["rise"].black_box, EXPLAINERS["rise"].looks_inside
@@ -51,6 +57,7 @@ class Explainer:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     settings: tuple[Setting, ...] = ("fixed",)
     baseline: bool = False
+    left: Callable[[Question, Tensor], float] | None = None
 
     @property
     def black_box(self) -> bool:
@@ -69,7 +76,8 @@ class DrawnMap:
 
     ``map`` is any even grid over the view: cells, a lattice or pixels. ``passes`` counts the pictures run through the
     network for it: masked ones, those on a way, or the picture itself where nothing else is run. ``seconds`` is the
-    time that took, without waiting.
+    time that took, without waiting. ``left`` is what the points of an integral missed, in units of the score, which
+    takes a pass or two beside those; None for a map that is none.
     """
 
     map: Float[Tensor, "H W"]
@@ -79,6 +87,7 @@ class DrawnMap:
     setting: Setting = "fixed"
     seed: int = 0
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    left: float | None = None
 
 
 MapDrawing = Generator[Interim, None, DrawnMap]
@@ -109,7 +118,7 @@ def draw_map(
     >>> net = EmbeddingNetwork(nn.Conv2d(3, 5, 8, 8), preprocess=Preprocess(short_side=32, stride=8))
     >>> drawn = draw_map("rise", net, net.view(Image.new("RGB", (60, 40))), torch.ones(5), seed=1, masks=20)
     >>> drawn.map.shape, drawn.passes, drawn.parameters
-    (torch.Size([32, 48]), 20, {'masks': 20, 'cells': 8, 'chance': 0.5})
+    (torch.Size([32, 48]), 20, {'masks': 20, 'cells': 8, 'chance': 0.5, 'coverage': 1})
     """
     question = Question(network, view, query, query_bias, reference)
     return run(drawing(explainer, question, setting, seed, **parameters), counted(progress))
@@ -144,7 +153,9 @@ def drawing(
         step = advanced(steps)
         spent += time.perf_counter() - started
         if isinstance(step, Ended):
-            return DrawnMap(finite(step.result.cpu(), explainer), explainer, passes, spent, setting, seed, asked)
+            map = finite(step.result.cpu(), explainer)
+            left = None if entry.left is None else entry.left(question, map)
+            return DrawnMap(map, explainer, passes, spent, setting, seed, asked, left)
         passes = step.done
         yield step
 
@@ -257,6 +268,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "depths": (1, 9),
     "cells": (1, 64),
     "chance": (0.01, 1),
+    "coverage": (0, 1),
     "window": (1, 32),
     "step": (1, 64),
     "steps_a_side": (1, 64),
@@ -288,7 +300,15 @@ EXPLAINERS: dict[str, Explainer] = {
     "hires_cam": Explainer(hires_cam, "RGrad-CAM / HiResCAM", "Zhu 2021; Draelos 2020", SCORE, "features", 1),
     "input_x_gradient": Explainer(input_x_gradient, "Input x gradient", "Shrikumar 2016", SCORE, "gradients", 1),
     "integrated_gradients": Explainer(
-        integrated_gradients, "Integrated gradients", "Sundararajan 2017", SCORE, "gradients", 50, True, {"steps": 50}
+        integrated_gradients,
+        "Integrated gradients",
+        "Sundararajan 2017",
+        SCORE,
+        "gradients",
+        50,
+        True,
+        {"steps": 50},
+        left=integral_left,
     ),
     **{path_named(depth): _path_at(depth) for depth in PATH_DEPTHS},
     "mean_of_depths": Explainer(
@@ -323,11 +343,11 @@ EXPLAINERS: dict[str, Explainer] = {
     "rise": Explainer(
         rise,
         "RISE",
-        "Petsiuk 2018; Plummer 2020",
+        "Petsiuk 2018, divided by how often each pixel was shown; Plummer 2020",
         SCORE,
         "scores",
         2000,
-        parameters={"masks": 2000, "cells": 8, "chance": 0.5},
+        parameters={"masks": 2000, "cells": 8, "chance": 0.5, "coverage": 1},
         settings=_PAIR,
     ),
     "lime": Explainer(

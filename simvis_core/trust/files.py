@@ -12,7 +12,19 @@ from simvis_core.pictures.overlays import common_scale, overlay
 from simvis_core.trust.measuring import Measured, compared
 
 NUMBERS = (
-    *("map", "explainer", "paper", "additive", "black_box", "unit", "strongest", "sum", "compared", "difference"),
+    *(
+        "map",
+        "explainer",
+        "paper",
+        "additive",
+        "black_box",
+        "unit",
+        "strongest",
+        "sum",
+        "left",
+        "compared",
+        "difference",
+    ),
     *("insertion", "deletion", "insertion_rescaled", "deletion_rescaled", "passes", "seconds"),
     *("setting", "seed", "fill", "steps", "parameters"),
 )
@@ -85,6 +97,7 @@ def _numbers(names: Sequence[str], measured: Sequence[Measured]) -> Iterator[dic
             "unit": entry.unit,
             "strongest": common_scale(drawn.map),
             "sum": float(drawn.map.sum()),
+            "left": drawn.left,
             "compared": found.get(asked.explainer),
             "difference": one.gap,
             "insertion": one.insertion.auc,

@@ -3,7 +3,7 @@
 import html
 from collections.abc import Mapping, Sequence
 
-from simvis_app.service.words import duration, number, three
+from simvis_app.service.words import duration, number, signed, three
 from simvis_core.explainers.table import EXPLAINERS, depth_drawn
 from simvis_core.pairs.sides import Side
 from simvis_core.trust.depths import closest_depth
@@ -41,6 +41,7 @@ def facts(measured: Measured, strongest: float) -> tuple[str, ...]:
         passes(drawn.passes, drawn.seconds),
         f"strongest {number(strongest)} ({entry.unit})" if not entry.baseline else "",
         f"adds up to {three(total)} of {three(measured.deletion.full)}" if entry.additive else "",
+        "" if drawn.left is None else f"its points miss {signed(drawn.left)} of the way from the mean colour",
         f"deletion {area(measured.deletion)} (low is good)",
         f"insertion {area(measured.insertion)} (high is good)",
     )
@@ -87,7 +88,8 @@ def summary(found: Compared, measured: Mapping[str, Measured], randoms: Sequence
         f"<p>{said} {lead}: it is {three(gaps[best])} "
         f"higher, on average, when that map's strongest pixels come back first than when they go first; "
         f"{spread(randoms)} for {len(randoms)} random maps (above {three(chance_limits(randoms)[1])} counts as clearly "
-        f"better than those), {three(gaps['centre'])} for the centre. "
+        f"better than those, which about one random map in fourteen comes to, and as many to clearly worse), "
+        f"{three(gaps['centre'])} for the centre. "
         f"{_alike(found, measured)}{_rises(measured[best])}{_depths(measured)}"
         "One pair is a hint, no proof: <code>app.py evaluate</code> measures many.</p>"
     )

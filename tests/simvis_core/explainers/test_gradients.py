@@ -23,7 +23,9 @@ from simvis_core import (
 from simvis_core.explainers import gradients
 from simvis_core.explainers.gradients import grad_cam, hires_cam, input_x_gradient, integrated_gradients, pixel_gradient
 from simvis_core.explainers.question import Question
+from simvis_core.explainers.table import drawing
 from simvis_core.pictures.views import Preprocess
+from simvis_core.steps import run
 from tests import references
 from tests.backbones import Token
 from tests.simvis_core import drawings
@@ -178,6 +180,16 @@ def test_integrated_gradients_sum_to_what_the_score_gained_over_a_blank_picture(
     blank = float(asked.scores(torch.zeros(1, 3, *asked.size, dtype=torch.float64))[0])
     assert abs(asked.score - blank) > 0.03
     assert abs(float(drawn(integrated_gradients, asked, steps=80).sum()) - (asked.score - blank)) < 1e-9
+
+
+@pytest.mark.parametrize("steps", [1, 3, 80])
+def test_what_the_points_of_integrated_gradients_miss_is_told(steps):
+    asked = question(network(backbone=smooth()))
+    blank = float(asked.scores(torch.zeros(1, 3, *asked.size, dtype=torch.float64))[0])
+    made = run(drawing("integrated_gradients", asked, steps=steps))
+    assert made.left == pytest.approx(asked.score - blank - float(made.map.sum()), abs=1e-12)
+    assert (abs(made.left) > 1e-9) == (steps < 80)
+    assert run(drawing("input_x_gradient", asked)).left is None
 
 
 def test_one_step_of_integrated_gradients_is_the_gradient_half_way():

@@ -90,6 +90,17 @@ def test_rise_is_the_papers_map_less_the_mean_score(size):
     assert np.allclose(map.numpy(), slow, rtol=0, atol=1e-9)
 
 
+@sizes
+def test_rise_without_coverage_is_the_papers_estimator(size):
+    """Eq. 6 as it stands: over the number of masks times the chance of being shown."""
+    asked = question(network(), view(size))
+    map, pictures = watched(rise, asked, coverage=0, chance=0.3)
+    masks, scores = masks_of(pictures, asked), asked.scores(pictures)
+    papers = torch.tensordot(scores, masks.double(), dims=1) / (0.3 * len(pictures)) - scores.mean()
+    assert torch.allclose(map, papers, atol=1e-9)
+    assert not torch.allclose(map, watched(rise, asked, chance=0.3)[0], atol=1e-3)
+
+
 def test_rises_masks_are_coarse_and_half_of_them_shown():
     asked = question(network(), view())
     masks = masks_of(watched(rise, asked, masks=1000, cells=4)[1], asked)

@@ -413,7 +413,7 @@ def test_the_summary_names_the_limit_and_claims_nothing_where_no_map_passes():
     text = words.summary({"rise": "no better than chance", "lime": "better than chance"}, measured, RANDOM_GAPS)
     assert "<b>LIME</b> does better than chance" in text
     assert "The score follows <b>LIME</b> most closely: it is 0.300 higher" in text
-    assert "-0.100 to 0.100 for 3 random maps (above 0.200 counts as clearly better than those)" in text
+    assert "-0.100 to 0.100 for 3 random maps (above 0.200 counts as clearly better than those, which" in text
     text = words.summary({"rise": "no better than chance"}, {"rise": LOW, "centre": CENTRE}, RANDOM_GAPS)
     assert "none of these maps" in text
     assert "follows" not in text
