@@ -32,7 +32,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="a network whose unit embedding is one part of the ensemble's, such as mobilenet_v2@max=.5; two or more "
         f"(names that `models` lists, {defaults.ARCHITECTURES_SAID}; {OWN_MEMBER} is that of --checkpoint)",
     )
-    parser.add_argument("--view-size", type=int, help="short side of every view in pixels (default: each network's)")
+    parser.add_argument(
+        "--view-size", type=int, help=f"short side of every view in pixels (default: about {defaults.SHORT_SIDE})"
+    )
     parser.add_argument("--framing", default=defaults.FRAMING, help=defaults.FRAMINGS_SAID)
     network_options(parser)
     parser.add_argument(

@@ -328,11 +328,17 @@ def nearest_classes(nearest: list[tuple[str, int, float]], left_out: bool = Fals
 def curve_table(curves: Mapping[str, MeanCurve]) -> str:
     """The numbers beside the mean curves."""
     rows = "".join(
-        f"<tr><td>{html.escape(name)}</td><td>{100 * curve.share():.1f} %</td><td>{three(curve.score)}</td>"
+        f'<tr><th scope="row">{html.escape(name)}</th>'
+        f"<td>{100 * curve.share():.1f} %</td><td>{three(curve.score)}</td>"
         f"<td>{curve.pairs}</td><td>{curve.left_out}</td></tr>"
         for name, curve in curves.items()
     )
-    return (
-        "<table><tr><th></th><th>the 10 strongest features carry</th><th>mean score</th><th>pairs</th>"
-        f"<th>left out (score under {LEAST_SCORE})</th></tr>{rows}</table>"
+    names = (
+        "pairs of",
+        "the 10 strongest features carry",
+        "mean score",
+        "pairs",
+        f"left out (score under {LEAST_SCORE})",
     )
+    heads = "".join(f'<th scope="col">{name}</th>' for name in names)
+    return f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"

@@ -228,7 +228,8 @@ def removal_line(share: float, kind: str, score: float, full: float, background:
 def sanity(name: str, stages: Sequence[Randomised], stability: float | None) -> str:
     """Both sanity checks in words and numbers."""
     rows = "".join(
-        f"<tr><td>{100 * stage.share:.0f} %</td><td>{_maybe(stage.correlation)}</td></tr>" for stage in stages
+        f'<tr><th scope="row">{100 * stage.share:.0f} %</th><td>{_maybe(stage.correlation)}</td></tr>'
+        for stage in stages
     )
     last = stages[-1].correlation if stages else None
     learned = (

@@ -246,4 +246,4 @@ def test_nearest_classes_count_their_pictures():
 def test_curves_have_a_row_each():
     text = words.curve_table({"one": curve(), "two": curve(-0.0)})
     assert text.count("<tr>") == 3
-    assert "<td>one</td><td>100.0 %</td><td>0.500</td><td>7</td><td>2</td>" in text
+    assert '<th scope="row">one</th><td>100.0 %</td><td>0.500</td><td>7</td><td>2</td>' in text
