@@ -96,6 +96,7 @@ HERE = Path(__file__).parent
 NOT_FAST = (
     *("hotel_rooms", "stores", "evaluation", "progress", "test_indexing.py", "test_damage.py", "test_examples.py"),
     *("test_learned_mask.py", "test_localisation.py", "test_faithfulness.py", "test_measuring.py", "test_masked.py"),
+    "test_gradients.py",
     *("test_laws_at_layers.py", "depths", "judging", "learnt", "test_concept_directions.py"),
 )
 NOT_FAST_TABLE = "explainers/test_table.py"
@@ -166,7 +167,7 @@ def pytest_collection_modifyitems(config, items):
     Of several workers one takes all of them, and first: nothing else is as long.
     """
     for item in items:
-        if is_fast(item.path) and not item.get_closest_marker("network"):
+        if is_fast(item.path) and not any(item.get_closest_marker(name) for name in ("network", "slow")):
             item.add_marker("fast")
     check_shapes_in_some_cases(items, config.getoption("--every-shape"))
     together = hasattr(config, "workerinput")

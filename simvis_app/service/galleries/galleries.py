@@ -221,7 +221,7 @@ class Galleries:
         space = self.space(asked.gallery, asked.space)
         picture, query, weights = self.asked_vector(asked, space)
         own = [Row(picture.sha256, "").id]
-        whole = self.picture(asked.file, space).decomposition.embedding  # at any depth: the scores are the engine's
+        whole = self._whole(asked, space, picture)
         self._check_labels(asked, space)
         there = list(self.index.scan(space, own))
         count = self.index.count(space)
@@ -255,7 +255,7 @@ class Galleries:
         asked = replace(asked, regions=() if whole else asked.regions, labels=None)
         picture, query, weights = self.asked_vector(asked, space)
         own = [Row(picture.sha256, "").id]
-        embedding = self.picture(asked.file, space).decomposition.embedding
+        embedding = self._whole(asked, space, picture)
         found = best_of_classes(self.index, space, query, embedding, without=own, exact=asked.exact)
         told = self._told(asked, space, found)
         return Answer(asked, space, picture, query, weights, found, 0, len(found), attribute=told)
@@ -264,7 +264,7 @@ class Galleries:
         """What a search would say of some pictures of the gallery, in that order."""
         space = self.space(asked.gallery, asked.space)
         picture, query, weights = self.asked_vector(asked, space)
-        whole = self.picture(asked.file, space).decomposition.embedding
+        whole = self._whole(asked, space, picture)
         found = found_rows(self.index, space, ids, query, whole)
         told = self._told(asked, space, found)
         return Answer(asked, space, picture, query, weights, found, 0, len(found), attribute=told)
@@ -284,7 +284,7 @@ class Galleries:
         picture = self.picture(asked.file, space, depth=asked.depth)
         decomposition, regions = picture.decomposition, asked.regions
         if not regions:
-            return picture, self.picture(asked.file, space).decomposition.embedding, None
+            return picture, self._whole(asked, space, picture), None
         if decomposition.method == "none":
             raise SimvisError(
                 f"a region for {space.network} under {space.pooling}, a black box",
@@ -293,6 +293,11 @@ class Galleries:
             )
         weights = region_weights(regions, picture.view.size, decomposition.grid)
         return picture, regions_query(decomposition, regions, picture.view.size), weights
+
+    def _whole(self, asked: Asked, space: Space, picture: Pictured) -> Any:
+        """The whole picture's embedding: at any depth the engine's, so that scores stay what they are without one."""
+        seen = self.picture(asked.file, space) if asked.depth.layer else picture
+        return seen.decomposition.embedding
 
     def hit(self, found: Found, space: Space, depth: DepthAsked = Asked.depth) -> tuple[Found, Pictured | None]:
         """The hit, and its own picture under the network, split at a depth.
